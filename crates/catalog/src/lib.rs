@@ -1,0 +1,9 @@
+//! What a database, a table, an index, a user is; SHOW CREATE in MySQL's format.
+//!
+//! Owns:     nothing; definitions are immutable values behind `Arc`.
+//! Promises: a [`CatalogView`] is one consistent, numbered state of everything defined; readers keep it as long as they like.
+//! Never:    changes a definition in place: `meta` makes new ones.
+
+pub mod table;
+
+pub use table::{ColumnDef, DefaultValue, IndexDef, IndexPart, TableDef};

@@ -1,0 +1,103 @@
+//! What an evaluation may know besides its operands.
+//!
+//! Owns:     a statement's warnings and its session's facts, fixed when the statement started.
+//! Promises: NOW() is one instant for the whole statement; nothing here blocks.
+//! Never:    reads a clock or a table.
+
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use weald_types::{Collation, ColumnId, Fault, SqlMode, SqlType, Value, Warning, WarningLevel};
+
+/// One row under evaluation.
+pub trait Row {
+    /// The stored value of column `id`: ENUM and SET as their numbers, TIMESTAMP in UTC.
+    fn column(&self, id: ColumnId) -> Value;
+}
+
+/// No columns at all: for constants.
+pub struct NoRow;
+impl Row for NoRow {
+    fn column(&self, _: ColumnId) -> Value { Value::Null }
+}
+impl Row for [Value] {
+    fn column(&self, id: ColumnId) -> Value { self[id.raw() as usize].clone() }
+}
+
+/// Facts of one statement. Made by the aggregator when the statement starts; shared by all threads that run it.
+#[derive(Debug)]
+pub struct StatementContext {
+    pub sql_mode: SqlMode,
+    pub time_zone: TimeZone,
+    /// NOW(), microseconds since 1970 UTC.
+    pub now_micros: i64,
+    /// Source of SYSDATE() and UUID(): called, not stored.
+    pub wall_clock_micros: fn() -> i64,
+    pub connection_id: u64,
+    pub database: Option<Arc<str>>,
+    /// USER(): 'name@host' as the client came; CURRENT_USER(): the account it matched.
+    pub user: Arc<str>,
+    pub current_user: Arc<str>,
+    pub version: Arc<str>,
+    pub collation_connection: Collation,
+    pub last_insert_id: u64,
+    pub row_count: i64,
+    pub found_rows: u64,
+    pub div_precision_increment: u8,
+    pub group_concat_max_len: u64,
+    pub max_allowed_packet: u64,
+    /// True in INSERT, UPDATE, DELETE, LOAD DATA: there strict mode turns some warnings into errors.
+    pub modifies_data: bool,
+    /// INSERT IGNORE and the like: errors about values become warnings.
+    pub ignore_errors: bool,
+    pub user_variables: Arc<Mutex<HashMap<Arc<str>, (Value, SqlType)>>>,
+    pub warnings: Mutex<Warnings>,
+    /// Set by LAST_INSERT_ID(expr).
+    pub set_last_insert_id: Mutex<Option<u64>>,
+    pub random_seed: u64,
+    /// Set when the statement must stop (KILL, time-out): checked by everything that loops.
+    pub interrupted: Arc<std::sync::atomic::AtomicU8>,
+    /// System variables, for `@@name` in expressions, are bound to literals by the binder and do not appear here.
+    pub random_state: Mutex<HashMap<u32, (u32, u32)>>,
+}
+
+/// Session time zone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TimeZone { /** seconds east of UTC */ Fixed(i32), Named(chrono_tz::Tz) }
+
+/// A statement's warnings: the first `limit` are kept (max_error_count), all are counted.
+#[derive(Debug, Default)]
+pub struct Warnings { pub kept: Vec<Warning>, pub total: u64, pub limit: usize }
+
+impl StatementContext {
+    pub fn warn(&self, level: WarningLevel, fault: Fault) {
+        let mut w = self.warnings.lock();
+        w.total += 1;
+        if w.kept.len() < w.limit { w.kept.push(Warning { level, fault }); }
+    }
+    /// [`Fault::Interrupted`] or [`Fault::QueryTimeout`] once the statement must stop. Cheap: call it in every loop over rows.
+    pub fn check_interrupted(&self) -> Result<(), Fault> {
+        match self.interrupted.load(std::sync::atomic::Ordering::Relaxed) {
+            0 => Ok(()),
+            1 => Err(Fault::Interrupted),
+            _ => Err(Fault::QueryTimeout),
+        }
+    }
+}
+
+/// A subquery's answer for the row under evaluation; the executor computes it before it evaluates the expression.
+#[derive(Clone, Debug)]
+pub enum SubqueryResult {
+    /// At most one row is kept for Scalar; more than one is [`Fault::SubqueryRows`] when it is read.
+    Rows(Arc<Vec<Vec<Value>>>),
+    Exists(bool),
+}
+
+/// All that [`crate::eval`] needs besides the expression and the row.
+#[derive(Clone, Copy)]
+pub struct EvalContext<'a> {
+    pub statement: &'a StatementContext,
+    pub params: &'a [Value],
+    /// `Expr::Subquery { index }` reads `subqueries[index]`.
+    pub subqueries: &'a [Option<SubqueryResult>],
+}

@@ -1,0 +1,5 @@
+//! The node's durable log: segments, group commit, recovery reader; and snapshot files.
+//!
+//! Owns:     
+//! Promises: 
+//! Never:    

@@ -1,0 +1,5 @@
+//! The cluster's metadata as one pure state machine.
+//!
+//! Owns:     
+//! Promises: 
+//! Never:    

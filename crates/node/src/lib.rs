@@ -1,0 +1,5 @@
+//! One process: configuration, start, stop, the HTTP door.
+//!
+//! Owns:     
+//! Promises: 
+//! Never:    

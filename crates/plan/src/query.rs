@@ -1,0 +1,124 @@
+//! A bound query: relational algebra over typed columns.
+//!
+//! Owns:     its inputs.
+//! Promises: every [`ColumnId`] is made by exactly one node of the whole query and read only above it (or in a subquery below it, where it stands in `outer`).
+//! Never:    names a table or a column by text, except to show it.
+
+use std::sync::Arc;
+use weald_catalog::{TableDef, table::TableRef};
+use weald_expr::{AggregateFunction, Expr};
+use weald_types::{ColumnId, SqlType, Value};
+
+/// A column as the client is told of it (result-set metadata) and as the level above refers to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    pub id: ColumnId,
+    pub ty: SqlType,
+    /// What the result set calls it.
+    pub name: Arc<str>,
+    /// Where it comes from, for metadata: empty where it is computed.
+    pub origin: Option<Arc<Origin>>,
+}
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin { pub database: Box<str>, pub table: Box<str>, pub table_alias: Box<str>, pub column: Box<str>, pub flags: OriginFlags }
+/// For the column-definition packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct OriginFlags { pub primary_key: bool, pub unique_key: bool, pub multiple_key: bool, pub auto_increment: bool, pub no_default: bool, pub on_update_now: bool }
+
+/// A relation. `columns()` gives its output, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rel {
+    /// All visible rows of a table. `columns[i]` is the table's column `ordinals[i]`.
+    Scan { table: TableRef, ordinals: Vec<u16>, columns: Vec<Column> },
+    /// A table that the aggregator makes itself (information_schema); rows are asked for by name at execution.
+    Virtual { name: Arc<str>, columns: Vec<Column> },
+    /// Constant rows; also SELECT without FROM (one row, no columns).
+    Values { rows: Vec<Vec<Expr>>, columns: Vec<Column> },
+    Filter { input: Box<Rel>, predicate: Expr },
+    Project { input: Box<Rel>, exprs: Vec<Expr>, columns: Vec<Column> },
+    /// `on` may be any condition. For Semi and Anti the output is the left side's. NullAwareAnti is NOT IN.
+    Join { kind: JoinKind, left: Box<Rel>, right: Box<Rel>, on: Option<Expr>, /** right side reads columns of the left (LATERAL) */ lateral: bool },
+    /// Output: the group columns (`group[i].1`), then the aggregates'. With `rollup`, MySQL's WITH ROLLUP; `grouping` then reads a group column's flag.
+    Aggregate { input: Box<Rel>, group: Vec<(Expr, Column)>, aggregates: Vec<(Aggregate, Column)>, rollup: bool },
+    /// Output: the input's columns, then one for each window function.
+    Window { input: Box<Rel>, functions: Vec<(WindowFunction, Column)> },
+    Sort { input: Box<Rel>, keys: Vec<SortKey> },
+    /// `count` None: no limit.
+    Limit { input: Box<Rel>, count: Option<Expr>, offset: Option<Expr> },
+    Distinct { input: Box<Rel> },
+    /// Columns are matched by position; `columns` is the output, of unified types (inputs are already cast to them).
+    SetOp { op: SetOp, all: bool, left: Box<Rel>, right: Box<Rel>, columns: Vec<Column> },
+    /// WITH RECURSIVE: `step` reads the rows of the last round through [`Rel::RecursionInput`] of the same `id`.
+    Recursive { id: u32, seed: Box<Rel>, step: Box<Rel>, all: bool, columns: Vec<Column> },
+    RecursionInput { id: u32, columns: Vec<Column> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JoinKind { Inner, Left, Semi, Anti, NullAwareAnti, Cross }
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SetOp { Union, Intersect, Except }
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SortKey { pub expr: Expr, pub descending: bool }
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    pub function: AggregateFunction,
+    /// Empty for COUNT(*).
+    pub args: Vec<Expr>,
+    pub distinct: bool,
+    pub order_by: Vec<SortKey>,
+    pub separator: Arc<str>,
+    pub ty: SqlType,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowFunction {
+    pub kind: WindowKind,
+    pub args: Vec<Expr>,
+    pub partition_by: Vec<Expr>,
+    pub order_by: Vec<SortKey>,
+    pub frame: Frame,
+    pub ty: SqlType,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WindowKind { Aggregate(AggregateFunction), RowNumber, Rank, DenseRank, PercentRank, CumeDist, Ntile, Lag, Lead, FirstValue, LastValue, NthValue }
+/// `rows` false: RANGE. The default frame is filled in by the binder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame { pub rows: bool, pub start: Bound, pub end: Bound }
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bound { UnboundedPreceding, Preceding(Expr), CurrentRow, Following(Expr), UnboundedFollowing }
+
+/// A bound query with its subqueries: `Expr::Subquery { index }` is `subqueries[index]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    pub root: Rel,
+    pub subqueries: Vec<Rel>,
+    /// What goes to the client; `root` may have more columns after these (hidden sort keys are projected away by the binder, so normally equal).
+    pub columns: Vec<Column>,
+    /// Literals and `?`, in order.
+    pub params: Vec<SqlType>,
+    /// FOR UPDATE / FOR SHARE
+    pub locking: Option<Locking>,
+    /// Tables read, with the version they were bound at.
+    pub tables: Vec<Arc<TableDef>>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Locking { pub exclusive: bool, pub no_wait: bool, pub skip_locked: bool }
+
+impl Rel {
+    pub fn columns(&self) -> Vec<Column> {
+        match self {
+            Rel::Scan { columns, .. } | Rel::Virtual { columns, .. } | Rel::Values { columns, .. } | Rel::Project { columns, .. }
+            | Rel::SetOp { columns, .. } | Rel::Recursive { columns, .. } | Rel::RecursionInput { columns, .. } => columns.clone(),
+            Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } => input.columns(),
+            Rel::Join { kind: JoinKind::Semi | JoinKind::Anti | JoinKind::NullAwareAnti, left, .. } => left.columns(),
+            Rel::Join { left, right, .. } => { let mut all = left.columns(); all.extend(right.columns()); all }
+            Rel::Aggregate { group, aggregates, .. } => group.iter().map(|g| &g.1).chain(aggregates.iter().map(|a| &a.1)).cloned().collect(),
+            Rel::Window { input, functions } => { let mut all = input.columns(); all.extend(functions.iter().map(|f| f.1.clone())); all }
+        }
+    }
+}
+
+/// Values for a query's parameters.
+pub type Params = [Value];

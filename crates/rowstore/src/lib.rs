@@ -1,0 +1,5 @@
+//! Multi-version tables in memory with ordered and hash indexes.
+//!
+//! Owns:     
+//! Promises: 
+//! Never:    

@@ -1,0 +1,60 @@
+//! Ids and positions, each its own type so that one cannot be passed for another.
+//!
+//! Owns:     nothing.
+//! Promises: ordered, hashable, printable; only the arithmetic that has a meaning.
+//! Never:    converts from a bare integer silently.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $inner:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name($inner);
+        impl $name {
+            pub const fn new(raw: $inner) -> Self { Self(raw) }
+            pub const fn raw(self) -> $inner { self.0 }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
+        }
+    };
+}
+
+id!(/** A database; never reused. */ DatabaseId, u32);
+id!(/** A table, or a view; never reused. */ TableId, u32);
+id!(/** An index within its table; 0 is the primary key. */ IndexId, u16);
+id!(/** A column of a bound query: unique in that query, names nothing outside it. */ ColumnId, u32);
+id!(/** One partition of one database, unique in the cluster: database in the high half, ordinal in the low half. */ PartitionId, u64);
+id!(/** How many times a partition has changed primary. A message with a lower epoch than ours comes from the past. */ Epoch, u64);
+id!(/** How many times a table's definition has changed. Travels with every request and every row. */ SchemaVersion, u32);
+id!(/** A transaction: unique on its aggregator, for ever. */ TxnId, u64);
+id!(/** Position in ONE partition's log: how many records came before. Comparing two partitions' positions means nothing. */ Lsn, u64);
+id!(/** A point on the hybrid clock: microseconds since 1970 in the high 52 bits, a logical counter in the low 12. */ Timestamp, u64);
+
+impl PartitionId {
+    pub const fn of(database: DatabaseId, ordinal: u32) -> Self { Self(((database.0 as u64) << 32) | ordinal as u64) }
+    pub const fn database(self) -> DatabaseId { DatabaseId((self.0 >> 32) as u32) }
+    pub const fn ordinal(self) -> u32 { self.0 as u32 }
+}
+impl Epoch {
+    pub const FIRST: Self = Self(1);
+    pub const fn next(self) -> Self { Self(self.0 + 1) }
+}
+impl SchemaVersion {
+    pub const FIRST: Self = Self(1);
+    pub const fn next(self) -> Self { Self(self.0 + 1) }
+}
+impl Lsn {
+    pub const ZERO: Self = Self(0);
+    pub const fn next(self) -> Self { Self(self.0 + 1) }
+}
+impl Timestamp {
+    pub const ZERO: Self = Self(0);
+    /// The greatest timestamp; a read at it sees everything committed.
+    pub const MAX: Self = Self((1 << 62) - 1);
+    pub const fn from_micros(micros: u64) -> Self { Self(micros << 12) }
+    pub const fn micros(self) -> u64 { self.0 >> 12 }
+    pub const fn next(self) -> Self { Self(self.0 + 1) }
+}

@@ -1,0 +1,27 @@
+//! The words everything else is said in: ids, values, SQL types, collations, row and key bytes, faults.
+//!
+//! Owns:     nothing; every item is a plain value.
+//! Promises: pure; no IO, no clock, no randomness. Equal inputs give equal outputs on every machine.
+//! Never:    knows MySQL's error numbers (`aggregator::mysql_error`), nor how a value travels (`wire`).
+
+pub mod collation;
+pub mod decimal;
+pub mod fault;
+pub mod ids;
+pub mod json;
+pub mod key;
+pub mod row;
+pub mod sql_mode;
+pub mod sql_type;
+pub mod temporal;
+pub mod value;
+
+pub use collation::Collation;
+pub use decimal::Decimal;
+pub use fault::{Fault, Warning, WarningLevel};
+pub use ids::{ColumnId, DatabaseId, Epoch, IndexId, Lsn, PartitionId, SchemaVersion, TableId, Timestamp, TxnId};
+pub use json::Json;
+pub use sql_mode::SqlMode;
+pub use sql_type::{SqlType, TypeKind};
+pub use temporal::{Date, DateTime, Time};
+pub use value::Value;

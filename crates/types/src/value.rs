@@ -1,0 +1,42 @@
+//! One SQL value, as expressions compute with it.
+//!
+//! Owns:     its bytes.
+//! Promises: a value carries no type beyond its variant; unsignedness, collation, scale and members stand in [`SqlType`](crate::SqlType).
+//! Never:    compares by itself where a collation is needed: see `expr::compare`.
+
+use crate::{Date, DateTime, Decimal, Json, Time};
+use compact_str::CompactString;
+use std::sync::Arc;
+
+/// One SQL value. Which variant a type uses:
+///
+/// - integers (signed), YEAR: `Int`; unsigned integers, BIT, stored ENUM (1-based index, 0 = '') and SET (bit mask): `UInt`
+/// - DECIMAL: `Decimal`; FLOAT and DOUBLE: `Double` (a FLOAT holds an `f32`'s value)
+/// - CHAR, VARCHAR, TEXT, and ENUM/SET once read by an expression: `Str` (always UTF-8)
+/// - BINARY, VARBINARY, BLOB: `Bytes`
+/// - DATE, TIME: `Date`, `Time`; DATETIME and TIMESTAMP: `DateTime` (a TIMESTAMP is stored in UTC and becomes session time when an expression reads it)
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null,
+    Int(i64),
+    UInt(u64),
+    Decimal(Decimal),
+    Double(f64),
+    Str(CompactString),
+    Bytes(Box<[u8]>),
+    Date(Date),
+    Time(Time),
+    DateTime(DateTime),
+    Json(Arc<Json>),
+}
+
+impl Value {
+    pub const TRUE: Value = Value::Int(1);
+    pub const FALSE: Value = Value::Int(0);
+
+    pub fn str(s: impl AsRef<str>) -> Self { Value::Str(CompactString::new(s)) }
+    pub fn bytes(b: impl Into<Box<[u8]>>) -> Self { Value::Bytes(b.into()) }
+    /// SQL's truth values: 1, 0 and NULL.
+    pub fn bool(b: Option<bool>) -> Self { b.map_or(Value::Null, |b| Value::Int(b as i64)) }
+    pub fn is_null(&self) -> bool { matches!(self, Value::Null) }
+}

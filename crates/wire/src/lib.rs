@@ -1,0 +1,5 @@
+//! MySQL's client/server protocol as a pure codec.
+//!
+//! Owns:     
+//! Promises: 
+//! Never:    
