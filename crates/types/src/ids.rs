@@ -22,6 +22,7 @@ macro_rules! id {
     };
 }
 
+id!(/** A node of the cluster, by the identity in its data directory. */ NodeId, u32);
 id!(/** A database; never reused. */ DatabaseId, u32);
 id!(/** A table, or a view; never reused. */ TableId, u32);
 id!(/** An index within its table; 0 is the primary key. */ IndexId, u16);

@@ -19,7 +19,7 @@ pub mod value;
 pub use collation::Collation;
 pub use decimal::Decimal;
 pub use fault::{Fault, Warning, WarningLevel};
-pub use ids::{ColumnId, DatabaseId, Epoch, IndexId, Lsn, PartitionId, SchemaVersion, TableId, Timestamp, TxnId};
+pub use ids::{ColumnId, DatabaseId, Epoch, IndexId, Lsn, NodeId, PartitionId, SchemaVersion, TableId, Timestamp, TxnId};
 pub use json::Json;
 pub use sql_mode::SqlMode;
 pub use sql_type::{SqlType, TypeKind};

@@ -1,0 +1,222 @@
+//! The one function that changes the metadata.
+//!
+//! Owns:     nothing.
+//! Promises: refuses with the fault a client may be told; a refused command leaves the state as it was.
+//! Never:    partly applies a command: changes are made on a copy of the catalogue that replaces the old one at the end.
+
+use crate::{Command, Outcome, Place, State};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weald_catalog::user::is_information_schema;
+use weald_catalog::{CatalogView, DatabaseDef, TableDef};
+use weald_types::{DatabaseId, Epoch, Fault, PartitionId, SchemaVersion, TableId};
+
+impl State {
+    /// One step.
+    pub fn apply(&mut self, command: Command) -> Result<Outcome, Fault> {
+        let mut catalog = CatalogView::clone(&self.catalog);
+        let outcome = self.change(&mut catalog, command)?;
+        catalog.version += 1;
+        self.catalog = Arc::new(catalog);
+        debug_assert_eq!(crate::invariant::broken(self), None);
+        Ok(outcome)
+    }
+
+    fn change(&mut self, catalog: &mut CatalogView, command: Command) -> Result<Outcome, Fault> {
+        match command {
+            Command::CreateDatabase { name, partitions, collation, sync_durability, sync_replication } => {
+                if catalog.databases.contains_key(&name) || is_information_schema(&name) { return Err(Fault::DatabaseExists { name: name.into() }); }
+                let id = DatabaseId::new(self.next_database);
+                let leaves: Vec<_> = self.leaves().collect();
+                if leaves.is_empty() { return Err(Fault::mysql(1752, "HY000", "There are no leaves; run ADD LEAF first")); }
+                self.next_database += 1;
+                for ordinal in 0..partitions {
+                    // Evenly over the leaves; a later database starts where the last one ended, so that small ones spread too.
+                    let primary = leaves[(id.raw() as usize + ordinal as usize) % leaves.len()];
+                    self.places.insert(PartitionId::of(id, ordinal), Place { primary, epoch: Epoch::FIRST, in_sync: [primary].into() });
+                }
+                let def = DatabaseDef { id, name: name.clone(), partitions, collation, sync_durability, sync_replication, tables: BTreeMap::new(), views: BTreeMap::new() };
+                catalog.databases.insert(name, Arc::new(def));
+                Ok(Outcome::Database(id))
+            }
+            Command::AlterDatabase { name, collation, sync_durability, sync_replication } => {
+                let d = database(catalog, &name)?;
+                d.collation = collation.unwrap_or(d.collation);
+                d.sync_durability = sync_durability.unwrap_or(d.sync_durability);
+                d.sync_replication = sync_replication.unwrap_or(d.sync_replication);
+                Ok(Outcome::Done)
+            }
+            Command::DropDatabase { name } => {
+                let d = catalog.databases.remove(&name).ok_or(Fault::NoSuchDatabase { name: name.into() })?;
+                self.places.retain(|p, _| p.database() != d.id);
+                Ok(Outcome::Done)
+            }
+            Command::CreateTable { mut def } => {
+                let d = database(catalog, &def.database_name)?;
+                free_name(d, &def.name)?;
+                def.id = TableId::new(self.next_table);
+                def.database = d.id;
+                def.version = SchemaVersion::FIRST;
+                let id = def.id;
+                d.tables.insert(def.name.clone(), Arc::new(*def));
+                self.next_table += 1;
+                Ok(Outcome::Table(id))
+            }
+            Command::ReplaceTable { expected, def } => {
+                let old = current(catalog, def.id, expected)?;
+                let mut def = *def;
+                def.version = old.version.next();
+                def.database = database(catalog, &def.database_name)?.id;
+                remove_table(catalog, &old)?;
+                let d = database(catalog, &def.database_name)?;
+                free_name(d, &def.name)?;
+                let id = def.id;
+                d.tables.insert(def.name.clone(), Arc::new(def));
+                Ok(Outcome::Table(id))
+            }
+            Command::SwapTable { old, expected, with } => {
+                let old = current(catalog, old, expected)?;
+                let new = catalog.table_by_id(with).cloned().ok_or(Fault::SchemaChanged)?;
+                remove_table(catalog, &old)?;
+                remove_table(catalog, &new)?;
+                let mut new = TableDef::clone(&new);
+                new.name = old.name.clone();
+                new.database_name = old.database_name.clone();
+                new.version = new.version.next();
+                database(catalog, &old.database_name)?.tables.insert(new.name.clone(), Arc::new(new));
+                Ok(Outcome::Table(with))
+            }
+            Command::DropTables { tables } => {
+                for id in tables {
+                    let t = catalog.table_by_id(id).cloned().ok_or(Fault::SchemaChanged)?;
+                    remove_table(catalog, &t)?;
+                }
+                Ok(Outcome::Done)
+            }
+            Command::RenameTables { moves } => {
+                for m in moves {
+                    rename(catalog, &m.from, &m.to)?;
+                }
+                Ok(Outcome::Done)
+            }
+            Command::PutView { database: name, mut view, replace } => {
+                let d = database(catalog, &name)?;
+                match d.views.get(&view.name) {
+                    Some(old) if replace => view.id = old.id,
+                    Some(_) => return Err(Fault::TableExists { name: view.name.into() }),
+                    None => {
+                        free_name(d, &view.name)?;
+                        view.id = TableId::new(self.next_table);
+                        self.next_table += 1;
+                    }
+                }
+                let id = view.id;
+                d.views.insert(view.name.clone(), Arc::new(*view));
+                Ok(Outcome::Table(id))
+            }
+            Command::DropViews { views } => {
+                for (db, name) in views {
+                    let removed = database(catalog, &db)?.views.remove(&name);
+                    removed.ok_or(Fault::NoSuchTable { database: db.into(), table: name.into() })?;
+                }
+                Ok(Outcome::Done)
+            }
+            Command::CreateUsers { users } => {
+                for u in users {
+                    let key = (u.user.clone(), u.host.clone());
+                    if catalog.users.contains_key(&key) { return Err(user_fault("CREATE USER", &key)); }
+                    catalog.users.insert(key, Arc::new(u));
+                }
+                Ok(Outcome::Done)
+            }
+            Command::PutUsers { expected, users } => {
+                if expected != catalog.version { return Err(Fault::SchemaChanged); }
+                for u in users {
+                    let key = (u.user.clone(), u.host.clone());
+                    let slot = catalog.users.get_mut(&key).ok_or_else(|| user_fault("ALTER USER", &key))?;
+                    *slot = Arc::new(u);
+                }
+                Ok(Outcome::Done)
+            }
+            Command::DropUsers { users } => {
+                for key in users {
+                    catalog.users.remove(&key).ok_or_else(|| user_fault("DROP USER", &key))?;
+                }
+                Ok(Outcome::Done)
+            }
+            Command::RenameUsers { moves } => {
+                for (from, to) in moves {
+                    if catalog.users.contains_key(&to) { return Err(user_fault("RENAME USER", &from)); }
+                    let old = catalog.users.remove(&from).ok_or_else(|| user_fault("RENAME USER", &from))?;
+                    let mut u = weald_catalog::UserDef::clone(&old);
+                    (u.user, u.host) = to.clone();
+                    catalog.users.insert(to, Arc::new(u));
+                }
+                Ok(Outcome::Done)
+            }
+            Command::SetVariable { name, value } => {
+                match value {
+                    Some(v) => drop(catalog.variables.insert(name, v)),
+                    None => drop(catalog.variables.remove(&name)),
+                }
+                Ok(Outcome::Done)
+            }
+            Command::Promote { partition, node, expected } => {
+                let place = self.places.get_mut(&partition).ok_or(Fault::SchemaChanged)?;
+                if place.epoch != expected || !place.in_sync.contains(&node) { return Err(Fault::SchemaChanged); }
+                place.primary = node;
+                place.epoch = expected.next();
+                Ok(Outcome::Done)
+            }
+            Command::SetNodeAddress { node, host, port } => {
+                let info = self.nodes.get_mut(&node).ok_or(Fault::SchemaChanged)?;
+                info.host = host;
+                info.port = port;
+                Ok(Outcome::Done)
+            }
+        }
+    }
+}
+
+fn database<'a>(catalog: &'a mut CatalogView, name: &str) -> Result<&'a mut DatabaseDef, Fault> {
+    catalog.databases.get_mut(name).map(Arc::make_mut).ok_or_else(|| Fault::NoSuchDatabase { name: name.into() })
+}
+
+/// Tables and views share one name space.
+fn free_name(d: &DatabaseDef, name: &str) -> Result<(), Fault> {
+    if d.tables.contains_key(name) || d.views.contains_key(name) { return Err(Fault::TableExists { name: name.into() }); }
+    Ok(())
+}
+
+fn current(catalog: &CatalogView, id: TableId, expected: SchemaVersion) -> Result<Arc<TableDef>, Fault> {
+    catalog.table_by_id(id).filter(|t| t.version == expected).cloned().ok_or(Fault::SchemaChanged)
+}
+
+fn remove_table(catalog: &mut CatalogView, t: &TableDef) -> Result<(), Fault> {
+    database(catalog, &t.database_name)?.tables.remove(&t.name).map(drop).ok_or(Fault::SchemaChanged)
+}
+
+fn rename(catalog: &mut CatalogView, from: &(Box<str>, Box<str>), to: &(Box<str>, Box<str>)) -> Result<(), Fault> {
+    let missing = || Fault::NoSuchTable { database: from.0.to_string(), table: from.1.to_string() };
+    free_name(database(catalog, &to.0)?, &to.1)?;
+    let source = database(catalog, &from.0)?;
+    if let Some(v) = source.views.remove(&from.1) {
+        if from.0 != to.0 { return Err(Fault::mysql(1450, "HY000", format!("Changing schema from '{}' to '{}' is not allowed.", from.0, to.0))); }
+        let mut v = weald_catalog::ViewDef::clone(&v);
+        v.name = to.1.clone();
+        database(catalog, &to.0)?.views.insert(to.1.clone(), Arc::new(v));
+        return Ok(());
+    }
+    let t = source.tables.remove(&from.1).ok_or_else(missing)?;
+    // Rows live in the partitions of their database; a table cannot leave it by name alone.
+    if from.0 != to.0 { return Err(Fault::not_supported("RENAME TABLE to another database (use CREATE TABLE … AS SELECT)")); }
+    let mut t = TableDef::clone(&t);
+    t.name = to.1.clone();
+    t.version = t.version.next();
+    database(catalog, &to.0)?.tables.insert(to.1.clone(), Arc::new(t));
+    Ok(())
+}
+
+fn user_fault(operation: &str, (user, host): &(Box<str>, Box<str>)) -> Fault {
+    Fault::mysql(1396, "HY000", format!("Operation {operation} failed for '{user}'@'{host}'"))
+}
