@@ -4,11 +4,11 @@
 //! Promises: refuses with the fault a client may be told; a refused command leaves the state as it was.
 //! Never:    partly applies a command: changes are made on a copy of the catalogue that replaces the old one at the end.
 
-use crate::{Command, Outcome, Place, State};
+use crate::{Place, State};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weald_catalog::user::is_information_schema;
-use weald_catalog::{CatalogView, DatabaseDef, TableDef};
+use weald_catalog::{CatalogView, Command, DatabaseDef, Outcome, TableDef};
 use weald_types::{DatabaseId, Epoch, Fault, PartitionId, SchemaVersion, TableId};
 
 impl State {

@@ -4,7 +4,8 @@
 //! Promises: a version byte leads; bytes of a newer version are refused by name, not misread.
 //! Never:    adds checksums: the log and the snapshot file have them.
 
-use crate::{Command, State};
+use crate::State;
+use weald_catalog::Command;
 
 const COMMAND_VERSION: u8 = 1;
 const STATE_VERSION: u8 = 1;

@@ -6,11 +6,9 @@
 //! See:      docs/format/meta.md for the bytes.
 
 mod apply;
-mod command;
 mod format;
 pub mod invariant;
 mod state;
 
-pub use command::{Command, Outcome, Rename};
 pub use format::{FormatError, decode_command, decode_state, encode_command, encode_state};
 pub use state::{NodeInfo, Place, State};

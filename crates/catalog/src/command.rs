@@ -1,12 +1,12 @@
-//! Orders to the metadata: each is one change, applied whole or not at all.
+//! Orders to the metadata: each is one change, applied whole or not at all by `meta`.
 //!
 //! Owns:     nothing.
 //! Promises: carries everything `apply` needs; the proposer has done the thinking, `apply` only re-checks.
 //! Never:    holds SQL text to be parsed by `apply`.
 
 use serde::{Deserialize, Serialize};
-use weald_catalog::{TableDef, UserDef, ViewDef};
-use weald_types::{Collation, DatabaseId, PartitionId, SchemaVersion, TableId};
+use crate::{TableDef, UserDef, ViewDef};
+use weald_types::{Collation, DatabaseId, Epoch, NodeId, PartitionId, SchemaVersion, TableId};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
@@ -33,8 +33,8 @@ pub enum Command {
     /// `value` None: back to the default.
     SetVariable { name: Box<str>, value: Option<Box<str>> },
     /// A node that restarted is promoted anew: epoch plus one.
-    Promote { partition: PartitionId, node: weald_types::NodeId, expected: weald_types::Epoch },
-    SetNodeAddress { node: weald_types::NodeId, host: Box<str>, port: u16 },
+    Promote { partition: PartitionId, node: NodeId, expected: Epoch },
+    SetNodeAddress { node: NodeId, host: Box<str>, port: u16 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
