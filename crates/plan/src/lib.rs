@@ -4,8 +4,11 @@
 //! Promises: names, types, coercions and MySQL's clause rules are settled here, once, for every executor.
 //! Never:    runs anything.
 
+pub mod dml;
 pub mod fragment;
+pub mod names;
 pub mod query;
 
-pub use fragment::Fragment;
-pub use query::{Rel, Column};
+pub use fragment::{Fragment, FragmentPlan, Gather, Target};
+pub use names::{Bindings, Names, NoStatistics, Statistics};
+pub use query::{Column, Need, Query, Rel};

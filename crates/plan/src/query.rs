@@ -5,9 +5,9 @@
 //! Never:    names a table or a column by text, except to show it.
 
 use std::sync::Arc;
-use weald_catalog::{TableDef, table::TableRef};
+use weald_catalog::{Privilege, TableDef, table::TableRef};
 use weald_expr::{AggregateFunction, Expr};
-use weald_types::{ColumnId, SqlType, Value};
+use weald_types::{ColumnId, SqlType, Value, Warning};
 
 /// A column as the client is told of it (result-set metadata) and as the level above refers to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +26,13 @@ pub struct Origin { pub database: Box<str>, pub table: Box<str>, pub table_alias
 pub struct OriginFlags { pub primary_key: bool, pub unique_key: bool, pub multiple_key: bool, pub auto_increment: bool, pub no_default: bool, pub on_update_now: bool }
 
 /// A relation. `columns()` gives its output, in order.
+///
+/// Only a [`Rel::Scan`] gives stored forms. Everything above it holds values as expressions make them: an ENUM column that went through a Project is text,
+/// a TIMESTAMP is in session time, and their columns' types say VARCHAR and DATETIME. What the client is told stands in [`Query::columns`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rel {
-    /// All visible rows of a table. `columns[i]` is the table's column `ordinals[i]`.
+    /// All visible rows of a table. `columns[i]` is the table's column `ordinals[i]`, as it is stored (ENUM as its number, TIMESTAMP in UTC);
+    /// an ordinal may be [`ROW_LOCATOR`]. `ordinals` may be empty: then only the number of rows counts.
     Scan { table: TableRef, ordinals: Vec<u16>, columns: Vec<Column> },
     /// A table that the aggregator makes itself (information_schema); rows are asked for by name at execution.
     Virtual { name: Arc<str>, columns: Vec<Column> },
@@ -39,7 +43,8 @@ pub enum Rel {
     /// `on` may be any condition. For Semi and Anti the output is the left side's. NullAwareAnti is NOT IN.
     Join { kind: JoinKind, left: Box<Rel>, right: Box<Rel>, on: Option<Expr>, /** right side reads columns of the left (LATERAL) */ lateral: bool },
     /// Output: the group columns (`group[i].1`), then the aggregates'. With `rollup`, MySQL's WITH ROLLUP; `grouping` then reads a group column's flag.
-    Aggregate { input: Box<Rel>, group: Vec<(Expr, Column)>, aggregates: Vec<(Aggregate, Column)>, rollup: bool },
+    /// With `rollup` each group column is NULL where it is rolled up, and `grouping` is one more BIGINT column at the end: bit (number of groups - 1 - i) is set where `group[i]` is rolled up.
+    Aggregate { input: Box<Rel>, group: Vec<(Expr, Column)>, aggregates: Vec<(Aggregate, Column)>, rollup: bool, grouping: Option<Column> },
     /// Output: the input's columns, then one for each window function.
     Window { input: Box<Rel>, functions: Vec<(WindowFunction, Column)> },
     Sort { input: Box<Rel>, keys: Vec<SortKey> },
@@ -102,6 +107,31 @@ pub struct Query {
     pub locking: Option<Locking>,
     /// Tables read, with the version they were bound at.
     pub tables: Vec<Arc<TableDef>>,
+    /// What the client must hold before it runs.
+    pub needs: Vec<Need>,
+    /// SELECT … INTO
+    pub into: Option<weald_sql::ast::Into>,
+    /// SQL_CALC_FOUND_ROWS: rows are to be counted as if the outermost [`Rel::Limit`] were not there.
+    pub calc_found_rows: bool,
+    /// What binding had to say (ambiguous HAVING names and the like).
+    pub warnings: Vec<Warning>,
+    /// The joins stand in the order that the user asked for (STRAIGHT_JOIN).
+    pub fixed_join_order: bool,
+}
+
+/// An ordinal of [`Rel::Scan`] that stands for no column: an opaque VARBINARY that names the row itself (its partition and its primary index key),
+/// for UPDATE and DELETE of rows that a query has found.
+pub const ROW_LOCATOR: u16 = u16::MAX;
+
+/// A privilege that a statement needs: on the columns named, or on the whole table where there are none named.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Need {
+    pub privilege: Privilege,
+    pub database: Box<str>,
+    pub table: Box<str>,
+    pub columns: Vec<Box<str>>,
+    /// The account that must hold it: a view's definer; None is whoever runs the statement.
+    pub definer: Option<(Box<str>, Box<str>)>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Locking { pub exclusive: bool, pub no_wait: bool, pub skip_locked: bool }
@@ -114,7 +144,7 @@ impl Rel {
             Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } => input.columns(),
             Rel::Join { kind: JoinKind::Semi | JoinKind::Anti | JoinKind::NullAwareAnti, left, .. } => left.columns(),
             Rel::Join { left, right, .. } => { let mut all = left.columns(); all.extend(right.columns()); all }
-            Rel::Aggregate { group, aggregates, .. } => group.iter().map(|g| &g.1).chain(aggregates.iter().map(|a| &a.1)).cloned().collect(),
+            Rel::Aggregate { group, aggregates, grouping, .. } => group.iter().map(|g| &g.1).chain(aggregates.iter().map(|a| &a.1)).chain(grouping).cloned().collect(),
             Rel::Window { input, functions } => { let mut all = input.columns(); all.extend(functions.iter().map(|f| f.1.clone())); all }
         }
     }
