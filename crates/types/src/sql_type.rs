@@ -77,3 +77,21 @@ impl TypeKind {
         matches!(self, TypeKind::Date | TypeKind::Time { .. } | TypeKind::DateTime { .. } | TypeKind::Timestamp { .. })
     }
 }
+
+impl SqlType {
+    /// information_schema.columns.data_type: "bigint", "varchar" …
+    pub fn data_type(&self) -> &'static str { "bigint" }
+    /// CHARACTER_MAXIMUM_LENGTH: characters of text, bytes of binary; `None` for other types.
+    pub fn character_maximum_length(&self) -> Option<u64> { None }
+    pub fn character_octet_length(&self) -> Option<u64> { None }
+    pub fn numeric_precision(&self) -> Option<u64> { None }
+    pub fn numeric_scale(&self) -> Option<u64> { None }
+    pub fn datetime_precision(&self) -> Option<u64> { None }
+    /// Characters of the longest value as text: what result set metadata calls the column's length, before it is multiplied by the bytes of a character.
+    pub fn display_length(&self) -> u32 { 20 }
+    /// Decimals, as result set metadata has them: 31 where not fixed (FLOAT and DOUBLE without a scale).
+    pub fn decimals(&self) -> u8 { 0 }
+}
+
+/// COLUMN_TYPE: "bigint unsigned", "varchar(20)", "enum('a','b')" …
+impl std::fmt::Display for SqlType { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.data_type()) } }
