@@ -35,8 +35,8 @@ pub enum Statement {
     DropTable { names: Vec<ObjectName>, if_exists: bool, temporary: bool, cascade: bool },
     RenameTable(Vec<(ObjectName, ObjectName)>),
     Truncate(ObjectName),
-    CreateIndex { table: ObjectName, index: IndexDef, if_not_exists: bool },
-    DropIndex { table: ObjectName, name: Ident, if_exists: bool },
+    CreateIndex { table: ObjectName, index: IndexDef, if_not_exists: bool, /** as written */ algorithm: Option<String>, /** as written */ lock: Option<String> },
+    DropIndex { table: ObjectName, name: Ident, if_exists: bool, /** as written */ algorithm: Option<String>, /** as written */ lock: Option<String> },
     CreateView(Box<CreateView>),
     DropView { names: Vec<ObjectName>, if_exists: bool },
     /// CREATE PROCEDURE / FUNCTION / TRIGGER / EVENT …: recognised so that the refusal names the feature.
@@ -71,8 +71,13 @@ pub enum Statement {
     DropRole { if_exists: bool, roles: Vec<UserName> },
     GrantRole { roles: Vec<UserName>, to: Vec<UserName>, with_admin_option: bool },
     RevokeRole { roles: Vec<UserName>, from: Vec<UserName> },
-    SetRole(Vec<UserName>),
+    SetRole(RoleSet),
+    /// SET DEFAULT ROLE, ALTER USER … DEFAULT ROLE
+    SetDefaultRole { roles: RoleSet, to: Vec<UserName> },
+    /// Each option in upper case: PRIVILEGES, TABLES, STATUS, LOGS, BINARY LOGS …
     Flush(Vec<String>),
+    /// FLUSH TABLES [names] WITH READ LOCK | FOR EXPORT, and FLUSH TABLES with names; plain FLUSH TABLES is [`Statement::Flush`].
+    FlushTables { tables: Vec<ObjectName>, read_lock: bool, for_export: bool },
     // --- looking
     Show(Box<Show>),
     /// DESCRIBE t [col | 'pattern']
@@ -162,9 +167,12 @@ pub enum TableRef {
 #[derive(Clone, Debug, PartialEq)]
 pub enum JsonTableColumn {
     Ordinality(Ident),
-    Path { name: Ident, data_type: DataType, path: String, exists: bool },
+    Path { name: Ident, data_type: DataType, path: String, exists: bool, on_empty: Option<JsonOn>, on_error: Option<JsonOn> },
     Nested { path: String, columns: Vec<JsonTableColumn> },
 }
+/// ON EMPTY and ON ERROR of JSON_TABLE and JSON_VALUE.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JsonOn { Null, Error, Default(Box<Expr>) }
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinKind { Inner, Cross, Straight, Left, Right, Full }
 #[derive(Clone, Debug, PartialEq)]
@@ -183,7 +191,7 @@ pub struct Locking { pub exclusive: bool, pub of: Vec<Ident>, pub wait: LockWait
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockWait { Default, NoWait, SkipLocked }
 #[derive(Clone, Debug, PartialEq)]
-pub enum Into { Variables(Vec<Ident>), Outfile { path: String, format: LoadFormat }, Dumpfile(String) }
+pub enum Into { Variables(Vec<Ident>), Outfile { path: String, charset: Option<String>, format: LoadFormat }, Dumpfile(String) }
 
 // ------------------------------------------------------------------ expressions
 
@@ -243,6 +251,8 @@ pub enum Expr {
     /// `json->'$.a'` (`unquote` for `->>`)
     JsonExtract { column: Box<Expr>, path: String, unquote: bool },
     MemberOf { value: Box<Expr>, array: Box<Expr> },
+    /// JSON_VALUE(doc, path [RETURNING type] [… ON EMPTY] [… ON ERROR])
+    JsonValue { doc: Box<Expr>, path: String, returning: Option<CastType>, on_empty: Option<JsonOn>, on_error: Option<JsonOn> },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -486,6 +496,11 @@ pub enum AlterAction {
     DropForeignKey(Ident),
     AddCheck(CheckDef),
     DropCheck(Ident),
+    /// DROP CONSTRAINT: a check, a foreign key, a unique key or (`PRIMARY`) the primary key.
+    DropConstraint(Ident),
+    /// ALTER CHECK | CONSTRAINT name [NOT] ENFORCED
+    AlterCheck { name: Ident, enforced: bool },
+    AlterColumnVisibility { column: Ident, invisible: bool },
     AlterIndexVisibility { name: Ident, invisible: bool },
     Rename(ObjectName),
     ConvertCharset { charset: String, collation: Option<String> },
@@ -520,12 +535,15 @@ pub enum PrepareSource { Text(String), Variable(Ident) }
 /// 'user'@'host'; host '%' where none is written. CURRENT_USER stands as name "" and host "".
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UserName { pub user: String, pub host: String }
+/// What SET ROLE and SET DEFAULT ROLE name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RoleSet { Default, None, All, AllExcept(Vec<UserName>), Roles(Vec<UserName>) }
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserSpec { pub user: UserName, pub auth: Option<UserAuth> }
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserAuth { pub plugin: Option<String>, pub password: Option<String>, /** AS '…' / BY PASSWORD '…' */ pub hash: Option<Vec<u8>> }
 #[derive(Clone, Debug, PartialEq, Default)]
-pub struct UserOptions { pub require_ssl: Option<bool>, pub account_locked: Option<bool>, pub max_user_connections: Option<u64>, pub ignored: Vec<String>, pub password_expire: bool }
+pub struct UserOptions { pub require_ssl: Option<bool>, pub account_locked: Option<bool>, pub max_user_connections: Option<u64>, pub ignored: Vec<String>, pub password_expire: bool, /** CREATE USER … DEFAULT ROLE */ pub default_roles: Vec<UserName> }
 #[derive(Clone, Debug, PartialEq)]
 pub struct Privilege { /** upper case; "ALL" for ALL PRIVILEGES */ pub name: String, pub columns: Vec<Ident> }
 #[derive(Clone, Debug, PartialEq)]
@@ -552,10 +570,13 @@ pub enum ShowKind {
     ProcessList { full: bool },
     Engines, Plugins, Charset, Collation, Privileges,
     Grants(Option<UserName>),
+    GrantsUsing { user: UserName, roles: Vec<UserName> },
     Triggers { database: Option<Ident> }, Events { database: Option<Ident> },
     ProcedureStatus, FunctionStatus,
     MasterStatus, BinaryLogs, SlaveStatus, EngineStatus(String),
-    Profiles, ProfileJson,
+    Profiles, /** SHOW PROFILE, of the session's last PROFILE */ Profile, ProfileJson,
+    /// SHOW REPLICAS | SLAVE HOSTS
+    Replicas,
     PlanCache,
     // the cluster's own
     Aggregators { extended: bool }, Leaves { extended: bool }, Partitions { extended: bool, database: Option<Ident> }, ClusterStatus, DatabaseStatus(Option<Ident>),
