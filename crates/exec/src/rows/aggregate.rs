@@ -1,0 +1,111 @@
+//! GROUP BY, aggregates and WITH ROLLUP.
+//!
+//! Owns:     one accumulator for each aggregate of each group.
+//! Promises: groups come out in the order of their first row; without GROUP BY there is exactly one row.
+//! Never:    computes an aggregate itself: that is `expr::aggregate`.
+
+use super::scalar::Scalar;
+use super::{BoxStream, Lazy, Node, Row, Scope, open};
+use std::collections::HashMap;
+use std::sync::Arc;
+use weald_expr::aggregate::{Accumulator, AggregateSpec};
+use weald_expr::sort::group_key;
+use weald_types::{Fault, SqlType, Value};
+
+#[derive(Debug)]
+pub struct Aggregate {
+    pub input: Arc<Node>,
+    pub group: Vec<Grouped>,
+    pub aggregates: Vec<Call>,
+    pub rollup: bool,
+}
+
+/// A group column: bare columns pass as stored.
+#[derive(Clone, Debug)]
+pub struct Grouped { pub expr: Scalar, pub slot: Option<u32>, pub ty: SqlType }
+
+#[derive(Clone, Debug)]
+pub struct Call { pub spec: Arc<AggregateSpec>, pub args: Vec<Scalar>, pub order_by: Vec<Scalar> }
+
+impl Aggregate {
+    pub fn open(&self, scope: &Scope) -> BoxStream {
+        let input = open(&self.input, scope);
+        let (group, calls, rollup, scope) = (self.group.clone(), self.aggregates.clone(), self.rollup, scope.clone());
+        Box::new(Lazy::new(move || Box::pin(run(input, group, calls, rollup, scope))))
+    }
+}
+
+/// One group under way. `level`: how many of the group columns are not rolled up.
+struct Group { values: Vec<Value>, level: usize, accumulators: Vec<Accumulator> }
+
+struct Groups { index: HashMap<Vec<u8>, usize>, list: Vec<Group> }
+
+async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup: bool, scope: Scope) -> Result<Vec<Row>, Fault> {
+    let mut groups = Groups { index: HashMap::new(), list: Vec::new() };
+    let fresh = || calls.iter().map(|c| Accumulator::new(&c.spec)).collect::<Vec<_>>();
+    if group.is_empty() { groups.list.push(Group { values: Vec::new(), level: 0, accumulators: fresh() }); }
+    let levels: Vec<usize> = if rollup { (0..=group.len()).rev().collect() } else { vec![group.len()] };
+    while let Some(batch) = input.next().await? {
+        scope.execution.statement.check_interrupted()?;
+        for row in &batch {
+            let mut values = Vec::with_capacity(group.len());
+            let mut keys = Vec::with_capacity(group.len());
+            for g in &group {
+                let value = g.expr.eval(row, &scope).await?;
+                let mut key = Vec::new();
+                group_key(&value, g.expr.expr.ty(), &mut key);
+                keys.push(key);
+                values.push(match g.slot { Some(s) => row[s as usize].clone(), None => value });
+            }
+            let mut arguments = Vec::with_capacity(calls.len());
+            for c in &calls {
+                let mut args = Vec::with_capacity(c.args.len());
+                for a in &c.args { args.push(a.eval(row, &scope).await?); }
+                let mut order = Vec::with_capacity(c.order_by.len());
+                for o in &c.order_by { order.push(o.eval(row, &scope).await?); }
+                arguments.push((args, order));
+            }
+            for &level in &levels {
+                let at = if group.is_empty() { 0 } else {
+                    let mut key = vec![level as u8];
+                    keys[..level].iter().for_each(|k| key.extend_from_slice(k));
+                    match groups.index.get(&key) {
+                        Some(at) => *at,
+                        None => {
+                            let mut held = values.clone();
+                            held[level..].iter_mut().for_each(|v| *v = Value::Null);
+                            scope.execution.memory.take(super::row_bytes(&held) + key.len() as u64 + 96 * calls.len() as u64)?;
+                            groups.list.push(Group { values: held, level, accumulators: fresh() });
+                            groups.index.insert(key, groups.list.len() - 1);
+                            groups.list.len() - 1
+                        }
+                    }
+                };
+                for (accumulator, (args, order)) in groups.list[at].accumulators.iter_mut().zip(&arguments) {
+                    accumulator.update(args, order, &scope.context(&[]))?;
+                }
+            }
+        }
+    }
+    let mut list = groups.list;
+    if rollup {
+        // MySQL gives the super-aggregate row after the rows it sums up: order by group columns, the rolled-up (shorter) ones last.
+        let types: Vec<SqlType> = group.iter().map(|g| g.ty.clone()).collect();
+        list.sort_by_cached_key(|g| {
+            let mut key = Vec::new();
+            for (i, value) in g.values.iter().enumerate() {
+                if i < g.level { key.push(0); weald_expr::sort::sort_key(value, &types[i], false, &mut key); } else { key.push(1); }
+            }
+            key
+        });
+        // Without any input there is no row at all but the grand total, which MySQL leaves out too.
+    }
+    let width = group.len();
+    list.into_iter().map(|g| {
+        let mut row = g.values;
+        for a in g.accumulators { row.push(a.finish(&scope.context(&[]))?); }
+        // GROUPING(): a mask of the columns that are rolled up in this row, for the projection above.
+        if rollup { row.push(Value::UInt((g.level..width).fold(0, |mask, i| mask | 1 << i))); }
+        Ok(row)
+    }).collect()
+}

@@ -1,0 +1,189 @@
+//! The row executor: every bound query, row by row, with MySQL's semantics.
+//!
+//! Owns:     the rows in flight of one execution, within its memory budget.
+//! Promises: runs whatever the binder makes; small queries start at once (no optimiser, no Arrow); order of rows is the plan's.
+//! Never:    blocks a thread: waiting is in the table source. Never reads a table but through [`TableSource`].
+//!
+//! A [`Rel`](weald_plan::Rel) is compiled once into immutable [`Node`]s, whose expressions read columns by their slot in the row. Opening a node gives a
+//! [`Stream`], which holds the state of one run; a correlated subquery or a lateral join opens its node again for each outer row, with the outer
+//! columns it reads appended to the parameters.
+
+mod aggregate;
+mod compile;
+mod distinct;
+mod join;
+mod recursive;
+mod scan;
+mod scalar;
+mod sort;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use compile::compile;
+pub use scan::{ScanRequest, TableSource};
+
+use futures::future::BoxFuture;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use weald_expr::{EvalContext, Expr, StatementContext, SubqueryResult, eval};
+use weald_types::{Fault, Value};
+
+pub type Row = Vec<Value>;
+
+/// Rows a stream hands over at once, at most.
+pub const BATCH_ROWS: usize = 1024;
+
+/// A compiled, immutable operator.
+#[derive(Debug)]
+pub enum Node {
+    Scan(scan::Scan),
+    Virtual { name: Arc<str>, width: usize, keep: Vec<usize> },
+    Values(Vec<Vec<scalar::Scalar>>),
+    Filter { input: Arc<Node>, predicate: scalar::Scalar },
+    Project { input: Arc<Node>, exprs: Vec<scalar::Projection> },
+    Join(join::Join),
+    Aggregate(aggregate::Aggregate),
+    Window(window::Window),
+    Sort { input: Arc<Node>, keys: Vec<sort::Key>, limit: Option<Box<sort::Limit>> },
+    Limit { input: Arc<Node>, limit: sort::Limit },
+    Distinct(distinct::Distinct),
+    SetOp(distinct::SetOp),
+    Recursive(recursive::Recursive),
+    RecursionInput { id: u32 },
+}
+
+/// What one execution shares.
+pub struct Execution {
+    pub statement: Arc<StatementContext>,
+    pub source: Arc<dyn TableSource>,
+    pub memory: Arc<Memory>,
+    pub max_recursion: u64,
+}
+
+/// Bytes one query may hold in rows; over it, the query fails and nobody else notices.
+#[derive(Debug)]
+pub struct Memory {
+    used: AtomicU64,
+    pub limit: u64,
+}
+
+impl Memory {
+    pub fn new(limit: u64) -> Self { Self { used: AtomicU64::new(0), limit } }
+    pub fn take(&self, bytes: u64) -> Result<(), Fault> {
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if used > self.limit { Err(Fault::OutOfMemory) } else { Ok(()) }
+    }
+    pub fn used(&self) -> u64 { self.used.load(Ordering::Relaxed) }
+}
+
+/// About what a row costs in memory.
+pub(crate) fn row_bytes(row: &[Value]) -> u64 {
+    let heap: usize = row.iter().map(|v| match v {
+        Value::Str(s) if s.len() > 24 => s.len(),
+        Value::Bytes(b) => b.len(),
+        Value::Json(_) => 64,
+        _ => 0,
+    }).sum();
+    (24 + std::mem::size_of_val(row) + heap) as u64
+}
+
+/// The surroundings of one opened node: the execution, the parameters as this level sees them, and the rows of recursive queries under way.
+#[derive(Clone)]
+pub struct Scope {
+    pub execution: Arc<Execution>,
+    pub params: Arc<[Value]>,
+    pub(crate) recursion: Arc<HashMap<u32, Arc<Vec<Row>>>>,
+    /// Answers of subqueries that read nothing of their surroundings: computed once an execution.
+    pub(crate) constants: Arc<parking_lot::Mutex<HashMap<u32, SubqueryResult>>>,
+}
+
+impl Scope {
+    pub fn new(execution: Arc<Execution>, params: Arc<[Value]>) -> Self {
+        Self { execution, params, recursion: Arc::default(), constants: Arc::default() }
+    }
+    pub(crate) fn context<'a>(&'a self, subqueries: &'a [Option<SubqueryResult>]) -> EvalContext<'a> {
+        EvalContext { statement: &self.execution.statement, params: &self.params, subqueries }
+    }
+    /// The same, seen from a level below that reads the columns `outer` of `row` as further parameters.
+    pub(crate) fn with_outer(&self, outer: &[Expr], row: &[Value]) -> Result<Self, Fault> {
+        let mut params = Vec::with_capacity(self.params.len() + outer.len());
+        params.extend_from_slice(&self.params);
+        for column in outer { params.push(eval(column, row, &self.context(&[]))?); }
+        Ok(Self { params: params.into(), ..self.clone() })
+    }
+}
+
+/// One run of a node. `next` gives at most [`BATCH_ROWS`] rows, never none; `None` at the end.
+pub trait Stream: Send {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>>;
+}
+
+pub type BoxStream = Box<dyn Stream>;
+
+/// Starts a run of `node`.
+pub fn open(node: &Arc<Node>, scope: &Scope) -> BoxStream {
+    match &**node {
+        Node::Scan(s) => s.open(scope),
+        Node::Virtual { name, width, keep } => Box::new(scan::VirtualStream::new(name.clone(), *width, keep.clone(), scope.clone())),
+        Node::Values(rows) => Box::new(scalar::ValuesStream::new(rows.clone(), scope.clone())),
+        Node::Filter { input, predicate } => Box::new(scalar::FilterStream::new(open(input, scope), predicate.clone(), scope.clone())),
+        Node::Project { input, exprs } => Box::new(scalar::ProjectStream::new(open(input, scope), exprs.clone(), scope.clone())),
+        Node::Join(j) => j.open(scope),
+        Node::Aggregate(a) => a.open(scope),
+        Node::Window(w) => w.open(scope),
+        Node::Sort { input, keys, limit } => Box::new(sort::SortStream::new(open(input, scope), keys.clone(), limit.as_deref().cloned(), scope.clone())),
+        Node::Limit { input, limit } => Box::new(sort::LimitStream::new(open(input, scope), limit.clone(), scope.clone())),
+        Node::Distinct(d) => d.open(scope),
+        Node::SetOp(s) => s.open(scope),
+        Node::Recursive(r) => r.open(scope),
+        Node::RecursionInput { id } => Box::new(Ready::new(scope.recursion.get(id).map(|rows| rows.to_vec()).unwrap_or_default())),
+    }
+}
+
+/// All rows of a run, counted against the memory budget.
+pub(crate) async fn collect(stream: &mut BoxStream, scope: &Scope) -> Result<Vec<Row>, Fault> {
+    let mut all = Vec::new();
+    while let Some(batch) = stream.next().await? {
+        scope.execution.statement.check_interrupted()?;
+        scope.execution.memory.take(batch.iter().map(|r| row_bytes(r)).sum())?;
+        all.extend(batch);
+    }
+    Ok(all)
+}
+
+/// Rows that are there already.
+pub(crate) struct Ready { rows: std::vec::IntoIter<Row> }
+
+impl Ready {
+    pub fn new(rows: Vec<Row>) -> Self { Self { rows: rows.into_iter() } }
+    pub fn take(&mut self) -> Option<Vec<Row>> {
+        let batch: Vec<Row> = self.rows.by_ref().take(BATCH_ROWS).collect();
+        if batch.is_empty() { None } else { Some(batch) }
+    }
+}
+
+impl Stream for Ready {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> { Box::pin(std::future::ready(Ok(self.take()))) }
+}
+
+/// A stream whose rows are all computed at the first `next`.
+pub(crate) struct Lazy<F> { work: Option<F>, ready: Ready }
+
+impl<F> Lazy<F> {
+    pub fn new(work: F) -> Self { Self { work: Some(work), ready: Ready::new(Vec::new()) } }
+}
+
+impl<F> Stream for Lazy<F>
+where
+    F: FnOnce() -> BoxFuture<'static, Result<Vec<Row>, Fault>> + Send,
+{
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
+        Box::pin(async {
+            if let Some(work) = self.work.take() { self.ready = Ready::new(work().await?); }
+            Ok(self.ready.take())
+        })
+    }
+}
