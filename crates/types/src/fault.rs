@@ -101,12 +101,21 @@ impl Fault {
     pub fn mysql(number: u16, state: &'static str, message: impl Into<String>) -> Self {
         Fault::MySql { number, state, message: message.into() }
     }
-    pub fn not_supported(feature: impl Into<String>) -> Self { Fault::NotSupported { feature: feature.into() } }
+    pub fn not_supported(feature: impl Into<String>) -> Self {
+        Fault::NotSupported { feature: feature.into() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WarningLevel { Note, Warning, Error }
+pub enum WarningLevel {
+    Note,
+    Warning,
+    Error,
+}
 
 /// One row of SHOW WARNINGS; its number comes from the same place as an error's.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Warning { pub level: WarningLevel, pub fault: Fault }
+pub struct Warning {
+    pub level: WarningLevel,
+    pub fault: Fault,
+}

@@ -35,27 +35,45 @@ id!(/** Position in ONE partition's log: how many records came before. Comparing
 id!(/** A point on the hybrid clock: microseconds since 1970 in the high 52 bits, a logical counter in the low 12. */ Timestamp, u64);
 
 impl PartitionId {
-    pub const fn of(database: DatabaseId, ordinal: u32) -> Self { Self(((database.0 as u64) << 32) | ordinal as u64) }
-    pub const fn database(self) -> DatabaseId { DatabaseId((self.0 >> 32) as u32) }
-    pub const fn ordinal(self) -> u32 { self.0 as u32 }
+    pub const fn of(database: DatabaseId, ordinal: u32) -> Self {
+        Self(((database.0 as u64) << 32) | ordinal as u64)
+    }
+    pub const fn database(self) -> DatabaseId {
+        DatabaseId((self.0 >> 32) as u32)
+    }
+    pub const fn ordinal(self) -> u32 {
+        self.0 as u32
+    }
 }
 impl Epoch {
     pub const FIRST: Self = Self(1);
-    pub const fn next(self) -> Self { Self(self.0 + 1) }
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 impl SchemaVersion {
     pub const FIRST: Self = Self(1);
-    pub const fn next(self) -> Self { Self(self.0 + 1) }
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 impl Lsn {
     pub const ZERO: Self = Self(0);
-    pub const fn next(self) -> Self { Self(self.0 + 1) }
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 impl Timestamp {
     pub const ZERO: Self = Self(0);
     /// The greatest timestamp; a read at it sees everything committed.
     pub const MAX: Self = Self((1 << 62) - 1);
-    pub const fn from_micros(micros: u64) -> Self { Self(micros << 12) }
-    pub const fn micros(self) -> u64 { self.0 >> 12 }
-    pub const fn next(self) -> Self { Self(self.0 + 1) }
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros << 12)
+    }
+    pub const fn micros(self) -> u64 {
+        self.0 >> 12
+    }
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }

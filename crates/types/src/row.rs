@@ -25,8 +25,12 @@ pub enum FieldRef<'a> {
     Json(&'a [u8]),
 }
 impl FieldRef<'_> {
-    pub fn is_null(&self) -> bool { matches!(self, FieldRef::Null) }
-    pub fn to_value(&self) -> Value { Value::Null }
+    pub fn is_null(&self) -> bool {
+        matches!(self, FieldRef::Null)
+    }
+    pub fn to_value(&self) -> Value {
+        Value::Null
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,19 +46,42 @@ pub enum RowError {
 
 /// Where each field of a row lies.
 #[derive(Clone, Debug)]
-pub struct RowLayout { types: Vec<SqlType> }
+pub struct RowLayout {
+    types: Vec<SqlType>,
+}
 impl RowLayout {
-    pub fn new(types: &[SqlType]) -> Self { Self { types: types.to_vec() } }
-    pub fn len(&self) -> usize { self.types.len() }
-    pub fn is_empty(&self) -> bool { self.types.is_empty() }
+    pub fn new(types: &[SqlType]) -> Self {
+        Self { types: types.to_vec() }
+    }
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
     /// Appends the row's bytes. Values must have been converted to their columns' types.
-    pub fn encode(&self, values: &[Value], out: &mut Vec<u8>) -> Result<(), RowError> { let _ = (values, out); Ok(()) }
+    pub fn encode(&self, values: &[Value], out: &mut Vec<u8>) -> Result<(), RowError> {
+        let _ = (values, out);
+        Ok(())
+    }
     /// Field `i` of `row`; NULL for fields the row is too short for.
-    pub fn field<'a>(&self, row: &'a [u8], i: usize) -> FieldRef<'a> { let _ = (row, i); FieldRef::Null }
-    pub fn value(&self, row: &[u8], i: usize) -> Value { self.field(row, i).to_value() }
+    pub fn field<'a>(&self, row: &'a [u8], i: usize) -> FieldRef<'a> {
+        let _ = (row, i);
+        FieldRef::Null
+    }
+    pub fn value(&self, row: &[u8], i: usize) -> Value {
+        self.field(row, i).to_value()
+    }
     /// All fields, in order.
-    pub fn decode(&self, row: &[u8]) -> Vec<Value> { (0..self.len()).map(|i| self.value(row, i)).collect() }
-    pub fn is_null(&self, row: &[u8], i: usize) -> bool { self.field(row, i).is_null() }
+    pub fn decode(&self, row: &[u8]) -> Vec<Value> {
+        (0..self.len()).map(|i| self.value(row, i)).collect()
+    }
+    pub fn is_null(&self, row: &[u8], i: usize) -> bool {
+        self.field(row, i).is_null()
+    }
     /// Whether `row` can be one that [`RowLayout::encode`] wrote; for bytes that come from outside.
-    pub fn check(&self, row: &[u8]) -> Result<(), RowError> { let _ = row; Ok(()) }
+    pub fn check(&self, row: &[u8]) -> Result<(), RowError> {
+        let _ = row;
+        Ok(())
+    }
 }

@@ -33,17 +33,37 @@ impl SqlMode {
 
     /// MySQL 8.0's default.
     pub const DEFAULT: SqlMode = SqlMode(
-        Self::ONLY_FULL_GROUP_BY | Self::STRICT_TRANS_TABLES | Self::NO_ZERO_IN_DATE | Self::NO_ZERO_DATE
-            | Self::ERROR_FOR_DIVISION_BY_ZERO | Self::NO_ENGINE_SUBSTITUTION,
+        Self::ONLY_FULL_GROUP_BY
+            | Self::STRICT_TRANS_TABLES
+            | Self::NO_ZERO_IN_DATE
+            | Self::NO_ZERO_DATE
+            | Self::ERROR_FOR_DIVISION_BY_ZERO
+            | Self::NO_ENGINE_SUBSTITUTION,
     );
 
-    pub const fn has(self, flag: u32) -> bool { self.0 & flag != 0 }
-    pub const fn is_strict(self) -> bool { self.0 & (Self::STRICT_TRANS_TABLES | Self::STRICT_ALL_TABLES) != 0 }
+    pub const fn has(self, flag: u32) -> bool {
+        self.0 & flag != 0
+    }
+    pub const fn is_strict(self) -> bool {
+        self.0 & (Self::STRICT_TRANS_TABLES | Self::STRICT_ALL_TABLES) != 0
+    }
 
     /// `SET sql_mode = '…'`: names in any case, separated by commas; the error is the name that is none (1231).
-    pub fn parse(text: &str) -> Result<SqlMode, String> { let _ = text; Ok(SqlMode::DEFAULT) }
-    pub const fn with(self, flag: u32) -> SqlMode { SqlMode(self.0 | flag) }
-    pub const fn without(self, flag: u32) -> SqlMode { SqlMode(self.0 & !flag) }
+    pub fn parse(text: &str) -> Result<SqlMode, String> {
+        let _ = text;
+        Ok(SqlMode::DEFAULT)
+    }
+    pub const fn with(self, flag: u32) -> SqlMode {
+        SqlMode(self.0 | flag)
+    }
+    pub const fn without(self, flag: u32) -> SqlMode {
+        SqlMode(self.0 & !flag)
+    }
 }
 
-impl std::fmt::Display for SqlMode { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { let _ = f; Ok(()) } }
+impl std::fmt::Display for SqlMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let _ = f;
+        Ok(())
+    }
+}

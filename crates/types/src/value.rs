@@ -34,9 +34,17 @@ impl Value {
     pub const TRUE: Value = Value::Int(1);
     pub const FALSE: Value = Value::Int(0);
 
-    pub fn str(s: impl AsRef<str>) -> Self { Value::Str(CompactString::new(s)) }
-    pub fn bytes(b: impl Into<Box<[u8]>>) -> Self { Value::Bytes(b.into()) }
+    pub fn str(s: impl AsRef<str>) -> Self {
+        Value::Str(CompactString::new(s))
+    }
+    pub fn bytes(b: impl Into<Box<[u8]>>) -> Self {
+        Value::Bytes(b.into())
+    }
     /// SQL's truth values: 1, 0 and NULL.
-    pub fn bool(b: Option<bool>) -> Self { b.map_or(Value::Null, |b| Value::Int(b as i64)) }
-    pub fn is_null(&self) -> bool { matches!(self, Value::Null) }
+    pub fn bool(b: Option<bool>) -> Self {
+        b.map_or(Value::Null, |b| Value::Int(b as i64))
+    }
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
 }
