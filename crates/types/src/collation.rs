@@ -110,6 +110,10 @@ impl Collation {
     pub fn sort_key(self, value: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(value)
     }
+    /// As `sort_key` begins for every string that starts with `value`.
+    pub fn sort_key_start(self, value: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(value)
+    }
     /// The sort key of the first `chars` characters (bytes for binary).
     pub fn sort_key_prefix(self, value: &[u8], chars: u32, out: &mut Vec<u8>) {
         let _ = chars;

@@ -219,6 +219,8 @@ impl Json {
     pub fn visit_strings(&self, visit: &mut dyn FnMut(&JsonPath, &str) -> bool) {
         let _ = visit;
     }
+    /// Bytes on the heap.
+    pub fn size_bytes(&self) -> usize { 0 }
     /// As stored in a row.
     pub fn to_bytes(&self, out: &mut Vec<u8>) {
         let _ = out;

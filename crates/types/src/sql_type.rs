@@ -6,6 +6,7 @@
 
 use crate::Collation;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// A type and what is said of every value of it.
@@ -22,6 +23,7 @@ pub struct SqlType {
 pub enum TypeKind {
     /// The type of a bare NULL.
     Null,
+    /// `zerofill`: the width to fill with zeros; on a signed TINYINT 1 means TINYINT(1), see [`TypeKind::boolean`].
     Int {
         width: IntWidth,
         unsigned: bool,
@@ -147,40 +149,270 @@ impl TypeKind {
     }
 }
 
-impl SqlType {
-    /// information_schema.columns.data_type: "bigint", "varchar" …
-    pub fn data_type(&self) -> &'static str {
-        "bigint"
+impl TypeKind {
+    /// TINYINT(1), which BOOLEAN stands for: a signed TINYINT that shows its width. ZEROFILL makes a type unsigned, so that a signed type with a
+    /// width cannot be mistaken for one; and to fill to width 1 changes nothing.
+    pub fn boolean() -> Self { TypeKind::Int { width: IntWidth::Tiny, unsigned: false, zerofill: Some(1) } }
+    /// Least and greatest value of an integer type, YEAR and BIT included; `None` for others.
+    pub fn integer_range(&self) -> Option<(i128, i128)> {
+        match self {
+            TypeKind::Int { width, unsigned: true, .. } => Some((0, (1i128 << width.bits()) - 1)),
+            TypeKind::Int { width, unsigned: false, .. } => Some((-(1i128 << (width.bits() - 1)), (1i128 << (width.bits() - 1)) - 1)),
+            TypeKind::Bit { bits } => Some((0, (1i128 << (*bits).min(64)) - 1)),
+            TypeKind::Year => Some((0, 2155)),
+            _ => None,
+        }
     }
-    /// CHARACTER_MAXIMUM_LENGTH: characters of text, bytes of binary; `None` for other types.
-    pub fn character_maximum_length(&self) -> Option<u64> {
-        None
-    }
-    pub fn character_octet_length(&self) -> Option<u64> {
-        None
-    }
-    pub fn numeric_precision(&self) -> Option<u64> {
-        None
-    }
-    pub fn numeric_scale(&self) -> Option<u64> {
-        None
-    }
-    pub fn datetime_precision(&self) -> Option<u64> {
-        None
-    }
-    /// Characters of the longest value as text: what result set metadata calls the column's length, before it is multiplied by the bytes of a character.
-    pub fn display_length(&self) -> u32 {
-        20
-    }
-    /// Decimals, as result set metadata has them: 31 where not fixed (FLOAT and DOUBLE without a scale).
-    pub fn decimals(&self) -> u8 {
-        0
+    /// Decimals of a second of a temporal type.
+    pub fn fsp(&self) -> Option<u8> {
+        match self {
+            TypeKind::Time { fsp } | TypeKind::DateTime { fsp } | TypeKind::Timestamp { fsp } => Some(*fsp),
+            _ => None,
+        }
     }
 }
 
+impl IntWidth {
+    pub const fn bits(self) -> u32 {
+        match self {
+            IntWidth::Tiny => 8,
+            IntWidth::Small => 16,
+            IntWidth::Medium => 24,
+            IntWidth::Int => 32,
+            IntWidth::Big => 64,
+        }
+    }
+    pub const fn name(self) -> &'static str {
+        match self {
+            IntWidth::Tiny => "tinyint",
+            IntWidth::Small => "smallint",
+            IntWidth::Medium => "mediumint",
+            IntWidth::Int => "int",
+            IntWidth::Big => "bigint",
+        }
+    }
+}
+
+impl BlobSize {
+    /// The longest value, in bytes.
+    pub const fn max_bytes(self) -> u32 {
+        match self {
+            BlobSize::Tiny => 255,
+            BlobSize::Plain => 65_535,
+            BlobSize::Medium => 16_777_215,
+            BlobSize::Long => u32::MAX,
+        }
+    }
+}
+
+/// Characters of the longest value of a SET: all members with commas between.
+fn set_length(members: &[Box<str>]) -> u64 {
+    let characters: usize = members.iter().map(|m| m.chars().count()).sum();
+    (characters + members.len().saturating_sub(1)) as u64
+}
+fn enum_length(members: &[Box<str>]) -> u64 { members.iter().map(|m| m.chars().count()).max().unwrap_or(0) as u64 }
+
+impl SqlType {
+    /// information_schema.columns.data_type: "bigint", "varchar" …
+    pub fn data_type(&self) -> &'static str {
+        match &self.kind {
+            TypeKind::Null => "null",
+            TypeKind::Int { width, .. } => width.name(),
+            TypeKind::Decimal { .. } => "decimal",
+            TypeKind::Float { .. } => "float",
+            TypeKind::Double { .. } => "double",
+            TypeKind::Bit { .. } => "bit",
+            TypeKind::Char { .. } => "char",
+            TypeKind::VarChar { .. } => "varchar",
+            TypeKind::Text(BlobSize::Tiny) => "tinytext",
+            TypeKind::Text(BlobSize::Plain) => "text",
+            TypeKind::Text(BlobSize::Medium) => "mediumtext",
+            TypeKind::Text(BlobSize::Long) => "longtext",
+            TypeKind::Binary { .. } => "binary",
+            TypeKind::VarBinary { .. } => "varbinary",
+            TypeKind::Blob(BlobSize::Tiny) => "tinyblob",
+            TypeKind::Blob(BlobSize::Plain) => "blob",
+            TypeKind::Blob(BlobSize::Medium) => "mediumblob",
+            TypeKind::Blob(BlobSize::Long) => "longblob",
+            TypeKind::Date => "date",
+            TypeKind::Time { .. } => "time",
+            TypeKind::DateTime { .. } => "datetime",
+            TypeKind::Timestamp { .. } => "timestamp",
+            TypeKind::Year => "year",
+            TypeKind::Json => "json",
+            TypeKind::Enum(_) => "enum",
+            TypeKind::Set(_) => "set",
+        }
+    }
+
+    /// CHARACTER_MAXIMUM_LENGTH: characters of text (bytes for TEXT, as MySQL says), bytes of binary; `None` for other types.
+    pub fn character_maximum_length(&self) -> Option<u64> {
+        match &self.kind {
+            TypeKind::Char { chars } | TypeKind::VarChar { chars } => Some(*chars as u64),
+            TypeKind::Binary { bytes } | TypeKind::VarBinary { bytes } => Some(*bytes as u64),
+            TypeKind::Text(size) | TypeKind::Blob(size) => Some(size.max_bytes() as u64),
+            TypeKind::Enum(members) => Some(enum_length(members)),
+            TypeKind::Set(members) => Some(set_length(members)),
+            _ => None,
+        }
+    }
+    /// CHARACTER_OCTET_LENGTH.
+    pub fn character_octet_length(&self) -> Option<u64> {
+        let length = self.character_maximum_length()?;
+        Some(match self.kind {
+            TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Enum(_) | TypeKind::Set(_) => length * self.collation.max_len() as u64,
+            _ => length,
+        })
+    }
+    /// NUMERIC_PRECISION.
+    pub fn numeric_precision(&self) -> Option<u64> {
+        match self.kind {
+            TypeKind::Int { width: IntWidth::Tiny, .. } => Some(3),
+            TypeKind::Int { width: IntWidth::Small, .. } => Some(5),
+            TypeKind::Int { width: IntWidth::Medium, .. } => Some(7),
+            TypeKind::Int { width: IntWidth::Int, .. } => Some(10),
+            TypeKind::Int { width: IntWidth::Big, unsigned, .. } => Some(if unsigned { 20 } else { 19 }),
+            TypeKind::Decimal { precision, .. } => Some(precision as u64),
+            TypeKind::Float { .. } => Some(12),
+            TypeKind::Double { .. } => Some(22),
+            TypeKind::Bit { bits } => Some(bits as u64),
+            _ => None,
+        }
+    }
+    /// NUMERIC_SCALE.
+    pub fn numeric_scale(&self) -> Option<u64> {
+        match self.kind {
+            TypeKind::Int { .. } => Some(0),
+            TypeKind::Decimal { scale, .. } => Some(scale as u64),
+            TypeKind::Float { scale, .. } | TypeKind::Double { scale, .. } => scale.map(u64::from),
+            _ => None,
+        }
+    }
+    /// DATETIME_PRECISION.
+    pub fn datetime_precision(&self) -> Option<u64> { self.kind.fsp().map(u64::from) }
+
+    /// Characters of the longest value as text: a result set's column length before it is multiplied by the bytes of a character.
+    pub fn display_length(&self) -> u32 {
+        match &self.kind {
+            TypeKind::Null => 0,
+            TypeKind::Int { zerofill: Some(width), .. } => *width as u32,
+            TypeKind::Int { width, unsigned, .. } => match (width, unsigned) {
+                (IntWidth::Tiny, false) => 4,
+                (IntWidth::Tiny, true) => 3,
+                (IntWidth::Small, false) => 6,
+                (IntWidth::Small, true) => 5,
+                (IntWidth::Medium, false) => 9,
+                (IntWidth::Medium, true) => 8,
+                (IntWidth::Int, false) => 11,
+                (IntWidth::Int, true) => 10,
+                (IntWidth::Big, _) => 20,
+            },
+            TypeKind::Decimal { precision, scale, unsigned } => *precision as u32 + u32::from(*scale > 0) + u32::from(!*unsigned),
+            TypeKind::Float { .. } => 12,
+            TypeKind::Double { .. } => 22,
+            TypeKind::Bit { bits } => *bits as u32,
+            TypeKind::Char { chars } | TypeKind::VarChar { chars } => *chars,
+            TypeKind::Binary { bytes } | TypeKind::VarBinary { bytes } => *bytes,
+            TypeKind::Text(size) | TypeKind::Blob(size) => size.max_bytes(),
+            TypeKind::Date => 10,
+            TypeKind::Time { fsp } => 10 + fsp_length(*fsp),
+            TypeKind::DateTime { fsp } | TypeKind::Timestamp { fsp } => 19 + fsp_length(*fsp),
+            TypeKind::Year => 4,
+            TypeKind::Json => u32::MAX,
+            TypeKind::Enum(members) => enum_length(members) as u32,
+            TypeKind::Set(members) => set_length(members) as u32,
+        }
+    }
+
+    /// Decimals, as result set metadata has them: 31 where not fixed (FLOAT and DOUBLE without a scale).
+    pub fn decimals(&self) -> u8 {
+        match self.kind {
+            TypeKind::Decimal { scale, .. } => scale,
+            TypeKind::Float { scale, .. } | TypeKind::Double { scale, .. } => scale.unwrap_or(31),
+            _ => self.kind.fsp().unwrap_or(0),
+        }
+    }
+}
+
+fn fsp_length(fsp: u8) -> u32 { if fsp > 0 { fsp as u32 + 1 } else { 0 } }
+
 /// COLUMN_TYPE: "bigint unsigned", "varchar(20)", "enum('a','b')" …
-impl std::fmt::Display for SqlType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.data_type())
+impl fmt::Display for SqlType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == TypeKind::Null {
+            // What CREATE TABLE … SELECT NULL makes.
+            return f.write_str("binary(0)");
+        }
+        f.write_str(self.data_type())?;
+        match &self.kind {
+            TypeKind::Int { zerofill: Some(width), .. } => write!(f, "({width})")?,
+            TypeKind::Decimal { precision, scale, .. } => write!(f, "({precision},{scale})")?,
+            // The declared number of digits is not kept: 255 is the one that limits nothing.
+            TypeKind::Float { scale: Some(scale), .. } | TypeKind::Double { scale: Some(scale), .. } => write!(f, "(255,{scale})")?,
+            TypeKind::Bit { bits } => write!(f, "({bits})")?,
+            TypeKind::Char { chars: n } | TypeKind::VarChar { chars: n } | TypeKind::Binary { bytes: n } | TypeKind::VarBinary { bytes: n } => write!(f, "({n})")?,
+            TypeKind::Enum(members) | TypeKind::Set(members) => {
+                for (i, member) in members.iter().enumerate() {
+                    write!(f, "{}'{}'", if i == 0 { "(" } else { "," }, member.replace('\'', "''"))?;
+                }
+                f.write_str(")")?;
+            }
+            _ => {
+                if let Some(fsp) = self.kind.fsp().filter(|fsp| *fsp > 0) {
+                    write!(f, "({fsp})")?;
+                }
+            }
+        }
+        match self.kind {
+            TypeKind::Int { unsigned: true, zerofill: Some(_), .. } => f.write_str(" unsigned zerofill"),
+            TypeKind::Int { unsigned: true, .. }
+            | TypeKind::Decimal { unsigned: true, .. }
+            | TypeKind::Float { unsigned: true, .. }
+            | TypeKind::Double { unsigned: true, .. } => f.write_str(" unsigned"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_print_as_mysqls_column_type() {
+        let int = |width, unsigned, zerofill| TypeKind::Int { width, unsigned, zerofill };
+        for (kind, text) in [
+            (int(IntWidth::Int, false, None), "int"),
+            (int(IntWidth::Big, true, None), "bigint unsigned"),
+            (TypeKind::boolean(), "tinyint(1)"),
+            (int(IntWidth::Int, true, Some(5)), "int(5) unsigned zerofill"),
+            (TypeKind::Decimal { precision: 10, scale: 2, unsigned: false }, "decimal(10,2)"),
+            (TypeKind::Decimal { precision: 10, scale: 0, unsigned: true }, "decimal(10,0) unsigned"),
+            (TypeKind::Double { unsigned: false, scale: None }, "double"),
+            (TypeKind::VarChar { chars: 20 }, "varchar(20)"),
+            (TypeKind::Text(BlobSize::Medium), "mediumtext"),
+            (TypeKind::Bit { bits: 1 }, "bit(1)"),
+            (TypeKind::DateTime { fsp: 6 }, "datetime(6)"),
+            (TypeKind::Timestamp { fsp: 0 }, "timestamp"),
+            (TypeKind::Year, "year"),
+            (TypeKind::Enum(Arc::from(["a".into(), "it's".into()])), "enum('a','it''s')"),
+            (TypeKind::Set(Arc::from(["x".into()])), "set('x')"),
+        ] {
+            assert_eq!(SqlType::new(kind, true).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn information_schema_lengths_are_mysqls() {
+        let varchar = SqlType::varchar(20, true, Collation::UTF8MB4_GENERAL_CI);
+        assert_eq!((varchar.character_maximum_length(), varchar.character_octet_length()), (Some(20), Some(80)));
+        let text = SqlType::string(TypeKind::Text(BlobSize::Plain), true, Collation::UTF8MB4_GENERAL_CI);
+        assert_eq!((text.character_maximum_length(), text.character_octet_length()), (Some(65_535), Some(65_535)));
+        let bigint = SqlType::bigint_unsigned(false);
+        assert_eq!((bigint.numeric_precision(), bigint.numeric_scale(), bigint.display_length()), (Some(20), Some(0), 20));
+        let set = SqlType::string(TypeKind::Set(Arc::from(["ab".into(), "c".into()])), true, Collation::LATIN1_SWEDISH_CI);
+        assert_eq!(set.character_octet_length(), Some(4));
+        assert_eq!(SqlType::new(TypeKind::Decimal { precision: 10, scale: 2, unsigned: false }, true).display_length(), 12);
+        assert_eq!(SqlType::bigint(true).kind.integer_range(), Some((i64::MIN as i128, i64::MAX as i128)));
     }
 }

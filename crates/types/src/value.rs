@@ -47,4 +47,30 @@ impl Value {
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }
+    /// Bytes it takes, its own and what it points to: for memory limits.
+    pub fn size_bytes(&self) -> usize {
+        let heap = match self {
+            Value::Str(s) if s.is_heap_allocated() => s.capacity(),
+            Value::Bytes(b) => b.len(),
+            Value::Json(j) => j.size_bytes(),
+            _ => 0,
+        };
+        std::mem::size_of::<Self>() + heap
+    }
+}
+
+impl From<i64> for Value {
+    fn from(v: i64) -> Self { Value::Int(v) }
+}
+impl From<u64> for Value {
+    fn from(v: u64) -> Self { Value::UInt(v) }
+}
+impl From<f64> for Value {
+    fn from(v: f64) -> Self { Value::Double(v) }
+}
+impl From<&str> for Value {
+    fn from(v: &str) -> Self { Value::str(v) }
+}
+impl From<Decimal> for Value {
+    fn from(v: Decimal) -> Self { Value::Decimal(v) }
 }
