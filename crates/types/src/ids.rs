@@ -32,7 +32,7 @@ id!(/** How many times a partition has changed primary. A message with a lower e
 id!(/** How many times a table's definition has changed. Travels with every request and every row. */ SchemaVersion, u32);
 id!(/** A transaction: unique on its aggregator, for ever. */ TxnId, u64);
 id!(/** Position in ONE partition's log: how many records came before. Comparing two partitions' positions means nothing. */ Lsn, u64);
-id!(/** A point on the hybrid clock: microseconds since 1970 in the high 52 bits, a logical counter in the low 12. */ Timestamp, u64);
+id!(/** A point on the hybrid clock: microseconds since 1970, then 8 bits of a logical counter; below 2^62 until the year 2500. */ Timestamp, u64);
 
 impl PartitionId {
     pub const fn of(database: DatabaseId, ordinal: u32) -> Self {
@@ -68,10 +68,10 @@ impl Timestamp {
     /// The greatest timestamp; a read at it sees everything committed.
     pub const MAX: Self = Self((1 << 62) - 1);
     pub const fn from_micros(micros: u64) -> Self {
-        Self(micros << 12)
+        Self(micros << 8)
     }
     pub const fn micros(self) -> u64 {
-        self.0 >> 12
+        self.0 >> 8
     }
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
