@@ -18,11 +18,12 @@ pub struct Aggregate {
     pub group: Vec<Grouped>,
     pub aggregates: Vec<Call>,
     pub rollup: bool,
+    /// A last column says, in bits, which group columns are rolled up: the highest bit is the first column's.
+    pub grouping: bool,
 }
 
-/// A group column: bare columns pass as stored.
 #[derive(Clone, Debug)]
-pub struct Grouped { pub expr: Scalar, pub slot: Option<u32>, pub ty: SqlType }
+pub struct Grouped { pub expr: Scalar, pub ty: SqlType }
 
 #[derive(Clone, Debug)]
 pub struct Call { pub spec: Arc<AggregateSpec>, pub args: Vec<Scalar>, pub order_by: Vec<Scalar> }
@@ -30,8 +31,8 @@ pub struct Call { pub spec: Arc<AggregateSpec>, pub args: Vec<Scalar>, pub order
 impl Aggregate {
     pub fn open(&self, scope: &Scope) -> BoxStream {
         let input = open(&self.input, scope);
-        let (group, calls, rollup, scope) = (self.group.clone(), self.aggregates.clone(), self.rollup, scope.clone());
-        Box::new(Lazy::new(move || Box::pin(run(input, group, calls, rollup, scope))))
+        let (group, calls, rollup, grouping, scope) = (self.group.clone(), self.aggregates.clone(), self.rollup, self.grouping, scope.clone());
+        Box::new(Lazy::new(move || Box::pin(run(input, group, calls, rollup, grouping, scope))))
     }
 }
 
@@ -40,7 +41,7 @@ struct Group { values: Vec<Value>, level: usize, accumulators: Vec<Accumulator> 
 
 struct Groups { index: HashMap<Vec<u8>, usize>, list: Vec<Group> }
 
-async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup: bool, scope: Scope) -> Result<Vec<Row>, Fault> {
+async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup: bool, grouping: bool, scope: Scope) -> Result<Vec<Row>, Fault> {
     let mut groups = Groups { index: HashMap::new(), list: Vec::new() };
     let fresh = || calls.iter().map(|c| Accumulator::new(&c.spec)).collect::<Vec<_>>();
     if group.is_empty() { groups.list.push(Group { values: Vec::new(), level: 0, accumulators: fresh() }); }
@@ -55,7 +56,7 @@ async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup
                 let mut key = Vec::new();
                 group_key(&value, g.expr.expr.ty(), &mut key);
                 keys.push(key);
-                values.push(match g.slot { Some(s) => row[s as usize].clone(), None => value });
+                values.push(value);
             }
             let mut arguments = Vec::with_capacity(calls.len());
             for c in &calls {
@@ -98,14 +99,12 @@ async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup
             }
             key
         });
-        // Without any input there is no row at all but the grand total, which MySQL leaves out too.
     }
     let width = group.len();
     list.into_iter().map(|g| {
         let mut row = g.values;
         for a in g.accumulators { row.push(a.finish(&scope.context(&[]))?); }
-        // GROUPING(): a mask of the columns that are rolled up in this row, for the projection above.
-        if rollup { row.push(Value::UInt((g.level..width).fold(0, |mask, i| mask | 1 << i))); }
+        if grouping { row.push(Value::Int((g.level..width).fold(0, |mask, i| mask | 1 << (width - 1 - i)))); }
         Ok(row)
     }).collect()
 }

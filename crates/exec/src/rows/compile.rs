@@ -52,16 +52,12 @@ impl<'q> Compiler<'q> {
                 (Node::Project { input, exprs }, slots(columns))
             }
             Rel::Join { kind, left, right, on, lateral } => return self.join(*kind, left, right, on.as_ref(), *lateral),
-            Rel::Aggregate { input, group, aggregates, rollup } => {
+            Rel::Aggregate { input, group, aggregates, rollup, grouping } => {
                 let (input, from) = self.node(input)?;
-                let mut out: Slots = group.iter().map(|g| &g.1).chain(aggregates.iter().map(|a| &a.1)).enumerate().map(|(i, c)| (c.id, i as u32)).collect();
-                out.remove(&ColumnId::new(u32::MAX));
-                let group = group.iter().map(|(e, column)| {
-                    let slot = match e { Expr::Column { id, .. } => from.get(id).copied(), _ => None };
-                    Ok(aggregate::Grouped { expr: self.scalar(e, &from)?, slot, ty: column.ty.clone() })
-                }).collect::<Result<_, Fault>>()?;
+                let out = slots(&rel.columns());
+                let group = group.iter().map(|(e, column)| Ok(aggregate::Grouped { expr: self.scalar(e, &from)?, ty: column.ty.clone() })).collect::<Result<_, Fault>>()?;
                 let aggregates = aggregates.iter().map(|(a, _)| self.call(a, &from)).collect::<Result<_, _>>()?;
-                (Node::Aggregate(aggregate::Aggregate { input, group, aggregates, rollup: *rollup }), out)
+                (Node::Aggregate(aggregate::Aggregate { input, group, aggregates, rollup: *rollup, grouping: grouping.is_some() }), out)
             }
             Rel::Window { input, functions } => {
                 let (input, from) = self.node(input)?;
@@ -197,7 +193,9 @@ impl<'q> Compiler<'q> {
     }
 
     fn projection(&self, e: &Expr, from: &Slots) -> Result<Projection, Fault> {
-        if let Expr::Column { id, .. } = e
+        // What is stored as it is shown need not be evaluated.
+        if let Expr::Column { id, ty } = e
+            && !matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Timestamp { .. })
             && let Some(slot) = from.get(id)
         {
             return Ok(Projection::Slot(*slot));

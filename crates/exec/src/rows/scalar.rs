@@ -81,7 +81,7 @@ impl SubqueryUse {
     }
 }
 
-/// What a projection puts in a slot. A bare column passes as it is stored (ENUM as number, TIMESTAMP in UTC): its type still says so.
+/// What a projection puts in a slot.
 #[derive(Clone, Debug)]
 pub enum Projection { Slot(u32), Compute(Scalar) }
 

@@ -1,0 +1,419 @@
+//! One client's session: its settings, its transaction, and the way a statement takes.
+//!
+//! Owns:     the session's variables, user variables, prepared statements, temporary tables, open transaction and last warnings.
+//! Promises: a statement either does all it says or nothing; its warnings and counters are those of the last statement, as MySQL keeps them.
+//! Never:    reads or writes packets: `connection` does; knows how rows are stored: `exec` does.
+
+mod change;
+mod define;
+mod explain;
+mod load;
+mod names;
+mod prepared;
+mod query;
+mod set;
+mod showing;
+mod transaction;
+mod users;
+
+pub use prepared::{Prepared, PreparedInfo};
+
+use crate::information_schema::Process;
+use crate::server::Server;
+use crate::variables::Values;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use transaction::Open;
+use weald_catalog::{CatalogView, Privilege, TableDef, UserDef};
+use weald_exec::rows::BoxStream;
+use weald_expr::StatementContext;
+use weald_expr::context::{TimeZone, Warnings};
+use weald_expr::function::BindContext;
+use weald_plan::query::Column;
+use weald_plan::{Bindings, Need};
+use weald_sql::ast::{self, Statement};
+use weald_sql::{ParseOptions, parse};
+use weald_types::{Collation, Fault, SqlMode, SqlType, Value, Warning, WarningLevel};
+
+/// What a statement gives its client.
+pub enum Outcome {
+    Ok(Done),
+    Rows { columns: Vec<Column>, rows: BoxStream },
+    /// LOAD DATA LOCAL: the client is to send this file; [`Session::load_local`] then takes its bytes.
+    SendFile { path: String },
+}
+
+/// An OK packet's content.
+#[derive(Clone, Debug, Default)]
+pub struct Done { pub affected: u64, pub last_insert_id: u64, pub info: String }
+
+impl Outcome {
+    fn ok() -> Result<Outcome, Fault> { Ok(Outcome::Ok(Done::default())) }
+    fn affected(affected: u64) -> Result<Outcome, Fault> { Ok(Outcome::Ok(Done { affected, ..Done::default() })) }
+}
+
+/// What PROCESSLIST and KILL see of a session; shared with the connection's registry.
+#[derive(Debug)]
+pub struct Shared {
+    pub id: u64,
+    /// 0: run on; 1: KILL; 2: time is up. Read by every loop of the statement.
+    pub interrupted: Arc<AtomicU8>,
+    pub process: Mutex<Process>,
+}
+
+pub struct Session {
+    pub(crate) server: Arc<Server>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) user: Arc<UserDef>,
+    /// 'name@host' as the client came.
+    pub(crate) login: Arc<str>,
+    pub(crate) database: Option<Arc<str>>,
+    pub(crate) variables: Values,
+    pub(crate) settings: Settings,
+    pub(crate) user_variables: Arc<Mutex<HashMap<Arc<str>, (Value, SqlType)>>>,
+    pub(crate) temporary: HashMap<(Box<str>, Box<str>), Arc<TableDef>>,
+    pub(crate) transaction: Option<Open>,
+    /// SET TRANSACTION without a scope: for the next one only.
+    pub(crate) next_isolation: Option<ast::Isolation>,
+    pub(crate) next_read_only: Option<bool>,
+    pub(crate) statements: HashMap<u32, Prepared>,
+    pub(crate) named: HashMap<String, Arc<str>>,
+    pub(crate) next_statement: u32,
+    /// The last statement's.
+    pub(crate) warnings: Vec<Warning>,
+    pub(crate) warning_total: u64,
+    pub(crate) last_insert_id: u64,
+    pub(crate) row_count: i64,
+    pub(crate) found_rows: u64,
+    pub(crate) locked_tables: Vec<(Box<str>, Box<str>, bool)>,
+    /// For the OK packet's session tracking.
+    pub(crate) changes: Vec<Change>,
+    /// The statement that is running.
+    pub(crate) context: Option<Arc<StatementContext>>,
+    pub(crate) client_found_rows: bool,
+    pub(crate) pending_load: Option<Box<ast::LoadData>>,
+    pub(crate) last_profile: Option<String>,
+    /// The running statement only looks at the last one's warnings.
+    pub(crate) diagnostic: bool,
+}
+
+/// What session tracking tells the client.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change { Schema(String), Variable(&'static str, String) }
+
+/// Variables that every statement reads, in the form it reads them.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub sql_mode: SqlMode,
+    pub time_zone: TimeZone,
+    pub autocommit: bool,
+    pub collation_connection: Collation,
+    pub isolation: ast::Isolation,
+    pub read_only: bool,
+}
+
+impl Settings {
+    pub fn of(v: &Values) -> Self {
+        Self {
+            sql_mode: SqlMode::parse(v.text("sql_mode")).unwrap_or(SqlMode::DEFAULT),
+            time_zone: weald_expr::context::parse_time_zone(v.text("time_zone")).unwrap_or(TimeZone::Fixed(0)),
+            autocommit: v.on("autocommit"),
+            collation_connection: Collation::by_name(v.text("collation_connection")).unwrap_or(Collation::UTF8MB4_GENERAL_CI),
+            isolation: transaction::isolation_of(v.text("transaction_isolation")),
+            read_only: v.on("transaction_read_only"),
+        }
+    }
+}
+
+impl Session {
+    pub fn new(server: Arc<Server>, shared: Arc<Shared>, user: Arc<UserDef>, login: Arc<str>, client_found_rows: bool) -> Self {
+        let variables = server.variables.values();
+        let settings = Settings::of(&variables);
+        Self {
+            server, shared, user, login, database: None, variables, settings, user_variables: Arc::default(), temporary: HashMap::new(), transaction: None, next_isolation: None,
+            next_read_only: None, statements: HashMap::new(), named: HashMap::new(), next_statement: 0, warnings: Vec::new(), warning_total: 0, last_insert_id: 0, row_count: -1,
+            found_rows: 0, locked_tables: Vec::new(), changes: Vec::new(), context: None, client_found_rows, pending_load: None, last_profile: None, diagnostic: false,
+        }
+    }
+
+    /// COM_RESET_CONNECTION, and the second half of COM_CHANGE_USER.
+    pub fn reset(&mut self) {
+        let database = self.database.clone();
+        self.rollback_open();
+        self.drop_temporary_tables();
+        *self = Session::new(self.server.clone(), self.shared.clone(), self.user.clone(), self.login.clone(), self.client_found_rows);
+        self.database = database;
+    }
+
+    pub fn change_user(&mut self, user: Arc<UserDef>, login: Arc<str>, database: Option<&str>) -> Result<(), Fault> {
+        self.reset();
+        self.user = user;
+        self.login = login;
+        self.database = None;
+        if let Some(d) = database { self.use_database(d)?; }
+        Ok(())
+    }
+
+    /// One statement of a COM_QUERY.
+    pub async fn query(&mut self, text: &str) -> Result<Outcome, Fault> {
+        self.begin_statement(text);
+        let done = match self.try_fast(text).await {
+            Some(done) => done,
+            None => self.parse_and_run(text).await,
+        };
+        self.after_statement(done)
+    }
+
+    async fn parse_and_run(&mut self, text: &str) -> Result<Outcome, Fault> {
+        let statement = parse(text, &ParseOptions { sql_mode: self.settings.sql_mode })?;
+        self.run(&statement, text, &[]).await
+    }
+
+    /// Statement-wide facts are taken here, once.
+    pub(crate) fn begin_statement(&mut self, text: &str) {
+        self.shared.interrupted.store(0, Ordering::Relaxed);
+        let now = self.server.now_micros();
+        let fixed = self.variables.double("timestamp");
+        let now = if fixed > 0.0 { (fixed * 1e6) as i64 } else { now };
+        self.context = Some(Arc::new(self.statement_context(now)));
+        let mut p = self.shared.process.lock();
+        p.command = "Query";
+        p.state = "executing".into();
+        p.info = Some(text.chars().take(64 * 1024).collect());
+    }
+
+    fn statement_context(&self, now_micros: i64) -> StatementContext {
+        let v = &self.variables;
+        StatementContext {
+            sql_mode: self.settings.sql_mode,
+            time_zone: self.settings.time_zone,
+            now_micros,
+            wall_clock_micros: self.server.wall_clock,
+            connection_id: self.shared.id,
+            database: self.database.clone(),
+            user: self.login.clone(),
+            current_user: format!("{}@{}", self.user.user, self.user.host).into(),
+            version: self.server.version.clone(),
+            collation_connection: self.settings.collation_connection,
+            last_insert_id: self.last_insert_id,
+            row_count: self.row_count,
+            found_rows: self.found_rows,
+            div_precision_increment: v.int("div_precision_increment") as u8,
+            group_concat_max_len: v.int("group_concat_max_len"),
+            max_allowed_packet: v.int("max_allowed_packet"),
+            modifies_data: false,
+            ignore_errors: false,
+            user_variables: self.user_variables.clone(),
+            warnings: Mutex::new(Warnings { kept: Vec::new(), total: 0, limit: v.int("max_error_count") as usize }),
+            set_last_insert_id: Mutex::new(None),
+            random_seed: self.server.random(),
+            interrupted: self.shared.interrupted.clone(),
+            random_state: Mutex::default(),
+        }
+    }
+
+    /// The running statement's facts.
+    pub(crate) fn statement(&self) -> Arc<StatementContext> { self.context.clone().expect("set by begin_statement, which every way in calls") }
+
+    /// The same facts for a statement that changes data.
+    pub(crate) fn changing(&mut self, ignore: bool) -> Arc<StatementContext> {
+        let mut c = self.statement_context(self.statement().now_micros);
+        c.modifies_data = true;
+        c.ignore_errors = ignore;
+        let c = Arc::new(c);
+        self.context = Some(c.clone());
+        c
+    }
+
+    /// Keeps warnings and counters, whatever came of the statement. For rows, [`Session::end_of_rows`] does it again at their end.
+    pub(crate) fn after_statement(&mut self, done: Result<Outcome, Fault>) -> Result<Outcome, Fault> {
+        if let Ok(Outcome::Ok(d)) = &done { self.row_count = d.affected as i64; }
+        if done.is_err() { self.row_count = -1; }
+        if let Ok(Outcome::Rows { .. }) = &done { self.row_count = -1; }
+        if !matches!(done, Ok(Outcome::Rows { .. })) { self.close_context(done.as_ref().err()); }
+        done
+    }
+
+    /// The rows have all been sent, or failed on the way.
+    pub fn end_of_rows(&mut self, sent: u64, fault: Option<&Fault>) {
+        self.found_rows = sent;
+        self.close_context(fault);
+        if self.transaction.as_ref().is_some_and(|t| t.autocommit) { self.rollback_open(); }
+    }
+
+    fn close_context(&mut self, fault: Option<&Fault>) {
+        let Some(c) = self.context.take() else { return };
+        if let Some(id) = *c.set_last_insert_id.lock() { self.last_insert_id = id; }
+        let mut w = c.warnings.lock();
+        // SHOW WARNINGS and the like look at the last statement's warnings: they leave them as they are.
+        if !std::mem::take(&mut self.diagnostic) {
+            self.warnings = std::mem::take(&mut w.kept);
+            self.warning_total = w.total;
+            if let Some(f) = fault {
+                self.warnings.push(Warning { level: WarningLevel::Error, fault: f.clone() });
+                self.warning_total += 1;
+            }
+        }
+        let mut p = self.shared.process.lock();
+        p.command = "Sleep";
+        p.state = String::new();
+        p.info = None;
+    }
+
+    pub fn warning_count(&self) -> u16 { self.warning_total.min(u16::MAX as u64) as u16 }
+
+    pub(crate) fn warn(&self, fault: Fault) { self.statement().warn(WarningLevel::Warning, fault) }
+    pub(crate) fn note(&self, fault: Fault) { self.statement().warn(WarningLevel::Note, fault) }
+
+    /// Runs a parsed statement. `params` are the values of its `?`.
+    pub(crate) async fn run(&mut self, statement: &Statement, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
+        if self.transaction.as_ref().is_some_and(|t| t.failed) && !matches!(statement, Statement::Rollback { .. } | Statement::RollbackTo(_)) {
+            // A deadlock rolled everything back: the next statement starts anew.
+            self.rollback_open();
+        }
+        if commits_implicitly(statement) { self.commit_open().await?; }
+        match statement {
+            Statement::Select(q) => self.select(q, text, params).await,
+            Statement::Insert(i) => self.insert(i, text, params).await,
+            Statement::Update(u) => self.update(u, text, params).await,
+            Statement::Delete(d) => self.delete(d, text, params).await,
+            Statement::LoadData(l) => self.load_data(l).await,
+            Statement::Do(exprs) => self.do_exprs(exprs, text, params).await,
+            Statement::Call { name, .. } => Err(Fault::mysql(1305, "42000", format!("PROCEDURE {}.{} does not exist", self.database_of(name.database.as_deref())?, name.name))),
+            Statement::CreateDatabase { .. } | Statement::AlterDatabase { .. } | Statement::DropDatabase { .. } | Statement::CreateTable(_) | Statement::AlterTable { .. }
+            | Statement::DropTable { .. } | Statement::RenameTable(_) | Statement::Truncate(_) | Statement::CreateIndex { .. } | Statement::DropIndex { .. } | Statement::CreateView(_)
+            | Statement::DropView { .. } => self.define(statement, text).await,
+            Statement::Unsupported { feature } => Err(Fault::not_supported(feature)),
+            Statement::Begin { read_only, .. } => self.begin(*read_only).await,
+            Statement::Commit { chain, release } => self.commit(*chain, *release).await,
+            Statement::Rollback { chain, release } => self.rollback(*chain, *release).await,
+            Statement::Savepoint(name) => self.savepoint(name),
+            Statement::RollbackTo(name) => self.rollback_to(name),
+            Statement::ReleaseSavepoint(name) => self.release_savepoint(name),
+            Statement::SetTransaction { scope, isolation, read_only } => self.set_transaction(*scope, *isolation, *read_only),
+            Statement::LockTables(tables) => self.lock_tables(tables),
+            Statement::UnlockTables => { self.locked_tables.clear(); Outcome::ok() }
+            Statement::Use(name) => { self.use_database(name)?; Outcome::ok() }
+            Statement::Set(items) => self.set(items, text, params).await,
+            Statement::Prepare { name, source } => self.prepare_named(name, source),
+            Statement::Execute { name, using } => Box::pin(self.execute_named(name, using)).await,
+            Statement::Deallocate(name) => self.deallocate_named(name),
+            Statement::Kill { query_only, id } => self.kill(*query_only, id, text).await,
+            Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::DropUser { .. } | Statement::RenameUser(_) | Statement::SetPassword { .. } | Statement::Grant { .. }
+            | Statement::Revoke { .. } | Statement::RevokeAll { .. } => self.change_users(statement).await,
+            Statement::CreateRole { .. } | Statement::DropRole { .. } | Statement::GrantRole { .. } | Statement::RevokeRole { .. } | Statement::SetRole(_) | Statement::SetDefaultRole { .. } => {
+                Err(Fault::not_supported("roles"))
+            }
+            Statement::Flush(what) => self.flush(what),
+            Statement::FlushTables { .. } => Err(Fault::not_supported("FLUSH TABLES … WITH READ LOCK")),
+            Statement::Show(show) => self.show(show, text).await,
+            Statement::Describe { table, column } => self.describe(table, column.as_deref()).await,
+            Statement::Explain { analyze, format, statement } => Box::pin(self.explain(*analyze, format.as_deref(), statement, text, params)).await,
+            Statement::Profile(statement) => Box::pin(self.profile(statement, text, params)).await,
+            Statement::TableMaintenance { verb, tables } => self.maintain(*verb, tables).await,
+            Statement::SnapshotDatabase(name) => self.snapshot_database(name).await,
+            Statement::Shutdown => {
+                self.require(Privilege::Shutdown, None)?;
+                self.server.shutdown();
+                Outcome::ok()
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------ surroundings of binding
+
+    pub(crate) fn catalog(&self) -> Arc<CatalogView> { self.server.catalog() }
+
+    pub(crate) fn bind_context(&self) -> BindContext {
+        BindContext {
+            sql_mode: self.settings.sql_mode,
+            collation_connection: self.settings.collation_connection,
+            div_precision_increment: self.variables.int("div_precision_increment") as u8,
+            group_concat_max_len: self.variables.int("group_concat_max_len"),
+        }
+    }
+
+    /// Calls `f` with all that binding asks for.
+    pub(crate) fn bind<T>(&self, text: &str, params: &[Option<SqlType>], f: impl FnOnce(&Bindings<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        let names = names::SessionNames { session: self, catalog: self.catalog() };
+        f(&Bindings { names: &names, session: self.bind_context(), text, params })
+    }
+
+    pub(crate) fn database_of<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Fault> { named.or(self.database.as_deref()).ok_or(Fault::NoDatabaseSelected) }
+
+    pub(crate) fn use_database(&mut self, name: &str) -> Result<(), Fault> {
+        let catalog = self.catalog();
+        let shown: Arc<str> = if weald_catalog::user::is_information_schema(name) { "information_schema".into() } else { name.into() };
+        if &*shown != "information_schema" {
+            if !self.user.sees_database(name) { return Err(database_denied(&self.user, name)); }
+            if catalog.database(name).is_none() { return Err(Fault::NoSuchDatabase { name: name.into() }); }
+        }
+        self.shared.process.lock().database = Some(shown.to_string());
+        self.changes.push(Change::Schema(shown.to_string()));
+        let collation = catalog.database(name).map_or(Collation::UTF8MB3_GENERAL_CI, |d| d.collation);
+        self.variables.set("collation_database", Value::str(collation.name()));
+        self.variables.set("character_set_database", Value::str(collation.charset()));
+        self.database = Some(shown);
+        Ok(())
+    }
+
+    // ------------------------------------------------------------------ privileges
+
+    /// A global privilege, or one on `database`.
+    pub(crate) fn require(&self, p: Privilege, database: Option<&str>) -> Result<(), Fault> {
+        match database {
+            None if self.user.may_globally(p) || self.user.may_globally(Privilege::Super) && is_admin(p) => Ok(()),
+            None => Err(Fault::mysql(1227, "42000", format!("Access denied; you need (at least one of) the {} privilege(s) for this operation", p.name()))),
+            Some(d) if self.user.on_database(d).has(p) => Ok(()),
+            Some(d) => Err(database_denied(&self.user, d)),
+        }
+    }
+
+    pub(crate) fn require_on_table(&self, p: Privilege, database: &str, table: &str) -> Result<(), Fault> {
+        if self.user.on_table(database, table).has(p) { Ok(()) } else { Err(table_denied(p, &self.user, table)) }
+    }
+
+    /// What a bound statement needs. A view is read with its definer's privileges.
+    pub(crate) fn check(&self, needs: &[Need]) -> Result<(), Fault> {
+        for n in needs {
+            let definer = n.definer.as_ref().and_then(|d| self.catalog().users.get(d).cloned());
+            let user = match &n.definer { None => &self.user, Some(_) => definer.as_ref().unwrap_or(&self.user) };
+            if self.temporary.contains_key(&(n.database.clone(), n.table.clone())) || user.on_table(&n.database, &n.table).has(n.privilege) { continue; }
+            if n.columns.is_empty() { return Err(table_denied(n.privilege, user, &n.table)); }
+            for c in &n.columns {
+                if !user.on_column(&n.database, &n.table, c).has(n.privilege) {
+                    if !user.sees_table(&n.database, &n.table) { return Err(table_denied(n.privilege, user, &n.table)); }
+                    let message = format!("{} command denied to user '{}'@'{}' for column '{c}' in table '{}'", n.privilege.name(), user.user, user.host, n.table);
+                    return Err(Fault::mysql(1143, "42000", message));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_admin(p: Privilege) -> bool { matches!(p, Privilege::Cluster | Privilege::Backup | Privilege::ShowMetadata | Privilege::Reload | Privilege::Process) }
+
+fn table_denied(p: Privilege, user: &UserDef, table: &str) -> Fault {
+    Fault::mysql(1142, "42000", format!("{} command denied to user '{}'@'{}' for table '{table}'", p.name(), user.user, user.host))
+}
+
+fn database_denied(user: &UserDef, database: &str) -> Fault {
+    Fault::mysql(1044, "42000", format!("Access denied for user '{}'@'{}' to database '{database}'", user.user, user.host))
+}
+
+/// MySQL's list (13.3.3): these end the open transaction before they run.
+fn commits_implicitly(s: &Statement) -> bool {
+    match s {
+        Statement::CreateTable(c) => !c.temporary,
+        Statement::DropTable { temporary, .. } => !temporary,
+        Statement::CreateDatabase { .. } | Statement::AlterDatabase { .. } | Statement::DropDatabase { .. } | Statement::AlterTable { .. } | Statement::RenameTable(_) | Statement::Truncate(_)
+        | Statement::CreateIndex { .. } | Statement::DropIndex { .. } | Statement::CreateView(_) | Statement::DropView { .. } | Statement::Begin { .. } | Statement::LockTables(_)
+        | Statement::UnlockTables | Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::DropUser { .. } | Statement::RenameUser(_) | Statement::SetPassword { .. }
+        | Statement::Grant { .. } | Statement::Revoke { .. } | Statement::RevokeAll { .. } | Statement::CreateRole { .. } | Statement::DropRole { .. } | Statement::GrantRole { .. }
+        | Statement::RevokeRole { .. } | Statement::Flush(_) | Statement::FlushTables { .. } | Statement::TableMaintenance { .. } | Statement::SnapshotDatabase(_) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,147 @@
+//! Prepared statements: those of the binary protocol and those of PREPARE.
+//!
+//! Owns:     their texts and parsed trees.
+//! Promises: a statement is parsed once; what it means is settled at each execution, with the types of the values bound then.
+//! Never:    outlives its session.
+
+use super::{Outcome, Session};
+use std::sync::Arc;
+use weald_plan::bind;
+use weald_plan::query::Column;
+use weald_sql::ast::{PrepareSource, Statement};
+use weald_sql::{ParseOptions, Statements, parse_prepared};
+use weald_types::{Collation, Fault, SqlType, TypeKind, Value};
+
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub text: Arc<str>,
+    pub statement: Arc<Statement>,
+    pub params: u32,
+    /// The normal form, where the fast path can take it: see `plan_cache`.
+    pub fast: Option<Arc<crate::plan_cache::FastStatement>>,
+}
+
+/// COM_STMT_PREPARE's answer.
+#[derive(Clone, Debug)]
+pub struct PreparedInfo { pub id: u32, pub params: u32, pub columns: Vec<Column> }
+
+impl Session {
+    pub fn prepare(&mut self, text: &str) -> Result<PreparedInfo, Fault> {
+        self.begin_statement(text);
+        let done = self.prepare_inner(text);
+        self.context = None;
+        done
+    }
+
+    fn prepare_inner(&mut self, text: &str) -> Result<PreparedInfo, Fault> {
+        if self.server.prepared_total() >= self.server.variables.values().int("max_prepared_stmt_count") {
+            return Err(Fault::mysql(1461, "42000", format!("Can't create more than max_prepared_stmt_count statements (current value: {})", self.server.prepared_total())));
+        }
+        let (prepared, columns) = self.parse_for_later(text)?;
+        self.next_statement += 1;
+        let info = PreparedInfo { id: self.next_statement, params: prepared.params, columns };
+        self.statements.insert(info.id, prepared);
+        self.server.count_prepared(1);
+        Ok(info)
+    }
+
+    fn parse_for_later(&mut self, text: &str) -> Result<(Prepared, Vec<Column>), Fault> {
+        if Statements::new(text, self.settings.sql_mode).count() > 1 {
+            let near: String = text.split_once(';').map_or("", |t| t.1).trim_start().chars().take(80).collect();
+            return Err(Fault::Syntax { near, line: 1 });
+        }
+        let parsed = parse_prepared(text, &ParseOptions { sql_mode: self.settings.sql_mode })?;
+        match &parsed.statement {
+            Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate(_) | Statement::LoadData(_) => {
+                return Err(Fault::mysql(1295, "HY000", "This command is not supported in the prepared statement protocol yet"));
+            }
+            _ => (),
+        }
+        // Names are checked now, as MySQL does; parameters have no types yet.
+        let untyped = vec![None; parsed.params as usize];
+        let columns = match &parsed.statement {
+            Statement::Select(q) => {
+                let query = self.bind(text, &untyped, |env| bind::bind_query(env, q))?;
+                self.check(&query.needs)?;
+                query.columns
+            }
+            _ => Vec::new(),
+        };
+        let fast = self.server.plans.prepare(self, text, &parsed.statement);
+        Ok((Prepared { text: text.into(), statement: Arc::new(parsed.statement), params: parsed.params, fast }, columns))
+    }
+
+    /// COM_STMT_EXECUTE.
+    pub async fn execute(&mut self, id: u32, params: &[Value]) -> Result<Outcome, Fault> {
+        let Some(p) = self.statements.get(&id).cloned() else {
+            return Err(Fault::mysql(1243, "HY000", format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_execute")));
+        };
+        self.execute_prepared(&p, params).await
+    }
+
+    pub(crate) async fn execute_prepared(&mut self, p: &Prepared, params: &[Value]) -> Result<Outcome, Fault> {
+        self.begin_statement(&p.text);
+        if params.len() != p.params as usize {
+            let fault = Fault::mysql(1210, "HY000", "Incorrect arguments to mysqld_stmt_execute");
+            return self.after_statement(Err(fault));
+        }
+        let done = match self.try_fast_prepared(p, params).await {
+            Some(done) => done,
+            None => self.run(&p.statement, &p.text, params).await,
+        };
+        self.after_statement(done)
+    }
+
+    pub fn close(&mut self, id: u32) {
+        if self.statements.remove(&id).is_some() { self.server.count_prepared(-1); }
+    }
+
+    pub fn has_statement(&self, id: u32) -> bool { self.statements.contains_key(&id) }
+    pub fn params_of(&self, id: u32) -> Option<u32> { self.statements.get(&id).map(|p| p.params) }
+
+    pub(crate) fn prepare_named(&mut self, name: &str, source: &PrepareSource) -> Result<Outcome, Fault> {
+        let text = match source {
+            PrepareSource::Text(t) => t.clone(),
+            PrepareSource::Variable(v) => match self.user_variables.lock().get(v.to_lowercase().as_str()) {
+                Some((Value::Str(s), _)) => s.to_string(),
+                _ => "NULL".into(),
+            },
+        };
+        self.named.remove(&name.to_lowercase());
+        self.parse_for_later(&text)?;
+        self.named.insert(name.to_lowercase(), text.into());
+        Outcome::ok()
+    }
+
+    pub(crate) async fn execute_named(&mut self, name: &str, using: &[String]) -> Result<Outcome, Fault> {
+        let text = self.named.get(&name.to_lowercase()).cloned().ok_or_else(|| unknown_handler(name, "EXECUTE"))?;
+        let (p, _) = self.parse_for_later(&text)?;
+        let params: Vec<Value> = using.iter().map(|v| self.user_variables.lock().get(v.to_lowercase().as_str()).map_or(Value::Null, |v| v.0.clone())).collect();
+        if params.len() != p.params as usize { return Err(Fault::mysql(1210, "HY000", "Incorrect arguments to EXECUTE")); }
+        self.run(&p.statement, &text, &params).await
+    }
+
+    pub(crate) fn deallocate_named(&mut self, name: &str) -> Result<Outcome, Fault> {
+        self.named.remove(&name.to_lowercase()).map(|_| ()).ok_or_else(|| unknown_handler(name, "DEALLOCATE PREPARE"))?;
+        Outcome::ok()
+    }
+}
+
+fn unknown_handler(name: &str, verb: &str) -> Fault { Fault::mysql(1243, "HY000", format!("Unknown prepared statement handler ({name}) given to {verb}")) }
+
+/// The type a bound value is taken for.
+pub(crate) fn type_of(v: &Value) -> SqlType {
+    match v {
+        Value::Null => SqlType::null(),
+        Value::Int(_) => SqlType::bigint(false),
+        Value::UInt(_) => SqlType::bigint_unsigned(false),
+        Value::Double(_) => SqlType::double(false),
+        Value::Decimal(d) => SqlType::new(TypeKind::Decimal { precision: d.precision(), scale: d.scale(), unsigned: false }, false),
+        Value::Str(s) => SqlType::varchar(s.chars().count() as u32, false, Collation::UTF8MB4_GENERAL_CI),
+        Value::Bytes(b) => SqlType::new(TypeKind::VarBinary { bytes: b.len() as u32 }, false),
+        Value::Date(_) => SqlType::new(TypeKind::Date, false),
+        Value::Time(_) => SqlType::new(TypeKind::Time { fsp: 6 }, false),
+        Value::DateTime(_) => SqlType::new(TypeKind::DateTime { fsp: 6 }, false),
+        Value::Json(_) => SqlType::string(TypeKind::Json, false, Collation::UTF8MB4_BIN),
+    }
+}

@@ -1,0 +1,207 @@
+//! SET, USE's variables, KILL, FLUSH and DO.
+//!
+//! Owns:     nothing; changes the session's or the server's variables.
+//! Promises: SET of several variables changes all or none.
+//! Never:    accepts a variable that has no effect without a warning.
+
+use super::{Change, Outcome, Session, Settings};
+use crate::variables::{self, Effect, Scope, VARIABLES};
+use weald_catalog::{Command, Privilege};
+use weald_expr::{NoRow, eval};
+use weald_plan::bind;
+use weald_sql::ast::{self, SetItem, VarScope};
+use weald_types::{Collation, Fault, SqlType, Value};
+
+impl Session {
+    pub(crate) async fn set(&mut self, items: &[SetItem], text: &str, params: &[Value]) -> Result<Outcome, Fault> {
+        // Values first, all of them: a later error must leave earlier variables alone.
+        let before = (self.variables.clone(), self.settings.clone());
+        for item in items {
+            if let Err(f) = self.set_item(item, text, params).await {
+                (self.variables, self.settings) = before;
+                return Err(f);
+            }
+        }
+        self.settings = Settings::of(&self.variables);
+        if before.1.autocommit != self.settings.autocommit && self.settings.autocommit { self.commit_open().await?; }
+        Outcome::ok()
+    }
+
+    async fn set_item(&mut self, item: &SetItem, text: &str, params: &[Value]) -> Result<(), Fault> {
+        match item {
+            SetItem::User { name, value } => {
+                let (value, ty) = self.constant(value, text, params).await?;
+                self.user_variables.lock().insert(name.to_lowercase().into(), (value, ty));
+                Ok(())
+            }
+            SetItem::System { scope, name, value } => {
+                let at = variables::find(name).ok_or_else(|| variables::unknown(name))?;
+                let v = &VARIABLES[at];
+                let value = match value {
+                    Some(ast::Expr::Column { table: None, database: None, name, .. }) => Value::str(name),
+                    Some(e) => self.constant(e, text, params).await?.0,
+                    // DEFAULT: a session's is the server's, the server's is the built-in one.
+                    None if *scope == VarScope::Global || v.scope == Scope::Global => v.default_value(),
+                    None => self.server.variables.values().at(at).clone(),
+                };
+                self.assign(v.name, *scope, value)
+            }
+            SetItem::Names { charset, collation } => {
+                let charset = charset.as_deref().unwrap_or("utf8mb4").to_ascii_lowercase();
+                let charset = if charset == "utf8" { "utf8mb3".to_string() } else { charset };
+                let default = Collation::default_of(&charset).ok_or_else(|| unknown_charset(&charset))?;
+                let collation = match collation {
+                    None => default,
+                    Some(name) => {
+                        let c = Collation::by_name(name).ok_or_else(|| Fault::mysql(1273, "HY000", format!("Unknown collation: '{name}'")))?;
+                        if c.charset() != default.charset() {
+                            return Err(Fault::mysql(1253, "42000", format!("COLLATION '{}' is not valid for CHARACTER SET '{}'", c.name(), default.charset())));
+                        }
+                        c
+                    }
+                };
+                self.set_charsets(&charset, collation);
+                Ok(())
+            }
+            SetItem::CharacterSet(charset) => {
+                let charset = charset.as_deref().unwrap_or("utf8mb4").to_ascii_lowercase();
+                Collation::default_of(&charset).ok_or_else(|| unknown_charset(&charset))?;
+                let connection = Collation::by_name(self.variables.text("collation_database")).unwrap_or(Collation::UTF8MB4_GENERAL_CI);
+                self.set_charsets(&charset, connection);
+                Ok(())
+            }
+        }
+    }
+
+    fn set_charsets(&mut self, charset: &str, collation: Collation) {
+        self.variables.set("character_set_client", Value::str(charset));
+        self.variables.set("character_set_results", Value::str(charset));
+        self.variables.set("character_set_connection", Value::str(collation.charset()));
+        self.variables.set("collation_connection", Value::str(collation.name()));
+        self.settings = Settings::of(&self.variables);
+        for name in ["character_set_client", "character_set_connection", "character_set_results"] {
+            self.changes.push(Change::Variable(name, self.variables.text(name).to_string()));
+        }
+    }
+
+    /// SET of one system variable.
+    pub(crate) fn assign(&mut self, name: &'static str, scope: VarScope, value: Value) -> Result<(), Fault> {
+        let at = variables::find(name).ok_or_else(|| variables::unknown(name))?;
+        let v = &VARIABLES[at];
+        if v.effect == Effect::ReadOnly {
+            // Setting a fact to what it is does no harm, and mysqldump does it.
+            let (wanted, _) = v.check(&value).map_err(|_| read_only(v.name))?;
+            if self.server.variables.values().at(at) == &wanted { return Ok(()); }
+            return Err(read_only(v.name));
+        }
+        let global = matches!(scope, VarScope::Global | VarScope::Persist | VarScope::PersistOnly);
+        match (global, v.scope) {
+            (false, Scope::Global) => return Err(Fault::mysql(1229, "HY000", format!("Variable '{}' is a GLOBAL variable and should be set with SET GLOBAL", v.name))),
+            (true, Scope::Session) => return Err(Fault::mysql(1228, "HY000", format!("Variable '{}' is a SESSION variable and can't be used with SET GLOBAL", v.name))),
+            _ => (),
+        }
+        if global { self.require(Privilege::Super, None)?; }
+        let (value, clamped) = v.check(&value)?;
+        if clamped { self.warn(Fault::mysql(1292, "22007", format!("Truncated incorrect {} value: '{}'", v.name, v.show(&value)))); }
+        if v.effect == Effect::Inert && value != v.default_value() { self.warn(Fault::mysql(1235, "42000", format!("'{}' has no effect here", v.name))); }
+        if global {
+            self.server.set_global(at, value.clone(), matches!(scope, VarScope::Persist | VarScope::PersistOnly));
+            return Ok(());
+        }
+        match v.name {
+            "last_insert_id" | "identity" => { if let Value::UInt(n) = value { self.last_insert_id = n } }
+            "character_set_connection" => {
+                if let Some(c) = text(&value).and_then(Collation::default_of) { self.variables.set("collation_connection", Value::str(c.name())); }
+                self.variables.put(at, value);
+            }
+            "collation_connection" => {
+                if let Some(c) = text(&value).and_then(Collation::by_name) { self.variables.set("character_set_connection", Value::str(c.charset())); }
+                self.variables.put(at, value);
+            }
+            // Two names for one thing.
+            "tx_isolation" | "transaction_isolation" => { self.variables.set("transaction_isolation", value.clone()); self.variables.set("tx_isolation", value); }
+            "tx_read_only" | "transaction_read_only" => { self.variables.set("transaction_read_only", value.clone()); self.variables.set("tx_read_only", value); }
+            "lock_wait_timeout" | "innodb_lock_wait_timeout" => { self.variables.set("lock_wait_timeout", value.clone()); self.variables.set("innodb_lock_wait_timeout", value); }
+            _ => self.variables.put(at, value),
+        }
+        self.settings = Settings::of(&self.variables);
+        if self.variables.text("session_track_system_variables").split(',').any(|n| n.trim() == v.name || n == "*") {
+            let shown = v.show(self.variables.at(at));
+            self.changes.push(Change::Variable(v.name, shown));
+        }
+        Ok(())
+    }
+
+    /// An expression without columns; subqueries are run.
+    pub(crate) async fn constant(&mut self, e: &ast::Expr, text: &str, params: &[Value]) -> Result<(Value, SqlType), Fault> {
+        let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
+        let (bound, subqueries) = self.bind(text, &types, |env| bind::bind_expr(env, e))?;
+        let ty = bound.ty().clone();
+        if subqueries.is_empty() {
+            let c = self.statement();
+            let value = eval(&bound, &NoRow, &weald_expr::EvalContext { statement: &c, params, subqueries: &[] })?;
+            return Ok((value, ty));
+        }
+        // With a subquery it is a query: SELECT <expression>.
+        let rows = self.rows_of(&[bound], subqueries, params).await?;
+        Ok((rows.into_iter().next().and_then(|mut r| r.pop()).unwrap_or(Value::Null), ty))
+    }
+
+    pub(crate) async fn do_exprs(&mut self, exprs: &[ast::Expr], text: &str, params: &[Value]) -> Result<Outcome, Fault> {
+        for e in exprs { self.constant(e, text, params).await?; }
+        Outcome::ok()
+    }
+
+    pub(crate) async fn kill(&mut self, query_only: bool, id: &ast::Expr, text: &str) -> Result<Outcome, Fault> {
+        let id = match self.constant(id, text, &[]).await?.0 {
+            Value::Int(n) if n >= 0 => n as u64,
+            Value::UInt(n) => n,
+            other => return Err(no_thread(&format!("{other:?}"))),
+        };
+        self.kill_connection(id, query_only)?;
+        Outcome::ok()
+    }
+
+    /// KILL and COM_PROCESS_KILL.
+    pub fn kill_connection(&mut self, id: u64, query_only: bool) -> Result<(), Fault> {
+        let owner = self.server.owner_of(id).ok_or_else(|| no_thread(&id.to_string()))?;
+        if owner != *self.user.user && !self.user.may_globally(Privilege::Super) {
+            return Err(Fault::mysql(1095, "HY000", format!("You are not owner of thread {id}")));
+        }
+        self.server.kill(id, query_only);
+        Ok(())
+    }
+
+    pub(crate) fn flush(&mut self, what: &[String]) -> Result<Outcome, Fault> {
+        self.require(Privilege::Reload, None)?;
+        for w in what {
+            match w.as_str() {
+                // Grants and tables take effect at once here: there is nothing to flush.
+                "PRIVILEGES" | "TABLES" | "STATUS" | "USER_RESOURCES" => (),
+                "LOGS" | "SLOW LOGS" | "ERROR LOGS" | "GENERAL LOGS" | "ENGINE LOGS" => self.server.reopen_logs(),
+                other => return Err(Fault::not_supported(format!("FLUSH {other}"))),
+            }
+        }
+        Outcome::ok()
+    }
+
+    pub(crate) fn statement_now(&self) -> f64 { self.context.as_ref().map_or(0.0, |c| c.now_micros as f64 / 1e6) }
+
+    pub(crate) fn count_warnings(&self, errors_only: bool) -> u64 {
+        if !errors_only { return self.warning_total; }
+        self.warnings.iter().filter(|w| w.level == weald_types::WarningLevel::Error).count() as u64
+    }
+
+    /// What the metadata group is to remember: SET PERSIST.
+    pub(crate) fn persist(name: &str, value: Option<String>) -> Command { Command::SetVariable { name: name.into(), value: value.map(Into::into) } }
+}
+
+fn text(v: &Value) -> Option<&str> { match v { Value::Str(s) => Some(s), _ => None } }
+fn read_only(name: &str) -> Fault { Fault::mysql(1238, "HY000", format!("Variable '{name}' is a read only variable")) }
+fn unknown_charset(name: &str) -> Fault { Fault::mysql(1115, "42000", format!("Unknown character set: '{name}'")) }
+fn no_thread(id: &str) -> Fault { Fault::mysql(1094, "HY000", format!("Unknown thread id: {id}")) }
+
+/// All variables as SHOW VARIABLES prints them.
+pub(crate) fn shown(values: &variables::Values, session: bool) -> Vec<(String, String)> {
+    VARIABLES.iter().enumerate().filter(|(_, v)| session || v.scope != Scope::Session).map(|(i, v)| (v.name.to_string(), v.show(values.at(i)))).collect()
+}

@@ -1,0 +1,181 @@
+//! BEGIN, COMMIT, ROLLBACK, savepoints and table locks.
+//!
+//! Owns:     the rules of when a transaction starts and ends; the transaction itself is `exec`'s.
+//! Promises: autocommit statements are transactions of their own; a statement that fails leaves nothing of itself behind; a deadlock takes the whole transaction.
+//! Never:    retries a statement that the client could tell apart: only what has read nothing yet is run again at a newer timestamp.
+
+use super::{Outcome, Session};
+use weald_exec::{Isolation, Mark, Transaction};
+use weald_sql::ast::{self, ObjectName, TableLock, VarScope};
+use weald_types::{Fault, Value};
+
+/// The session's transaction.
+pub struct Open {
+    pub transaction: Transaction,
+    /// It is one statement's own, and ends with it.
+    pub autocommit: bool,
+    /// The server rolled it back (deadlock).
+    pub failed: bool,
+    pub read_only: bool,
+    /// A statement of it has completed: its snapshot may have been seen.
+    pub used: bool,
+    pub savepoints: Vec<(String, Mark)>,
+}
+
+pub fn isolation_of(text: &str) -> ast::Isolation {
+    match text {
+        "READ-COMMITTED" => ast::Isolation::ReadCommitted,
+        "READ-UNCOMMITTED" => ast::Isolation::ReadUncommitted,
+        "SERIALIZABLE" => ast::Isolation::Serializable,
+        _ => ast::Isolation::RepeatableRead,
+    }
+}
+
+fn name_of(i: ast::Isolation) -> &'static str {
+    match i {
+        ast::Isolation::ReadUncommitted => "READ-UNCOMMITTED",
+        ast::Isolation::ReadCommitted => "READ-COMMITTED",
+        ast::Isolation::RepeatableRead => "REPEATABLE-READ",
+        ast::Isolation::Serializable => "SERIALIZABLE",
+    }
+}
+
+impl Session {
+    pub(crate) fn in_transaction(&self) -> bool { self.transaction.as_ref().is_some_and(|t| !t.autocommit) }
+
+    fn start(&mut self, autocommit: bool, read_only: Option<bool>) {
+        let isolation = self.next_isolation.take().unwrap_or(self.settings.isolation);
+        let read_only = read_only.or(self.next_read_only.take()).unwrap_or(self.settings.read_only);
+        let isolation = match isolation {
+            ast::Isolation::ReadUncommitted | ast::Isolation::ReadCommitted => Isolation::ReadCommitted,
+            ast::Isolation::RepeatableRead | ast::Isolation::Serializable => Isolation::RepeatableRead,
+        };
+        let transaction = self.server.engine.begin(isolation);
+        self.transaction = Some(Open { transaction, autocommit, failed: false, read_only, used: false, savepoints: Vec::new() });
+    }
+
+    /// The transaction this statement runs in; one is started where there is none.
+    pub(crate) fn current(&mut self) -> &mut Open {
+        if self.transaction.is_none() {
+            let autocommit = self.settings.autocommit;
+            self.start(autocommit, None);
+        }
+        self.transaction.as_mut().expect("started above")
+    }
+
+    /// 1792 for a change in a read-only transaction.
+    pub(crate) fn refuse_if_read_only(&mut self) -> Result<(), Fault> {
+        if self.current().read_only { return Err(Fault::mysql(1792, "25006", "Cannot execute statement in a READ ONLY transaction.")); }
+        Ok(())
+    }
+
+    /// Ends a statement that changed data: commits if it stands alone; on failure takes back what it did.
+    pub(crate) async fn finish_change<T>(&mut self, mark: Mark, done: Result<T, Fault>) -> Result<T, Fault> {
+        let Some(open) = self.transaction.as_mut() else { return done };
+        match done {
+            Ok(value) => {
+                open.used = true;
+                if open.autocommit {
+                    let open = self.transaction.take().expect("looked at above");
+                    open.transaction.commit().await?;
+                }
+                Ok(value)
+            }
+            Err(fault) => {
+                if matches!(fault, Fault::Deadlock | Fault::WriteConflict) || open.autocommit { self.rollback_open() } else { open.transaction.rollback_to(&mark) }
+                Err(fault)
+            }
+        }
+    }
+
+    pub(crate) async fn commit_open(&mut self) -> Result<(), Fault> {
+        match self.transaction.take() {
+            Some(open) => open.transaction.commit().await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn rollback_open(&mut self) {
+        if let Some(open) = self.transaction.take() { open.transaction.rollback(); }
+    }
+
+    pub(crate) async fn begin(&mut self, read_only: Option<bool>) -> Result<Outcome, Fault> {
+        self.locked_tables.clear();
+        self.start(false, read_only);
+        Outcome::ok()
+    }
+
+    pub(crate) async fn commit(&mut self, chain: bool, _release: bool) -> Result<Outcome, Fault> {
+        let read_only = self.transaction.as_ref().map(|t| t.read_only);
+        self.commit_open().await?;
+        if chain || self.variables.text("completion_type") == "CHAIN" { self.start(false, read_only); }
+        Outcome::ok()
+    }
+
+    pub(crate) async fn rollback(&mut self, chain: bool, _release: bool) -> Result<Outcome, Fault> {
+        let read_only = self.transaction.as_ref().map(|t| t.read_only);
+        self.rollback_open();
+        if chain || self.variables.text("completion_type") == "CHAIN" { self.start(false, read_only); }
+        Outcome::ok()
+    }
+
+    pub(crate) fn savepoint(&mut self, name: &str) -> Result<Outcome, Fault> {
+        if self.settings.autocommit && !self.in_transaction() { return Outcome::ok(); }
+        let open = self.current();
+        open.savepoints.retain(|s| !s.0.eq_ignore_ascii_case(name));
+        let mark = open.transaction.mark();
+        open.savepoints.push((name.to_string(), mark));
+        Outcome::ok()
+    }
+
+    pub(crate) fn rollback_to(&mut self, name: &str) -> Result<Outcome, Fault> {
+        let open = self.transaction.as_mut().ok_or_else(|| no_savepoint(name))?;
+        let at = open.savepoints.iter().position(|s| s.0.eq_ignore_ascii_case(name)).ok_or_else(|| no_savepoint(name))?;
+        open.savepoints.truncate(at + 1);
+        let (_, mark) = &open.savepoints[at];
+        open.transaction.rollback_to(mark);
+        Outcome::ok()
+    }
+
+    pub(crate) fn release_savepoint(&mut self, name: &str) -> Result<Outcome, Fault> {
+        let open = self.transaction.as_mut().ok_or_else(|| no_savepoint(name))?;
+        let at = open.savepoints.iter().position(|s| s.0.eq_ignore_ascii_case(name)).ok_or_else(|| no_savepoint(name))?;
+        open.savepoints.truncate(at);
+        Outcome::ok()
+    }
+
+    pub(crate) fn set_transaction(&mut self, scope: VarScope, isolation: Option<ast::Isolation>, read_only: Option<bool>) -> Result<Outcome, Fault> {
+        if isolation == Some(ast::Isolation::Serializable) {
+            self.warn(Fault::mysql(1235, "42000", "SERIALIZABLE is run as REPEATABLE READ (snapshot isolation): write skew is possible; lock what you rely on with SELECT … FOR UPDATE"));
+        }
+        if isolation == Some(ast::Isolation::ReadUncommitted) { self.note(Fault::mysql(1235, "42000", "READ UNCOMMITTED is run as READ COMMITTED: nobody sees what is not committed")); }
+        if scope == VarScope::Next {
+            if self.in_transaction() { return Err(Fault::mysql(1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress")); }
+            self.next_isolation = isolation.or(self.next_isolation);
+            self.next_read_only = read_only.or(self.next_read_only);
+            return Outcome::ok();
+        }
+        if let Some(i) = isolation { self.assign("transaction_isolation", scope, Value::str(name_of(i)))?; }
+        if let Some(r) = read_only { self.assign("transaction_read_only", scope, Value::Int(r as i64))?; }
+        Outcome::ok()
+    }
+
+    /// LOCK TABLES: Weald's transactions need no table locks; the tables must exist, and what is not locked may not be used, as in MySQL.
+    pub(crate) fn lock_tables(&mut self, tables: &[(ObjectName, Option<String>, TableLock)]) -> Result<Outcome, Fault> {
+        let catalog = self.catalog();
+        let mut locked = Vec::new();
+        for (name, _, lock) in tables {
+            let database = self.database_of(name.database.as_deref())?.to_string();
+            if catalog.table(&database, &name.name).is_none() && catalog.view(&database, &name.name).is_none() {
+                return Err(Fault::NoSuchTable { database, table: name.name.clone() });
+            }
+            self.require(weald_catalog::Privilege::LockTables, Some(&database))?;
+            locked.push((database.into(), name.name.as_str().into(), *lock == TableLock::Write));
+        }
+        self.warn(Fault::mysql(1235, "42000", "LOCK TABLES does not keep other sessions out: statements are isolated by snapshots and row locks; use a transaction"));
+        self.locked_tables = locked;
+        Outcome::ok()
+    }
+}
+
+fn no_savepoint(name: &str) -> Fault { Fault::mysql(1305, "42000", format!("SAVEPOINT {name} does not exist")) }

@@ -1,0 +1,180 @@
+//! How MySQL's types travel in Arrow arrays.
+//!
+//! Owns:     nothing.
+//! Promises: for ordered carriers (all but text) Arrow's order is MySQL's order; temporal values keep zero dates, which Arrow's own temporal types cannot hold.
+//! Never:    loses a value: a type without a faithful carrier is refused, and the query goes to the row executor.
+//!
+//! | MySQL | Arrow |
+//! | --- | --- |
+//! | signed integers, YEAR | Int64 |
+//! | unsigned integers, BIT, ENUM (its number), SET (its bits) | UInt64 |
+//! | DECIMAL up to 38 digits | Decimal128 |
+//! | FLOAT, DOUBLE | Float64 |
+//! | character strings | Utf8View |
+//! | binary strings, JSON (its binary form) | BinaryView |
+//! | DATE | UInt32, packed |
+//! | TIME | Int64, microseconds |
+//! | DATETIME, TIMESTAMP (UTC) | UInt64, packed |
+
+use arrow::array::*;
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use std::sync::Arc;
+use weald_types::row::FieldRef;
+use weald_types::{Date, DateTime, Decimal, Json, SqlType, Time, TypeKind, Value};
+
+/// The Arrow type that carries `ty`; `None`: there is none.
+pub fn data_type(ty: &SqlType) -> Option<DataType> {
+    Some(match &ty.kind {
+        TypeKind::Int { unsigned: false, .. } | TypeKind::Year | TypeKind::Time { .. } | TypeKind::Null => DataType::Int64,
+        TypeKind::Int { unsigned: true, .. } | TypeKind::Bit { .. } | TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::DateTime { .. } | TypeKind::Timestamp { .. } => DataType::UInt64,
+        TypeKind::Decimal { precision, scale, .. } => decimal(*precision, *scale),
+        TypeKind::Float { .. } | TypeKind::Double { .. } => DataType::Float64,
+        TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) => DataType::Utf8View,
+        TypeKind::Binary { .. } | TypeKind::VarBinary { .. } | TypeKind::Blob(_) | TypeKind::Json => DataType::BinaryView,
+        TypeKind::Date => DataType::UInt32,
+    })
+}
+
+/// Results of up to 65 digits are carried in 38: the lowering proves that what is summed fits (see `lower_aggregate`).
+pub fn decimal(precision: u8, scale: u8) -> DataType { DataType::Decimal128(precision.clamp(1, 38).max(scale.min(38)), scale.min(38) as i8) }
+
+pub fn scalar(value: &Value, ty: &SqlType) -> Option<ScalarValue> {
+    let to = data_type(ty)?;
+    if value.is_null() { return ScalarValue::try_from(&to).ok(); }
+    Some(match (value, &to) {
+        (Value::Int(n), DataType::Int64) => ScalarValue::Int64(Some(*n)),
+        (Value::UInt(n), DataType::Int64) => ScalarValue::Int64(Some(i64::try_from(*n).ok()?)),
+        (Value::UInt(n), DataType::UInt64) => ScalarValue::UInt64(Some(*n)),
+        (Value::Int(n), DataType::UInt64) => ScalarValue::UInt64(Some(u64::try_from(*n).ok()?)),
+        (Value::Decimal(d), DataType::Decimal128(p, s)) => ScalarValue::Decimal128(Some(unscaled(d, *s as u8)?), *p, *s),
+        (Value::Int(n), DataType::Decimal128(p, s)) => ScalarValue::Decimal128(Some(unscaled(&Decimal::from_i64(*n), *s as u8)?), *p, *s),
+        (Value::UInt(n), DataType::Decimal128(p, s)) => ScalarValue::Decimal128(Some(unscaled(&Decimal::from_u64(*n), *s as u8)?), *p, *s),
+        (Value::Double(d), DataType::Float64) => ScalarValue::Float64(Some(*d)),
+        (Value::Str(s), DataType::Utf8View) => ScalarValue::Utf8View(Some(s.to_string())),
+        (Value::Bytes(b), DataType::BinaryView) => ScalarValue::BinaryView(Some(b.to_vec())),
+        (Value::Json(j), DataType::BinaryView) => ScalarValue::BinaryView(Some(j.to_bytes())),
+        (Value::Date(d), DataType::UInt32) => ScalarValue::UInt32(Some(d.packed())),
+        (Value::Time(t), DataType::Int64) => ScalarValue::Int64(Some(t.micros())),
+        (Value::DateTime(d), DataType::UInt64) => ScalarValue::UInt64(Some(d.packed())),
+        _ => return None,
+    })
+}
+
+/// The digits of `d` at `scale`, rounded half away from zero.
+pub fn unscaled(d: &Decimal, scale: u8) -> Option<i128> {
+    if d.scale() == scale { d.unscaled_i128() } else { d.rescale(scale)?.unscaled_i128() }
+}
+
+/// An array's element as a value of `ty`.
+pub fn value(array: &dyn Array, i: usize, ty: &SqlType) -> Value {
+    if array.is_null(i) { return Value::Null; }
+    let any = array.as_any();
+    match (&ty.kind, array.data_type()) {
+        (TypeKind::Time { .. }, DataType::Int64) => Value::Time(Time::from_micros(array.as_primitive::<arrow::datatypes::Int64Type>().value(i))),
+        (_, DataType::Int64) => Value::Int(array.as_primitive::<arrow::datatypes::Int64Type>().value(i)),
+        (TypeKind::DateTime { .. } | TypeKind::Timestamp { .. }, DataType::UInt64) => Value::DateTime(DateTime::from_packed(array.as_primitive::<arrow::datatypes::UInt64Type>().value(i))),
+        (_, DataType::UInt64) => Value::UInt(array.as_primitive::<arrow::datatypes::UInt64Type>().value(i)),
+        (_, DataType::Decimal128(_, scale)) => Value::Decimal(Decimal::new(array.as_primitive::<arrow::datatypes::Decimal128Type>().value(i), *scale as u8)),
+        (_, DataType::Float64) => Value::Double(array.as_primitive::<arrow::datatypes::Float64Type>().value(i)),
+        (_, DataType::UInt32) => Value::Date(Date::from_packed(array.as_primitive::<arrow::datatypes::UInt32Type>().value(i))),
+        (_, DataType::Utf8View) => any.downcast_ref::<StringViewArray>().map_or(Value::Null, |a| Value::str(a.value(i))),
+        (TypeKind::Json, DataType::BinaryView) => {
+            any.downcast_ref::<BinaryViewArray>().and_then(|a| Json::from_bytes(a.value(i))).map_or(Value::Null, |j| Value::Json(Arc::new(j)))
+        }
+        (_, DataType::BinaryView) => any.downcast_ref::<BinaryViewArray>().map_or(Value::Null, |a| Value::bytes(a.value(i))),
+        (_, DataType::Boolean) => Value::Int(array.as_boolean().value(i) as i64),
+        _ => Value::Null,
+    }
+}
+
+/// Collects one column.
+pub enum Builder {
+    Int(Int64Builder),
+    UInt(UInt64Builder),
+    Decimal(Decimal128Builder, u8),
+    Double(Float64Builder),
+    Text(StringViewBuilder),
+    Bytes(BinaryViewBuilder),
+    Date(UInt32Builder),
+}
+
+impl Builder {
+    pub fn new(to: &DataType, rows: usize) -> Option<Self> {
+        Some(match to {
+            DataType::Int64 => Builder::Int(Int64Builder::with_capacity(rows)),
+            DataType::UInt64 => Builder::UInt(UInt64Builder::with_capacity(rows)),
+            DataType::Decimal128(p, s) => Builder::Decimal(Decimal128Builder::with_capacity(rows).with_precision_and_scale(*p, *s).ok()?, *s as u8),
+            DataType::Float64 => Builder::Double(Float64Builder::with_capacity(rows)),
+            DataType::Utf8View => Builder::Text(StringViewBuilder::with_capacity(rows)),
+            DataType::BinaryView => Builder::Bytes(BinaryViewBuilder::with_capacity(rows)),
+            DataType::UInt32 => Builder::Date(UInt32Builder::with_capacity(rows)),
+            _ => return None,
+        })
+    }
+
+    /// A field of a stored row.
+    pub fn push_field(&mut self, field: FieldRef<'_>) {
+        match (self, field) {
+            (Builder::Int(b), FieldRef::Int(n)) => b.append_value(n),
+            (Builder::Int(b), FieldRef::UInt(n)) => b.append_value(n as i64),
+            (Builder::Int(b), FieldRef::Time(t)) => b.append_value(t.micros()),
+            (Builder::Int(b), _) => b.append_null(),
+            (Builder::UInt(b), FieldRef::UInt(n)) => b.append_value(n),
+            (Builder::UInt(b), FieldRef::Int(n)) => b.append_value(n as u64),
+            (Builder::UInt(b), FieldRef::DateTime(d)) => b.append_value(d.packed()),
+            (Builder::UInt(b), _) => b.append_null(),
+            (Builder::Decimal(b, scale), FieldRef::Decimal(d)) => b.append_option(unscaled(&d, *scale)),
+            (Builder::Decimal(b, _), _) => b.append_null(),
+            (Builder::Double(b), FieldRef::Double(d)) => b.append_value(d),
+            (Builder::Double(b), _) => b.append_null(),
+            // Stored text is UTF-8 by the row codec's promise; bytes that are not (damage) read as NULL rather than as undefined behaviour.
+            (Builder::Text(b), FieldRef::Str(s)) => match std::str::from_utf8(s) { Ok(s) => b.append_value(s), Err(_) => b.append_null() },
+            (Builder::Text(b), _) => b.append_null(),
+            (Builder::Bytes(b), FieldRef::Bytes(s) | FieldRef::Json(s)) => b.append_value(s),
+            (Builder::Bytes(b), _) => b.append_null(),
+            (Builder::Date(b), FieldRef::Date(d)) => b.append_value(d.packed()),
+            (Builder::Date(b), _) => b.append_null(),
+        }
+    }
+
+    /// A computed value; one that does not fit the carrier is an error, not a NULL.
+    pub fn push(&mut self, value: &Value) -> bool {
+        match (self, value) {
+            (Builder::Int(b), Value::Null) => b.append_null(),
+            (Builder::Int(b), Value::Int(n)) => b.append_value(*n),
+            (Builder::Int(b), Value::UInt(n)) if i64::try_from(*n).is_ok() => b.append_value(*n as i64),
+            (Builder::Int(b), Value::Time(t)) => b.append_value(t.micros()),
+            (Builder::UInt(b), Value::Null) => b.append_null(),
+            (Builder::UInt(b), Value::UInt(n)) => b.append_value(*n),
+            (Builder::UInt(b), Value::Int(n)) if *n >= 0 => b.append_value(*n as u64),
+            (Builder::UInt(b), Value::DateTime(d)) => b.append_value(d.packed()),
+            (Builder::Decimal(b, _), Value::Null) => b.append_null(),
+            (Builder::Decimal(b, scale), Value::Decimal(d)) => match unscaled(d, *scale) { Some(n) => b.append_value(n), None => return false },
+            (Builder::Decimal(b, scale), Value::Int(n)) => match unscaled(&Decimal::from_i64(*n), *scale) { Some(n) => b.append_value(n), None => return false },
+            (Builder::Double(b), Value::Null) => b.append_null(),
+            (Builder::Double(b), Value::Double(d)) => b.append_value(*d),
+            (Builder::Text(b), Value::Null) => b.append_null(),
+            (Builder::Text(b), Value::Str(s)) => b.append_value(s),
+            (Builder::Bytes(b), Value::Null) => b.append_null(),
+            (Builder::Bytes(b), Value::Bytes(s)) => b.append_value(s),
+            (Builder::Bytes(b), Value::Json(j)) => b.append_value(j.to_bytes()),
+            (Builder::Date(b), Value::Null) => b.append_null(),
+            (Builder::Date(b), Value::Date(d)) => b.append_value(d.packed()),
+            _ => return false,
+        }
+        true
+    }
+
+    pub fn finish(&mut self) -> ArrayRef {
+        match self {
+            Builder::Int(b) => Arc::new(b.finish()),
+            Builder::UInt(b) => Arc::new(b.finish()),
+            Builder::Decimal(b, _) => Arc::new(b.finish()),
+            Builder::Double(b) => Arc::new(b.finish()),
+            Builder::Text(b) => Arc::new(b.finish()),
+            Builder::Bytes(b) => Arc::new(b.finish()),
+            Builder::Date(b) => Arc::new(b.finish()),
+        }
+    }
+}

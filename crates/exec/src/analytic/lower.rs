@@ -1,0 +1,316 @@
+//! From a bound query to DataFusion's logical plan.
+//!
+//! Owns:     nothing.
+//! Promises: same rows as the row executor, or a refusal before anything ran.
+//! Never:    guesses: what has no exact counterpart is refused, with the reason EXPLAIN shows.
+//!
+//! Every column is called `c<id>`; ids are unique in the query, so names never clash. Strings group, join and sort by their weight under their collation; the
+//! value shown for a group is that of one of its rows, as in MySQL.
+
+use super::lower_expr::{ExprLowering, column, name};
+use super::scan::{BatchSource, Table};
+use super::udf::Arithmetic;
+use super::{Refused, carrier, refuse};
+use arrow::datatypes::DataType;
+use datafusion::common::{JoinType, NullEquality};
+use datafusion::datasource::provider_as_source;
+use datafusion::functions_aggregate::expr_fn;
+use datafusion::functions_aggregate::first_last::first_value;
+use datafusion::logical_expr::logical_plan::{Aggregate, Join, Limit};
+use datafusion::logical_expr::{self as df, JoinConstraint, LogicalPlan, LogicalPlanBuilder};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use weald_expr::walk::{columns_of, conjuncts};
+use weald_expr::{AggregateFunction, Expr, Operator, StatementContext};
+use weald_plan::access;
+use weald_plan::query::{self, JoinKind, Query, Rel, SetOp};
+use weald_types::{ColumnId, SqlType, TypeKind, Value};
+
+pub struct Lowering<'a> {
+    pub query: &'a Query,
+    pub statement: &'a Arc<StatementContext>,
+    pub params: &'a Arc<[Value]>,
+    pub source: &'a Arc<dyn BatchSource>,
+    pub types: RefCell<HashMap<ColumnId, SqlType>>,
+}
+
+impl Lowering<'_> {
+    pub fn plan(&self) -> Result<LogicalPlan, Refused> {
+        let plan = self.rel(&self.query.root)?;
+        // The client's columns, in order.
+        let out: Vec<df::Expr> = self.query.columns.iter().map(|c| column(c.id)).collect();
+        Ok(LogicalPlanBuilder::from(plan).project(out)?.build()?)
+    }
+
+    fn with_exprs<T>(&self, f: impl FnOnce(&ExprLowering<'_>) -> T) -> T {
+        let types = self.types.borrow();
+        f(&ExprLowering { statement: self.statement, params: self.params, types: &types })
+    }
+
+    fn note(&self, columns: &[query::Column]) {
+        let mut types = self.types.borrow_mut();
+        for c in columns { types.insert(c.id, c.ty.clone()); }
+    }
+
+    fn rel(&self, rel: &Rel) -> Result<LogicalPlan, Refused> {
+        match rel {
+            Rel::Scan { .. } => self.scan(rel, None),
+            Rel::Filter { input, predicate } => {
+                let input = if matches!(**input, Rel::Scan { .. }) { self.scan(input, Some(predicate))? } else { self.rel(input)? };
+                let predicate = self.with_exprs(|x| x.truth(predicate))?;
+                Ok(LogicalPlanBuilder::from(input).filter(predicate)?.build()?)
+            }
+            Rel::Project { input, exprs, columns } => {
+                let input = self.rel(input)?;
+                self.note(columns);
+                let mut out = Vec::new();
+                for (e, c) in exprs.iter().zip(columns) {
+                    out.push(self.with_exprs(|x| x.value(e))?.alias(name(c.id)));
+                }
+                Ok(LogicalPlanBuilder::from(input).project(out)?.build()?)
+            }
+            Rel::Join { kind, left, right, on, lateral: false } => self.join(*kind, left, right, on.as_ref()),
+            Rel::Join { lateral: true, .. } => refuse("LATERAL"),
+            Rel::Aggregate { input, group, aggregates, rollup: false, .. } => self.aggregate(input, group, aggregates),
+            Rel::Aggregate { rollup: true, .. } => refuse("WITH ROLLUP"),
+            Rel::Sort { input, keys } => {
+                let input = self.rel(input)?;
+                let keys = self.sort_keys(keys)?;
+                Ok(LogicalPlanBuilder::from(input).sort(keys)?.build()?)
+            }
+            Rel::Limit { input, count, offset } => {
+                let input = self.rel(input)?;
+                let number = |e: &Option<Expr>| -> Result<Option<Box<df::Expr>>, Refused> {
+                    let Some(e) = e else { return Ok(None) };
+                    match self.constant(e) {
+                        Some(Value::Int(n)) if n >= 0 => Ok(Some(Box::new(df::lit(n)))),
+                        Some(Value::UInt(n)) => Ok(Some(Box::new(df::lit(i64::try_from(n).unwrap_or(i64::MAX))))),
+                        _ => refuse("LIMIT that is not a constant"),
+                    }
+                };
+                Ok(LogicalPlan::Limit(Limit { skip: number(offset)?, fetch: number(count)?, input: Arc::new(input) }))
+            }
+            Rel::Distinct { input } => {
+                let columns = input.columns();
+                let plan = self.rel(input)?;
+                self.distinct(plan, &columns)
+            }
+            Rel::SetOp { op: SetOp::Union, all, left, right, columns } => {
+                let side = |rel: &Rel| -> Result<LogicalPlan, Refused> {
+                    let from = rel.columns();
+                    let plan = self.rel(rel)?;
+                    let out: Vec<df::Expr> = from.iter().zip(columns).map(|(f, c)| column(f.id).alias(name(c.id))).collect();
+                    Ok(LogicalPlanBuilder::from(plan).project(out)?.build()?)
+                };
+                let union = LogicalPlanBuilder::from(side(left)?).union(side(right)?)?.build()?;
+                self.note(columns);
+                if *all { Ok(union) } else { self.distinct(union, columns) }
+            }
+            Rel::SetOp { .. } => refuse("INTERSECT and EXCEPT"),
+            Rel::Window { .. } => refuse("window functions"),
+            Rel::Recursive { .. } | Rel::RecursionInput { .. } => refuse("WITH RECURSIVE"),
+            Rel::Virtual { .. } => refuse("information_schema"),
+            Rel::Values { .. } => refuse("VALUES"),
+        }
+    }
+
+    fn constant(&self, e: &Expr) -> Option<Value> {
+        match e {
+            Expr::Literal { value, .. } => Some(value.clone()),
+            Expr::Param { index, .. } => self.params.get(*index as usize).cloned(),
+            _ => None,
+        }
+    }
+
+    /// A scan, by an index where the filter above it names a narrow range.
+    fn scan(&self, rel: &Rel, filter: Option<&Expr>) -> Result<LogicalPlan, Refused> {
+        let Rel::Scan { table, ordinals, columns } = rel else { return refuse("not a scan") };
+        self.note(columns);
+        let over_ordinals = |e: &Expr| weald_expr::walk::map_columns(e, |id| columns.iter().position(|c| c.id == id).map_or(id, |i| ColumnId::new(ordinals[i] as u32)));
+        let own: Vec<Expr> = filter.map(conjuncts).unwrap_or_default().iter()
+            .filter(|c| columns_of(c).iter().all(|id| columns.iter().any(|x| x.id == *id))).map(over_ordinals).collect();
+        let choice = access::choose(table, &own);
+        let wanted: Vec<(u16, String, SqlType)> = columns.iter().zip(ordinals).map(|(c, o)| (*o, name(c.id), c.ty.clone())).collect();
+        let Some(provider) = Table::new(table.clone(), choice.access, &wanted, self.source.clone()) else { return refuse("a column without a carrier") };
+        Ok(LogicalPlanBuilder::scan(format!("{}_{}", table.name.replace('.', "_"), columns.first().map_or(0, |c| c.id.raw())), provider_as_source(Arc::new(provider)), None)?
+            // Names without a table before them.
+            .project(columns.iter().map(|c| df::Expr::Column(datafusion::common::Column::from_name(name(c.id)))).collect::<Vec<_>>())?
+            .build().map(|p| unqualified(p, columns))??)
+    }
+
+    fn sort_keys(&self, keys: &[query::SortKey]) -> Result<Vec<df::SortExpr>, Refused> {
+        // NULLs first upwards, last downwards.
+        keys.iter().map(|k| Ok(self.with_exprs(|x| x.key(&k.expr))?.sort(!k.descending, !k.descending))).collect()
+    }
+
+    fn join(&self, kind: JoinKind, left: &Rel, right: &Rel, on: Option<&Expr>) -> Result<LogicalPlan, Refused> {
+        let (left_ids, right_ids): (Vec<_>, Vec<_>) = (left.columns().iter().map(|c| c.id).collect(), right.columns().iter().map(|c| c.id).collect());
+        let (l, r) = (self.rel(left)?, self.rel(right)?);
+        let within = |e: &Expr, ids: &[ColumnId]| { let used = columns_of(e); !used.is_empty() && used.iter().all(|id| ids.contains(id)) };
+        let (mut keys, mut rest): (Vec<(df::Expr, df::Expr)>, Option<df::Expr>) = (Vec::new(), None);
+        for c in on.map(conjuncts).unwrap_or_default() {
+            if let Expr::Operator { op: Operator::Eq, args, .. } = &c
+                && let [a, b] = args.as_slice()
+                && a.ty().kind_class() == b.ty().kind_class()
+                && a.ty().collation == b.ty().collation
+            {
+                let pair = if within(a, &left_ids) && within(b, &right_ids) { Some((a, b)) } else if within(b, &left_ids) && within(a, &right_ids) { Some((b, a)) } else { None };
+                if let Some((a, b)) = pair
+                    && !matches!(a.ty().kind, TypeKind::Decimal { .. } | TypeKind::Double { .. } | TypeKind::Float { .. } | TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Json)
+                {
+                    keys.push((self.with_exprs(|x| x.key(a))?, self.with_exprs(|x| x.key(b))?));
+                    continue;
+                }
+            }
+            let t = self.with_exprs(|x| x.truth(&c))?;
+            rest = Some(match rest { Some(all) => all.and(t), None => t });
+        }
+        let (join_type, null_aware) = match kind {
+            JoinKind::Inner | JoinKind::Cross => (JoinType::Inner, false),
+            JoinKind::Left => (JoinType::Left, false),
+            JoinKind::Semi => (JoinType::LeftSemi, false),
+            JoinKind::Anti => (JoinType::LeftAnti, false),
+            // DataFusion's null-aware join knows one key and nothing else.
+            JoinKind::NullAwareAnti if keys.len() == 1 && rest.is_none() => (JoinType::LeftAnti, true),
+            JoinKind::NullAwareAnti => return refuse("NOT IN with more than one condition"),
+        };
+        if keys.is_empty() && !matches!(kind, JoinKind::Inner | JoinKind::Cross) { return refuse("an outer or semi join without an equality"); }
+        // Computed keys become columns of their input first: the planner wants columns.
+        let (l, left_keys) = with_keys(l, keys.iter().map(|k| k.0.clone()).collect(), &left_ids, "l")?;
+        let (r, right_keys) = with_keys(r, keys.into_iter().map(|k| k.1).collect(), &right_ids, "r")?;
+        let on = left_keys.into_iter().zip(right_keys).collect();
+        let joined = LogicalPlan::Join(Join::try_new(Arc::new(l), Arc::new(r), on, rest, join_type, JoinConstraint::On, NullEquality::NullEqualsNothing, null_aware)?);
+        // Without the key columns.
+        let mut out = left_ids;
+        if !matches!(join_type, JoinType::LeftSemi | JoinType::LeftAnti) { out.extend(right_ids); }
+        Ok(LogicalPlanBuilder::from(joined).project(out.into_iter().map(column).collect::<Vec<_>>())?.build()?)
+    }
+
+    fn distinct(&self, plan: LogicalPlan, columns: &[query::Column]) -> Result<LogicalPlan, Refused> {
+        let group: Vec<(Expr, query::Column)> = columns.iter().map(|c| (Expr::Column { id: c.id, ty: c.ty.clone() }, c.clone())).collect();
+        self.group(plan, &group, &[])
+    }
+
+    fn aggregate(&self, input: &Rel, group: &[(Expr, query::Column)], aggregates: &[(query::Aggregate, query::Column)]) -> Result<LogicalPlan, Refused> {
+        let rows = self.estimate(input);
+        for (a, _) in aggregates {
+            // A sum is carried in 38 digits: refuse what could outgrow them.
+            if let (AggregateFunction::Sum | AggregateFunction::Avg, Some(TypeKind::Decimal { precision, .. })) = (a.function, a.args.first().map(|e| &e.ty().kind)) {
+                let growth = (rows.max(1) as f64).log10().ceil() as u8 + 1;
+                if (*precision).min(38) + growth > 38 && *precision > 31 { return refuse("a sum of very wide decimals"); }
+            }
+        }
+        let plan = self.rel(input)?;
+        self.group(plan, group, aggregates)
+    }
+
+    fn estimate(&self, rel: &Rel) -> u64 {
+        match rel {
+            Rel::Scan { table, .. } => self.source.row_count(table),
+            Rel::Filter { input, .. } | Rel::Project { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } | Rel::Aggregate { input, .. }
+            | Rel::Window { input, .. } => self.estimate(input),
+            Rel::Join { left, right, .. } => self.estimate(left).max(self.estimate(right)),
+            _ => 1_000_000,
+        }
+    }
+
+    fn group(&self, plan: LogicalPlan, group: &[(Expr, query::Column)], aggregates: &[(query::Aggregate, query::Column)]) -> Result<LogicalPlan, Refused> {
+        let (mut keys, mut calls, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, (e, c)) in group.iter().enumerate() {
+            let key = self.with_exprs(|x| x.key(e))?;
+            let weighed = matches!(e.ty().kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_));
+            let key_name = format!("g{}_{i}", c.id);
+            keys.push(key.alias(&key_name));
+            if weighed {
+                let shown = self.with_exprs(|x| x.value(e))?;
+                let value_name = format!("v{}_{i}", c.id);
+                calls.push(first_value(shown, Vec::new()).alias(&value_name));
+                out.push(df::ident(value_name).alias(name(c.id)));
+            } else {
+                out.push(df::ident(key_name).alias(name(c.id)));
+            }
+        }
+        for (i, (a, c)) in aggregates.iter().enumerate() {
+            out.push(self.call(a, c, i, &mut calls)?.alias(name(c.id)));
+        }
+        self.note(&group.iter().map(|g| g.1.clone()).chain(aggregates.iter().map(|a| a.1.clone())).collect::<Vec<_>>());
+        let grouped = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(plan), keys, calls)?);
+        Ok(LogicalPlanBuilder::from(grouped).project(out)?.build()?)
+    }
+
+    /// Adds what one aggregate needs to `calls`, and gives the expression that makes its result of them.
+    fn call(&self, a: &query::Aggregate, c: &query::Column, i: usize, calls: &mut Vec<df::Expr>) -> Result<df::Expr, Refused> {
+        let mut add = |e: df::Expr, what: &str| -> df::Expr {
+            let n = format!("{what}{}_{i}", c.id);
+            calls.push(e.alias(&n));
+            df::ident(n)
+        };
+        let to = match carrier::data_type(&a.ty) { Some(t) => t, None => return refuse("an aggregate without a carrier") };
+        let first = a.args.first();
+        if !a.order_by.is_empty() { return refuse("an ordered aggregate"); }
+        match (a.function, first) {
+            (AggregateFunction::Count, None) => Ok(df::cast(add(expr_fn::count(df::lit(1i64)), "n"), to)),
+            (AggregateFunction::Count | AggregateFunction::CountDistinct, Some(e)) => {
+                if a.args.len() > 1 { return refuse("COUNT(DISTINCT a, b)"); }
+                let key = self.with_exprs(|x| x.key(e))?;
+                let distinct = a.distinct || a.function == AggregateFunction::CountDistinct;
+                Ok(df::cast(add(if distinct { expr_fn::count_distinct(key) } else { expr_fn::count(key) }, "n"), to))
+            }
+            (AggregateFunction::Sum | AggregateFunction::Avg, Some(_)) if a.distinct => refuse("SUM(DISTINCT)"),
+            (AggregateFunction::Sum, Some(e)) => {
+                let summed = self.summand(e)?;
+                Ok(df::cast(add(expr_fn::sum(summed), "s"), to))
+            }
+            (AggregateFunction::Avg, Some(e)) => {
+                let summed = self.summand(e)?;
+                let (s, n) = (add(expr_fn::sum(summed.clone()), "s"), add(expr_fn::count(summed), "n"));
+                match &to {
+                    DataType::Float64 => Ok(s / df::cast(df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(datafusion::functions::core::nullif(), vec![n, df::lit(0i64)])), DataType::Float64)),
+                    _ => {
+                        // The division itself makes NULL of no rows, but would warn: the sum is NULL then, and NULL / 0 is not a division by zero.
+                        let udf = Arithmetic::udf(Operator::Divide, to, "avg".into(), self.statement.clone());
+                        Ok(df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(Arc::new(udf), vec![s, df::cast(n, carrier::decimal(20, 0))])))
+                    }
+                }
+            }
+            (AggregateFunction::Min | AggregateFunction::Max, Some(e)) => {
+                if matches!(e.ty().kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) | TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Json | TypeKind::Timestamp { .. }) {
+                    if !(e.ty().kind.is_text() && e.ty().collation.is_binary_order()) { return refuse("MIN or MAX of text under a collation"); }
+                }
+                let value = self.with_exprs(|x| x.value(e))?;
+                Ok(df::cast(add(if a.function == AggregateFunction::Min { expr_fn::min(value) } else { expr_fn::max(value) }, "m"), to))
+            }
+            _ => refuse("an aggregate that only the row executor has"),
+        }
+    }
+
+    /// Exact numbers are summed as decimals of 38 digits, the others as doubles.
+    fn summand(&self, e: &Expr) -> Result<df::Expr, Refused> {
+        match &e.ty().kind {
+            TypeKind::Int { .. } | TypeKind::Year | TypeKind::Bit { .. } => Ok(df::cast(self.with_exprs(|x| x.value(e))?, carrier::decimal(38, 0))),
+            TypeKind::Decimal { scale, .. } => Ok(df::cast(self.with_exprs(|x| x.value(e))?, carrier::decimal(38, *scale))),
+            TypeKind::Float { .. } | TypeKind::Double { .. } => self.with_exprs(|x| x.value(e)),
+            _ => refuse("a sum of what is not a number"),
+        }
+    }
+}
+
+/// The input with its computed keys as further columns, and the keys as plain columns.
+fn with_keys(plan: LogicalPlan, keys: Vec<df::Expr>, ids: &[ColumnId], side: &str) -> Result<(LogicalPlan, Vec<df::Expr>), Refused> {
+    if keys.iter().all(|k| matches!(k, df::Expr::Column(_))) { return Ok((plan, keys)); }
+    let mut out: Vec<df::Expr> = ids.iter().map(|id| column(*id)).collect();
+    let mut names = Vec::new();
+    for (i, k) in keys.into_iter().enumerate() {
+        let n = format!("k{side}{i}_{}", ids.first().map_or(0, |id| id.raw()));
+        out.push(k.alias(&n));
+        names.push(df::ident(n));
+    }
+    Ok((LogicalPlanBuilder::from(plan).project(out)?.build()?, names))
+}
+
+/// The same columns under names without a relation.
+fn unqualified(plan: LogicalPlan, columns: &[query::Column]) -> Result<Result<LogicalPlan, Refused>, datafusion::common::DataFusionError> {
+    let out: Vec<df::Expr> = columns.iter().zip(plan.schema().columns()).map(|(c, from)| df::Expr::Column(from).alias(name(c.id))).collect();
+    Ok(Ok(LogicalPlanBuilder::from(plan).project(out)?.build()?))
+}

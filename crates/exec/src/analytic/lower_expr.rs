@@ -1,0 +1,254 @@
+//! From a bound expression to DataFusion's.
+//!
+//! Owns:     nothing.
+//! Promises: an Arrow kernel is used only where it says exactly what MySQL says; all else becomes [`Evaluate`], which asks MySQL's evaluator.
+//! Never:    lowers an expression with side effects or with an unanswered subquery: those are refused.
+
+use super::carrier;
+use super::udf::{Arithmetic, CompareText, Evaluate, Weight};
+use super::{Refused, refuse};
+use arrow::datatypes::DataType;
+use datafusion::common::{Column, ScalarValue};
+use datafusion::logical_expr::expr::{Case, InList, ScalarFunction};
+use datafusion::logical_expr::{self as df, ScalarUDF};
+use std::collections::HashMap;
+use std::sync::Arc;
+use weald_expr::function::Volatility;
+use weald_expr::walk::transform;
+use weald_expr::{Expr, Operator, StatementContext};
+use weald_types::{Collation, ColumnId, SqlType, TypeKind, Value};
+
+pub struct ExprLowering<'a> {
+    pub statement: &'a Arc<StatementContext>,
+    pub params: &'a Arc<[Value]>,
+    /// Types of the columns in scope.
+    pub types: &'a HashMap<ColumnId, SqlType>,
+}
+
+pub fn name(id: ColumnId) -> String { format!("c{id}") }
+pub fn column(id: ColumnId) -> df::Expr { df::Expr::Column(Column::new_unqualified(name(id))) }
+
+fn call(udf: ScalarUDF, args: Vec<df::Expr>) -> df::Expr { df::Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), args)) }
+
+impl ExprLowering<'_> {
+    /// The expression's value, in its type's carrier.
+    pub fn value(&self, e: &Expr) -> Result<df::Expr, Refused> {
+        match e {
+            Expr::Literal { value, ty } => self.literal(value, ty),
+            Expr::Param { index, ty } => match self.params.get(*index as usize) {
+                Some(value) => self.literal(value, ty),
+                None => refuse("a parameter without a value"),
+            },
+            Expr::Column { id, ty } if !is_shown_differently(&ty.kind) => Ok(column(*id)),
+            Expr::ColumnRaw { id, .. } => Ok(column(*id)),
+            Expr::Operator { op, args, ty, .. } => self.operator(e, *op, args, ty),
+            Expr::Case { operand: None, branches, otherwise, ty } => {
+                let mut when_then = Vec::new();
+                for (when, then) in branches { when_then.push((Box::new(self.truth(when)?), Box::new(self.cast(then, ty)?))); }
+                let otherwise = match otherwise { Some(e) => Some(Box::new(self.cast(e, ty)?)), None => None };
+                Ok(df::Expr::Case(Case { expr: None, when_then_expr: when_then, else_expr: otherwise }))
+            }
+            Expr::Cast { expr, ty } => self.cast_or_evaluate(e, expr, ty),
+            Expr::In { .. } => Ok(df::cast(self.truth(e)?, DataType::Int64)),
+            _ => self.evaluate(e, false),
+        }
+    }
+
+    fn literal(&self, value: &Value, ty: &SqlType) -> Result<df::Expr, Refused> {
+        match carrier::scalar(value, ty) {
+            Some(s) => Ok(df::Expr::Literal(s, None)),
+            None => refuse("a literal without a carrier"),
+        }
+    }
+
+    fn operator(&self, e: &Expr, op: Operator, args: &[Expr], ty: &SqlType) -> Result<df::Expr, Refused> {
+        match op {
+            Operator::Add | Operator::Subtract | Operator::Multiply | Operator::Divide => {
+                let [a, b] = args else { return self.evaluate(e, false) };
+                match &ty.kind {
+                    TypeKind::Double { .. } if op != Operator::Divide && is_number(a.ty()) && is_number(b.ty()) => {
+                        let (a, b) = (self.to_double(a)?, self.to_double(b)?);
+                        Ok(match op { Operator::Add => a + b, Operator::Subtract => a - b, _ => a * b })
+                    }
+                    TypeKind::Decimal { precision, scale, .. } if exact(a.ty()) && exact(b.ty()) => {
+                        let to = carrier::decimal(*precision, *scale);
+                        let udf = Arithmetic::udf(op, to, weald_expr::print::text(e), self.statement.clone());
+                        Ok(call(udf, vec![self.to_decimal(a)?, self.to_decimal(b)?]))
+                    }
+                    TypeKind::Int { unsigned: false, .. } if op != Operator::Divide && signed(a.ty()) && signed(b.ty()) => {
+                        let udf = Arithmetic::udf(op, DataType::Int64, weald_expr::print::text(e), self.statement.clone());
+                        Ok(call(udf, vec![self.value(a)?, self.value(b)?]))
+                    }
+                    _ => self.evaluate(e, false),
+                }
+            }
+            Operator::Or | Operator::And | Operator::Not | Operator::Xor | Operator::Eq | Operator::Ne | Operator::Lt | Operator::Le | Operator::Gt | Operator::Ge
+            | Operator::NullSafeEq | Operator::IsNull | Operator::IsTrue | Operator::IsFalse | Operator::Between | Operator::Like => Ok(df::cast(self.truth(e)?, DataType::Int64)),
+            _ => self.evaluate(e, false),
+        }
+    }
+
+    /// The expression's truth, as Boolean.
+    pub fn truth(&self, e: &Expr) -> Result<df::Expr, Refused> {
+        match e {
+            Expr::Operator { op, args, collation, .. } => match (op, args.as_slice()) {
+                (Operator::And, [a, b]) => Ok(self.truth(a)?.and(self.truth(b)?)),
+                (Operator::Or, [a, b]) => Ok(self.truth(a)?.or(self.truth(b)?)),
+                (Operator::Not, [a]) => Ok(df::not(self.truth(a)?)),
+                (Operator::IsNull, [a]) => Ok(self.value(a)?.is_null()),
+                (Operator::IsTrue, [a]) => Ok(self.truth(a)?.is_true()),
+                (Operator::IsFalse, [a]) => Ok(self.truth(a)?.is_false()),
+                (Operator::Between, [v, low, high]) => {
+                    let ge = self.compare(Operator::Ge, v, low, *collation)?;
+                    let le = self.compare(Operator::Le, v, high, *collation)?;
+                    match (ge, le) { (Some(ge), Some(le)) => Ok(ge.and(le)), _ => self.evaluate(e, true) }
+                }
+                (Operator::Like, [v, pattern]) if plain_text(v.ty()) && plain_text(pattern.ty()) => {
+                    Ok(call(CompareText::udf(Operator::Like, *collation), vec![self.value(v)?, self.value(pattern)?]))
+                }
+                (Operator::Eq | Operator::Ne | Operator::Lt | Operator::Le | Operator::Gt | Operator::Ge, [a, b]) => match self.compare(*op, a, b, *collation)? {
+                    Some(e) => Ok(e),
+                    None => self.evaluate(e, true),
+                },
+                _ => self.evaluate(e, true),
+            },
+            Expr::In { expr, list, negated, collation } => self.in_list(e, expr, list, *negated, *collation),
+            _ => self.evaluate(e, true),
+        }
+    }
+
+    /// `None`: the operands are not of one carrier class.
+    fn compare(&self, op: Operator, a: &Expr, b: &Expr, collation: Collation) -> Result<Option<df::Expr>, Refused> {
+        if plain_text(a.ty()) && plain_text(b.ty()) {
+            return Ok(Some(call(CompareText::udf(op, collation), vec![self.value(a)?, self.value(b)?])));
+        }
+        let (a, b) = match (class(a.ty()), class(b.ty())) {
+            (Some(x), Some(y)) if x == y && x != Class::Decimal => (self.value(a)?, self.value(b)?),
+            (Some(Class::Decimal | Class::Signed | Class::Unsigned), Some(Class::Decimal | Class::Signed | Class::Unsigned)) => {
+                // Arrow compares decimals of one scale only.
+                let scale = scale_of(a.ty()).max(scale_of(b.ty()));
+                let to = carrier::decimal(38, scale);
+                if digits_of(a.ty()) + scale > 38 || digits_of(b.ty()) + scale > 38 { return Ok(None); }
+                (df::cast(self.to_decimal(a)?, to.clone()), df::cast(self.to_decimal(b)?, to))
+            }
+            (Some(Class::Double), Some(_)) | (Some(_), Some(Class::Double)) if is_number(a.ty()) && is_number(b.ty()) => (self.to_double(a)?, self.to_double(b)?),
+            _ => return Ok(None),
+        };
+        Ok(Some(match op {
+            Operator::Eq => a.eq(b),
+            Operator::Ne => a.not_eq(b),
+            Operator::Lt => a.lt(b),
+            Operator::Le => a.lt_eq(b),
+            Operator::Gt => a.gt(b),
+            _ => a.gt_eq(b),
+        }))
+    }
+
+    fn in_list(&self, e: &Expr, expr: &Expr, list: &[Expr], negated: bool, collation: Collation) -> Result<df::Expr, Refused> {
+        let same_class = class(expr.ty()).is_some_and(|c| c != Class::Decimal && c != Class::Double && list.iter().all(|i| class(i.ty()) == Some(c)));
+        if same_class {
+            let list = list.iter().map(|i| self.value(i)).collect::<Result<_, _>>()?;
+            return Ok(df::Expr::InList(InList::new(Box::new(self.value(expr)?), list, negated)));
+        }
+        if plain_text(expr.ty()) && list.iter().all(|i| plain_text(i.ty())) {
+            // By weight: one key for the column's value, constant keys for the list.
+            let weigh = |e: df::Expr| call(Weight::udf(collation), vec![e]);
+            let items = list.iter().map(|i| Ok(match constant(i, self.params) {
+                Some(Value::Str(s)) => { let mut key = Vec::new(); collation.sort_key(s.as_bytes(), &mut key); df::Expr::Literal(ScalarValue::BinaryView(Some(key)), None) }
+                _ => weigh(self.value(i)?),
+            })).collect::<Result<Vec<_>, Refused>>()?;
+            return Ok(df::Expr::InList(InList::new(Box::new(weigh(self.value(expr)?)), items, negated)));
+        }
+        self.evaluate(e, true)
+    }
+
+    /// What a value groups, sorts and joins by.
+    pub fn key(&self, e: &Expr) -> Result<df::Expr, Refused> {
+        let ty = e.ty();
+        match &ty.kind {
+            TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) => Ok(call(Weight::udf(ty.collation), vec![self.value(e)?])),
+            TypeKind::Json => refuse("JSON as a key"),
+            _ => self.value(e),
+        }
+    }
+
+    fn cast(&self, e: &Expr, ty: &SqlType) -> Result<df::Expr, Refused> {
+        let (from, to) = (carrier::data_type(e.ty()), carrier::data_type(ty));
+        if from.is_some() && from == to { return self.value(e); }
+        self.cast_or_evaluate(&Expr::Cast { expr: Box::new(e.clone()), ty: ty.clone() }, e, ty)
+    }
+
+    fn cast_or_evaluate(&self, whole: &Expr, e: &Expr, ty: &SqlType) -> Result<df::Expr, Refused> {
+        match (&e.ty().kind, &ty.kind) {
+            (TypeKind::Int { .. }, TypeKind::Double { .. }) => self.to_double(e),
+            (TypeKind::Int { .. }, TypeKind::Decimal { precision, scale, .. }) if precision - scale >= 20 => Ok(df::cast(self.value(e)?, carrier::decimal(*precision, *scale))),
+            (TypeKind::Decimal { precision: p, scale: s, .. }, TypeKind::Decimal { precision, scale, .. }) if scale >= s && precision - scale >= p - s && *precision <= 38 => {
+                Ok(df::cast(self.value(e)?, carrier::decimal(*precision, *scale)))
+            }
+            _ => self.evaluate(whole, false),
+        }
+    }
+
+    fn to_double(&self, e: &Expr) -> Result<df::Expr, Refused> { Ok(df::cast(self.value(e)?, DataType::Float64)) }
+
+    pub fn to_decimal(&self, e: &Expr) -> Result<df::Expr, Refused> {
+        Ok(match &e.ty().kind { TypeKind::Decimal { .. } => self.value(e)?, _ => df::cast(self.value(e)?, carrier::decimal(20, 0)) })
+    }
+
+    /// Row by row, by MySQL's evaluator.
+    pub fn evaluate(&self, e: &Expr, truth: bool) -> Result<df::Expr, Refused> {
+        let mut reason = None;
+        let mut columns: Vec<(ColumnId, SqlType)> = Vec::new();
+        transform(e, &mut |e| {
+            match e {
+                Expr::Column { id, ty } | Expr::ColumnRaw { id, ty } => {
+                    if !columns.iter().any(|c| c.0 == *id) { columns.push((*id, self.types.get(id).unwrap_or(ty).clone())); }
+                }
+                Expr::Subquery { .. } => reason = Some("a correlated subquery"),
+                Expr::UserVariable { .. } | Expr::AssignUserVariable { .. } => reason = Some("a user variable"),
+                Expr::Call { function, .. } if function.volatility == Volatility::Volatile => reason = Some("a volatile function"),
+                _ => (),
+            }
+            None
+        });
+        if let Some(reason) = reason { return refuse(reason); }
+        if !truth && carrier::data_type(e.ty()).is_none() { return refuse("a type without a carrier"); }
+        let args = columns.iter().map(|c| column(c.0)).collect();
+        Ok(call(Evaluate::udf(e.clone(), columns, self.statement.clone(), self.params.clone(), truth), args))
+    }
+}
+
+fn constant<'a>(e: &'a Expr, params: &'a [Value]) -> Option<&'a Value> {
+    match e {
+        Expr::Literal { value, .. } => Some(value),
+        Expr::Param { index, .. } => params.get(*index as usize),
+        _ => None,
+    }
+}
+
+/// Stored in another form than shown: the evaluator turns it.
+fn is_shown_differently(kind: &TypeKind) -> bool { matches!(kind, TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Timestamp { .. }) }
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class { Signed, Unsigned, Decimal, Double, Date, Time, DateTime }
+
+/// Values of one class compare by their carriers.
+fn class(ty: &SqlType) -> Option<Class> {
+    Some(match &ty.kind {
+        TypeKind::Int { unsigned: false, .. } | TypeKind::Year => Class::Signed,
+        TypeKind::Int { unsigned: true, .. } => Class::Unsigned,
+        TypeKind::Decimal { .. } => Class::Decimal,
+        TypeKind::Float { .. } | TypeKind::Double { .. } => Class::Double,
+        TypeKind::Date => Class::Date,
+        TypeKind::Time { .. } => Class::Time,
+        TypeKind::DateTime { .. } => Class::DateTime,
+        _ => return None,
+    })
+}
+
+fn is_number(ty: &SqlType) -> bool { matches!(class(ty), Some(Class::Signed | Class::Unsigned | Class::Decimal | Class::Double)) }
+fn exact(ty: &SqlType) -> bool { matches!(class(ty), Some(Class::Signed | Class::Unsigned | Class::Decimal)) && digits_of(ty) <= 38 }
+fn signed(ty: &SqlType) -> bool { class(ty) == Some(Class::Signed) }
+fn plain_text(ty: &SqlType) -> bool { matches!(ty.kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_)) }
+fn scale_of(ty: &SqlType) -> u8 { match ty.kind { TypeKind::Decimal { scale, .. } => scale, _ => 0 } }
+fn digits_of(ty: &SqlType) -> u8 { match ty.kind { TypeKind::Decimal { precision, scale, .. } => precision - scale, _ => 20 } }
