@@ -5,3 +5,13 @@
 //! Never:    looks a name up.
 
 pub mod ast;
+pub mod keyword;
+pub mod lexer;
+pub mod normalise;
+mod parser;
+pub mod print;
+mod statements;
+
+pub use normalise::{Normalised, normalise};
+pub use parser::{ParseOptions, Prepared, parse, parse_expr, parse_normalised, parse_prepared, parse_query};
+pub use statements::Statements;

@@ -1,0 +1,815 @@
+//! Expressions, in the layers of MySQL's grammar: expr, bool_pri, predicate, bit_expr, simple_expr.
+//!
+//! Owns:     nothing.
+//! Promises: MySQL's precedences, including what it refuses (`a = NOT b`, `a IN (1) IN (2)`). Long chains of AND and of OR become balanced trees, whose
+//!           order from left to right is the text's: both operators are associative, also with NULL.
+//! Never:    knows what a function means.
+
+use super::{MAX_DEPTH, Parsed, Parser};
+use crate::ast::{BinaryOp, CastType, Expr, IntervalUnit, Literal, Query, UnaryOp, VarScope};
+use crate::keyword::Kw;
+use crate::lexer::{Tok, Token, bit_bytes, hex_bytes};
+use weald_types::SqlMode;
+
+/// What a pair of parentheses held.
+pub(super) enum Paren {
+    Query(Query),
+    Exprs(Vec<Expr>),
+}
+
+/// A chain of AND or OR up to this long is built leaning left, as it is written.
+const LEANING: usize = 32;
+
+const OR: u8 = 1;
+const XOR: u8 = 2;
+const AND: u8 = 3;
+const BIT_OR: u8 = 1;
+/// `||` under PIPES_AS_CONCAT, above `^`.
+const CONCAT: u8 = 7;
+
+pub(super) fn binary(op: BinaryOp, left: Expr, right: Expr) -> Expr {
+    Expr::Binary { op, left: Box::new(left), right: Box::new(right) }
+}
+
+impl Parser<'_> {
+    pub(super) fn expr(&mut self) -> Parsed<Expr> {
+        self.enter()?;
+        let saved = std::mem::replace(&mut self.peak, 0);
+        let e = self.logic(OR)?;
+        self.peak = saved.max(self.height);
+        self.leave();
+        Ok(e)
+    }
+
+    pub(super) fn boxed_expr(&mut self) -> Parsed<Box<Expr>> {
+        self.expr().map(Box::new)
+    }
+
+    pub(super) fn exprs(&mut self) -> Parsed<Vec<Expr>> {
+        self.list(Self::expr)
+    }
+
+    fn pipes_as_concat(&self) -> bool {
+        self.sql_mode.has(SqlMode::PIPES_AS_CONCAT | SqlMode::ANSI)
+    }
+    fn high_not(&self) -> bool {
+        self.sql_mode.has(SqlMode::HIGH_NOT_PRECEDENCE)
+    }
+
+    fn logic_op(&self) -> Option<(u8, BinaryOp)> {
+        match (self.tok.kind, self.tok.kw) {
+            (_, Kw::OR) => Some((OR, BinaryOp::Or)),
+            (Tok::PipePipe, _) if !self.pipes_as_concat() => Some((OR, BinaryOp::Or)),
+            (_, Kw::XOR) => Some((XOR, BinaryOp::Xor)),
+            (_, Kw::AND) | (Tok::AmpAmp, _) => Some((AND, BinaryOp::And)),
+            _ => None,
+        }
+    }
+
+    fn logic(&mut self, min: u8) -> Parsed<Expr> {
+        let mut left = self.negation()?;
+        while let Some((level, op)) = self.logic_op() {
+            if level < min {
+                break;
+            }
+            let mut height = self.height;
+            let mut operands = vec![left];
+            // A chain of one operator; XOR's is cut into pairs below by the height alone.
+            while self.logic_op() == Some((level, op)) {
+                self.bump();
+                operands.push(self.logic(level + 1)?);
+                height = height.max(self.height);
+            }
+            let chain = if op == BinaryOp::Xor || operands.len() <= LEANING { operands.len() as u32 - 1 } else { operands.len().ilog2() + 1 };
+            self.set_height(height + chain)?;
+            left = if op == BinaryOp::Xor || operands.len() <= LEANING { leaning(op, operands) } else { balanced(op, &mut operands.into_iter()) };
+        }
+        Ok(left)
+    }
+
+    fn negation(&mut self) -> Parsed<Expr> {
+        if self.at(Kw::NOT) && !self.high_not() && self.pending.is_none() {
+            self.bump();
+            self.enter()?;
+            let e = self.negation()?;
+            self.leave();
+            self.set_height(self.height + 1)?;
+            return Ok(match e {
+                Expr::Exists { query, negated: false } => Expr::Exists { query, negated: true },
+                e => Expr::Unary { op: UnaryOp::Not, expr: Box::new(e) },
+            });
+        }
+        self.bool_pri()
+    }
+
+    fn comparison_op(&self) -> Option<BinaryOp> {
+        Some(match self.tok.kind {
+            Tok::Eq => BinaryOp::Eq,
+            Tok::NullSafeEq => BinaryOp::NullSafeEq,
+            Tok::Ne => BinaryOp::Ne,
+            Tok::Lt => BinaryOp::Lt,
+            Tok::Le => BinaryOp::Le,
+            Tok::Gt => BinaryOp::Gt,
+            Tok::Ge => BinaryOp::Ge,
+            _ => return None,
+        })
+    }
+
+    fn bool_pri(&mut self) -> Parsed<Expr> {
+        let mut left = self.predicate()?;
+        loop {
+            if let Some(op) = self.comparison_op() {
+                self.bump();
+                let height = self.height;
+                let quantifier = self.at_any(&[Kw::ALL, Kw::ANY, Kw::SOME]) && self.next_is(Tok::LParen);
+                left = if quantifier {
+                    let all = self.at(Kw::ALL);
+                    self.bump();
+                    let query = self.subquery()?;
+                    Expr::Quantified { op, all, left: Box::new(left), query }
+                } else {
+                    let right = self.predicate()?;
+                    binary(op, left, right)
+                };
+                self.set_height(height.max(self.height) + 1)?;
+            } else if self.at(Kw::IS) {
+                self.bump();
+                let negated = self.eat(Kw::NOT);
+                let height = self.height + 1;
+                let expr = Box::new(left);
+                let value = match self.tok.kw {
+                    Kw::NULL => {
+                        self.bump();
+                        left = Expr::IsNull { expr, negated };
+                        self.set_height(height)?;
+                        continue;
+                    }
+                    Kw::TRUE => Some(true),
+                    Kw::FALSE => Some(false),
+                    Kw::UNKNOWN => None,
+                    _ => return self.unexpected(),
+                };
+                self.bump();
+                self.set_height(height)?;
+                // IS TRUE makes an expr, no bool_pri: nothing that compares may follow.
+                return Ok(Expr::IsTruth { expr, value, negated });
+            } else {
+                return Ok(left);
+            }
+        }
+    }
+
+    fn predicate(&mut self) -> Parsed<Expr> {
+        let left = self.bit_expr(BIT_OR)?;
+        let kw = self.tok.kw;
+        if kw == Kw::NotOne {
+            return Ok(left);
+        }
+        if matches!(kw, Kw::NOT | Kw::IN | Kw::BETWEEN | Kw::LIKE | Kw::REGEXP | Kw::RLIKE) {
+            self.predicate_rest(left)
+        } else {
+            self.rare_predicate(left)
+        }
+    }
+
+    fn predicate_rest(&mut self, left: Expr) -> Parsed<Expr> {
+        let height = self.height;
+        let saved = std::mem::replace(&mut self.peak, 0);
+        let negated = self.eat(Kw::NOT);
+        let kw = self.tok.kw;
+        let expr = Box::new(left);
+        if !matches!(kw, Kw::IN | Kw::BETWEEN | Kw::LIKE | Kw::REGEXP | Kw::RLIKE) {
+            return self.unexpected();
+        }
+        self.bump();
+        self.enter()?;
+        let result = match kw {
+            Kw::IN => {
+                if !self.is(Tok::LParen) {
+                    return self.unexpected();
+                }
+                match self.paren()? {
+                    Paren::Query(q) => Expr::InSubquery { expr, query: Box::new(q), negated },
+                    Paren::Exprs(list) => Expr::InList { expr, list, negated },
+                }
+            }
+            Kw::BETWEEN => {
+                let low = Box::new(self.bit_expr(BIT_OR)?);
+                self.peak = self.peak.max(self.height);
+                self.expect(Kw::AND)?;
+                let high = Box::new(self.predicate()?);
+                self.peak = self.peak.max(self.height);
+                Expr::Between { expr, low, high, negated }
+            }
+            Kw::LIKE => {
+                let pattern = Box::new(self.simple_expr()?);
+                self.peak = self.peak.max(self.height);
+                let escape = if self.eat(Kw::ESCAPE) { Some(Box::new(self.simple_expr()?)) } else { None };
+                Expr::Like { expr, pattern, escape, negated }
+            }
+            _ => {
+                let pattern = Box::new(self.bit_expr(BIT_OR)?);
+                self.peak = self.peak.max(self.height);
+                Expr::Regexp { expr, pattern, negated }
+            }
+        };
+        self.leave();
+        let height = height.max(self.peak) + 1;
+        self.peak = saved;
+        self.set_height(height)?;
+        Ok(result)
+    }
+
+    /// SOUNDS LIKE and MEMBER OF begin with words that are also names: an alias may stand here.
+    fn rare_predicate(&mut self, left: Expr) -> Parsed<Expr> {
+        let height = self.height;
+        if self.at(Kw::SOUNDS) && self.next_at(Kw::LIKE) {
+            self.bump();
+            self.bump();
+            let right = self.bit_expr(BIT_OR)?;
+            self.set_height(height.max(self.height) + 2)?;
+            let soundex = |e: Expr| Expr::Function { name: "SOUNDEX".into(), args: vec![e], span: Default::default() };
+            return Ok(binary(BinaryOp::Eq, soundex(left), soundex(right)));
+        }
+        if self.at(Kw::MEMBER) && (self.next_at(Kw::OF) || self.next_is(Tok::LParen)) {
+            self.bump();
+            self.eat(Kw::OF);
+            self.expect_tok(Tok::LParen)?;
+            let array = self.simple_expr()?;
+            self.expect_tok(Tok::RParen)?;
+            self.set_height(height.max(self.height) + 1)?;
+            return Ok(Expr::MemberOf { value: Box::new(left), array: Box::new(array) });
+        }
+        Ok(left)
+    }
+
+    fn bit_op(&self) -> Option<(u8, BinaryOp)> {
+        Some(match self.tok.kind {
+            Tok::Pipe => (BIT_OR, BinaryOp::BitOr),
+            Tok::Amp => (2, BinaryOp::BitAnd),
+            Tok::ShiftLeft => (3, BinaryOp::ShiftLeft),
+            Tok::ShiftRight => (3, BinaryOp::ShiftRight),
+            Tok::Plus => (4, BinaryOp::Add),
+            Tok::Minus => (4, BinaryOp::Subtract),
+            Tok::Star => (5, BinaryOp::Multiply),
+            Tok::Slash => (5, BinaryOp::Divide),
+            Tok::Percent => (5, BinaryOp::Mod),
+            Tok::Caret => (6, BinaryOp::BitXor),
+            Tok::Word => match self.tok.kw {
+                Kw::DIV => (5, BinaryOp::IntDivide),
+                Kw::MOD => (5, BinaryOp::Mod),
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
+    fn bit_expr(&mut self, min: u8) -> Parsed<Expr> {
+        let mut left = self.unary()?;
+        loop {
+            if self.is(Tok::PipePipe) && self.pipes_as_concat() {
+                left = self.concatenation(left)?;
+                continue;
+            }
+            let Some((level, op)) = self.bit_op() else { return Ok(left) };
+            if level < min {
+                return Ok(left);
+            }
+            let height = self.height;
+            self.bump();
+            left = if level == 4 && self.at(Kw::INTERVAL) {
+                self.interval_operand(op, left)?
+            } else {
+                let right = self.bit_expr(level + 1)?;
+                binary(op, left, right)
+            };
+            self.set_height(height.max(self.height) + 1)?;
+        }
+    }
+
+    /// Every `||` in a row, as one CONCAT.
+    #[inline(never)]
+    fn concatenation(&mut self, left: Expr) -> Parsed<Expr> {
+        let mut height = self.height;
+        let mut args = vec![left];
+        while self.eat_tok(Tok::PipePipe) {
+            args.push(self.unary()?);
+            height = height.max(self.height);
+        }
+        self.set_height(height + 1)?;
+        Ok(Expr::Function { name: "CONCAT".into(), args, span: Default::default() })
+    }
+
+    /// POSITION's first argument and AGAINST's: no predicate, since IN follows.
+    pub(super) fn bit_operand(&mut self) -> Parsed<Expr> {
+        self.enter()?;
+        let e = self.bit_expr(BIT_OR)?;
+        self.peak = self.peak.max(self.height);
+        self.leave();
+        Ok(e)
+    }
+
+    /// What the grammar calls simple_expr: tighter than every operator but `||` as CONCAT.
+    fn simple_expr(&mut self) -> Parsed<Expr> {
+        self.bit_expr(CONCAT)
+    }
+
+    /// The right side of `left + INTERVAL …`, which may still be the function INTERVAL(…).
+    #[inline(never)]
+    fn interval_operand(&mut self, op: BinaryOp, left: Expr) -> Parsed<Expr> {
+        match self.interval()? {
+            Ok((amount, unit)) => Ok(Expr::DateArith { expr: Box::new(left), amount: Box::new(amount), unit, subtract: op == BinaryOp::Subtract }),
+            Err(function) => {
+                self.pending = Some(function);
+                let right = self.bit_expr(5)?;
+                Ok(binary(op, left, right))
+            }
+        }
+    }
+
+    /// `INTERVAL expr unit`, or else (inner Err) the function INTERVAL.
+    pub(super) fn interval(&mut self) -> Parsed<Result<(Expr, IntervalUnit), Expr>> {
+        let start = self.tok.start;
+        self.expect(Kw::INTERVAL)?;
+        if self.is(Tok::LParen) {
+            match self.paren()? {
+                Paren::Exprs(args) if args.len() > 1 => {
+                    return Ok(Err(Expr::Function { name: "INTERVAL".into(), args, span: self.span_from(start) }));
+                }
+                inner => self.pending = Some(self.operand_of(inner)),
+            }
+        }
+        let amount = self.expr()?;
+        let unit = self.interval_unit()?;
+        Ok(Ok((amount, unit)))
+    }
+
+    pub(super) fn interval_unit(&mut self) -> Parsed<IntervalUnit> {
+        use IntervalUnit::*;
+        let unit = match self.tok.kw {
+            Kw::MICROSECOND => Microsecond,
+            Kw::SECOND => Second,
+            Kw::MINUTE => Minute,
+            Kw::HOUR => Hour,
+            Kw::DAY => Day,
+            Kw::WEEK => Week,
+            Kw::MONTH => Month,
+            Kw::QUARTER => Quarter,
+            Kw::YEAR => Year,
+            Kw::SECOND_MICROSECOND => SecondMicrosecond,
+            Kw::MINUTE_MICROSECOND => MinuteMicrosecond,
+            Kw::MINUTE_SECOND => MinuteSecond,
+            Kw::HOUR_MICROSECOND => HourMicrosecond,
+            Kw::HOUR_SECOND => HourSecond,
+            Kw::HOUR_MINUTE => HourMinute,
+            Kw::DAY_MICROSECOND => DayMicrosecond,
+            Kw::DAY_SECOND => DaySecond,
+            Kw::DAY_MINUTE => DayMinute,
+            Kw::DAY_HOUR => DayHour,
+            Kw::YEAR_MONTH => YearMonth,
+            _ => return self.unexpected(),
+        };
+        self.bump();
+        Ok(unit)
+    }
+
+    fn unary(&mut self) -> Parsed<Expr> {
+        let op = match self.tok.kind {
+            _ if self.pending.is_some() => None,
+            Tok::Minus => Some(UnaryOp::Minus),
+            Tok::Plus => Some(UnaryOp::Plus),
+            Tok::Tilde => Some(UnaryOp::BitNot),
+            Tok::Bang => Some(UnaryOp::Not),
+            Tok::Word if self.at(Kw::NOT) && self.high_not() => Some(UnaryOp::Not),
+            Tok::Word if self.at(Kw::BINARY) => {
+                self.bump();
+                self.enter()?;
+                let e = self.unary()?;
+                self.leave();
+                self.set_height(self.height + 1)?;
+                return Ok(Expr::Binary_(Box::new(e)));
+            }
+            _ => None,
+        };
+        if let Some(op) = op {
+            self.bump();
+            self.enter()?;
+            let e = self.unary()?;
+            self.leave();
+            self.set_height(self.height + 1)?;
+            return Ok(Expr::Unary { op, expr: Box::new(e) });
+        }
+        let saved = std::mem::replace(&mut self.peak, 0);
+        let mut e = match self.pending.take() {
+            Some(e) => {
+                self.peak = self.height;
+                e
+            }
+            None => self.atom()?,
+        };
+        let mut height = self.peak + 1;
+        self.peak = saved;
+        while self.at(Kw::COLLATE) {
+            self.bump();
+            let collation = self.collation_name()?;
+            e = Expr::Collate { expr: Box::new(e), collation };
+            height += 1;
+        }
+        self.set_height(height)?;
+        Ok(e)
+    }
+
+    fn atom(&mut self) -> Parsed<Expr> {
+        match self.tok.kind {
+            Tok::Word => self.word_atom(),
+            Tok::Quoted if self.next_is(Tok::LParen) => self.call(),
+            Tok::Quoted => self.column(),
+            Tok::Integer
+            | Tok::Decimal
+            | Tok::Float
+            | Tok::String
+            | Tok::National
+            | Tok::Introducer
+            | Tok::Hex
+            | Tok::HexString
+            | Tok::Bit
+            | Tok::BitString => self.literal(),
+            Tok::LParen => self.paren_atom(),
+            Tok::Param if self.params_allowed => {
+                self.bump();
+                self.params += 1;
+                Ok(Expr::Param(self.params - 1))
+            }
+            Tok::UserVariable => self.variable(),
+            Tok::AtAt => self.system_variable(),
+            Tok::LBrace => self.odbc_escape(),
+            _ => self.unexpected(),
+        }
+    }
+
+    #[inline(never)]
+    fn paren_atom(&mut self) -> Parsed<Expr> {
+        let inner = self.paren()?;
+        Ok(self.operand_of(inner))
+    }
+
+    fn operand_of(&mut self, inner: Paren) -> Expr {
+        match inner {
+            Paren::Query(q) => Expr::Subquery(Box::new(q)),
+            Paren::Exprs(mut list) if list.len() == 1 => list.pop().unwrap_or(Expr::Literal(Literal::Null)),
+            Paren::Exprs(list) => Expr::Row(list),
+        }
+    }
+
+    /// `( … )`: a query, or one or more expressions. Which one is only known once the parentheses inside have been read, so an inner query
+    /// that turns out to be an operand is handed on through `pending` instead of being read again, which would take exponential time.
+    pub(super) fn paren(&mut self) -> Parsed<Paren> {
+        self.expect_tok(Tok::LParen)?;
+        let inner = if self.starts_query() {
+            Paren::Query(self.query()?)
+        } else if self.is(Tok::LParen) {
+            self.enter()?;
+            let inner = self.paren()?;
+            self.leave();
+            match inner {
+                Paren::Query(q) if self.is(Tok::RParen) || self.continues_query() => Paren::Query(self.query_from(q)?),
+                operand => {
+                    let operand = self.operand_of(operand);
+                    self.height = self.peak;
+                    self.pending = Some(operand);
+                    Paren::Exprs(self.exprs()?)
+                }
+            }
+        } else {
+            Paren::Exprs(self.exprs()?)
+        };
+        self.expect_tok(Tok::RParen)?;
+        Ok(inner)
+    }
+
+    /// `(query)`
+    pub(super) fn subquery(&mut self) -> Parsed<Box<Query>> {
+        if !self.is(Tok::LParen) {
+            return self.unexpected();
+        }
+        let start = self.peek().start;
+        match self.paren()? {
+            Paren::Query(q) => Ok(Box::new(q)),
+            Paren::Exprs(_) => Err(self.syntax_error(start)),
+        }
+    }
+
+    // ---------------------------------------------------------------- literals
+
+    /// Whether the literal at hand is one that [`super::parse_normalised`] takes out, and which.
+    fn slot(&mut self) -> Option<Expr> {
+        if self.slots.get(self.params as usize) != Some(&self.tok.start) {
+            return None;
+        }
+        self.params += 1;
+        Some(Expr::Param(self.params - 1))
+    }
+
+    pub(super) fn literal(&mut self) -> Parsed<Expr> {
+        if let Some(param) = self.slot() {
+            self.bump();
+            return Ok(param);
+        }
+        let t = self.tok;
+        self.bump();
+        let value = match t.kind {
+            Tok::Integer => self.integer(t),
+            Tok::Decimal => Literal::Decimal(self.string_of(t.start, t.end)),
+            Tok::Float => self.float(t)?,
+            Tok::Hex | Tok::HexString => Literal::Hex(self.radix_content(t)),
+            Tok::Bit | Tok::BitString => Literal::Bit(self.radix_content(t)),
+            Tok::National => {
+                let bytes = self.bytes(Token { start: t.start + 1, ..t });
+                let content = crate::lexer::unescape(&bytes[1..bytes.len() - 1], b'\'', self.lexer.no_backslash()).into_owned();
+                Literal::National(String::from_utf8_lossy(&self.concatenated(content)).into_owned())
+            }
+            Tok::Introducer => {
+                let charset = self.string_of(t.start + 1, t.end).to_ascii_lowercase();
+                let value = match self.tok.kind {
+                    Tok::String | Tok::Hex | Tok::HexString | Tok::Bit | Tok::BitString => self.string_bytes()?,
+                    _ => return self.unexpected(),
+                };
+                let value = self.concatenated(value);
+                text_literal(value, Some(charset))
+            }
+            _ => {
+                let content = self.string_content(t);
+                text_literal(self.concatenated(content), None)
+            }
+        };
+        Ok(Expr::Literal(value))
+    }
+
+    /// `'a' 'b'` is one string.
+    fn concatenated(&mut self, mut value: Vec<u8>) -> Vec<u8> {
+        while self.is(Tok::String) {
+            value.extend(self.string_content(self.tok));
+            self.bump();
+        }
+        value
+    }
+
+    fn integer(&self, t: Token) -> Literal {
+        let digits = self.bytes(t);
+        let value = digits.iter().try_fold(0u64, |v, d| v.checked_mul(10)?.checked_add(u64::from(d - b'0')));
+        value.map_or_else(|| Literal::Decimal(self.string_of(t.start, t.end)), Literal::Integer)
+    }
+
+    fn float(&self, t: Token) -> Parsed<Literal> {
+        let text = self.string_of(t.start, t.end);
+        match text.parse::<f64>() {
+            Ok(v) if v.is_finite() => Ok(Literal::Double(v)),
+            _ => Err(Box::new(weald_types::Fault::mysql(1367, "22007", format!("Illegal double '{text}' value found during parsing")))),
+        }
+    }
+
+    pub(super) fn radix_content(&self, t: Token) -> Vec<u8> {
+        let bytes = self.bytes(t);
+        match t.kind {
+            Tok::Hex => hex_bytes(&bytes[2..]),
+            Tok::HexString => hex_bytes(&bytes[2..bytes.len() - 1]),
+            Tok::Bit => bit_bytes(&bytes[2..]),
+            _ => bit_bytes(&bytes[2..bytes.len() - 1]),
+        }
+    }
+
+    // ---------------------------------------------------------------- variables
+
+    #[inline(never)]
+    fn variable(&mut self) -> Parsed<Expr> {
+        let variable = self.user_variable()?;
+        if self.eat_tok(Tok::Assign) {
+            return Ok(Expr::Assign { variable, value: self.boxed_expr()? });
+        }
+        Ok(Expr::UserVariable(variable))
+    }
+
+    #[inline(never)]
+    fn system_variable(&mut self) -> Parsed<Expr> {
+        self.expect_tok(Tok::AtAt)?;
+        let (scope, name) = self.scoped_variable()?;
+        Ok(Expr::SystemVariable { scope, name })
+    }
+
+    /// `[GLOBAL. | SESSION. | LOCAL. | PERSIST. | PERSIST_ONLY.] name[.part]`, after `@@`.
+    pub(super) fn scoped_variable(&mut self) -> Parsed<(Option<VarScope>, String)> {
+        let mut name = self.name_of(self.tok);
+        if !matches!(self.tok.kind, Tok::Word | Tok::Quoted) {
+            return self.unexpected();
+        }
+        let mut scope = None;
+        if self.is(Tok::Word) && self.next_is(Tok::Dot) {
+            scope = match name.to_ascii_lowercase().as_str() {
+                "global" => Some(VarScope::Global),
+                "session" | "local" => Some(VarScope::Session),
+                "persist" => Some(VarScope::Persist),
+                "persist_only" => Some(VarScope::PersistOnly),
+                _ => None,
+            };
+            if scope.is_some() {
+                self.bump();
+                self.bump();
+                name = self.ident()?;
+            } else {
+                name = self.ident()?;
+            }
+        } else {
+            name = self.ident().map(|_| name)?;
+        }
+        if self.eat_tok(Tok::Dot) {
+            name = format!("{name}.{}", self.ident()?);
+        }
+        Ok((scope, name))
+    }
+
+    // ---------------------------------------------------------------- words
+
+    #[inline(never)]
+    pub(super) fn column(&mut self) -> Parsed<Expr> {
+        let start = self.tok.start;
+        let c = self.object_column()?;
+        let e = Expr::Column { database: c.database, table: c.table, name: c.name, span: self.span_from(start) };
+        if !matches!(self.tok.kind, Tok::Arrow | Tok::ArrowArrow) {
+            return if self.is(Tok::LParen) && matches!(&e, Expr::Column { table: Some(_), .. }) { self.qualified_call(e, start) } else { Ok(e) };
+        }
+        let unquote = self.is(Tok::ArrowArrow);
+        self.bump();
+        let path = self.string()?;
+        Ok(Expr::JsonExtract { column: Box::new(e), path, unquote })
+    }
+
+    /// `{d '…'}`, `{t '…'}`, `{ts '…'}`, `{fn f(…)}`
+    #[inline(never)]
+    fn odbc_escape(&mut self) -> Parsed<Expr> {
+        self.expect_tok(Tok::LBrace)?;
+        let word = self.ident()?;
+        let typed: Option<fn(String) -> Literal> = match word.to_ascii_lowercase().as_str() {
+            "d" => Some(Literal::Date),
+            "t" => Some(Literal::Time),
+            "ts" => Some(Literal::Timestamp),
+            _ => None,
+        };
+        let e = match typed {
+            Some(make) if self.is(Tok::String) => Expr::Literal(make(self.string()?)),
+            _ => self.expr()?,
+        };
+        self.expect_tok(Tok::RBrace)?;
+        Ok(e)
+    }
+
+    #[inline(never)]
+    pub(super) fn case(&mut self) -> Parsed<Expr> {
+        self.expect(Kw::CASE)?;
+        let operand = if self.at(Kw::WHEN) { None } else { Some(self.boxed_expr()?) };
+        let mut branches = vec![];
+        while self.eat(Kw::WHEN) {
+            let when = self.expr()?;
+            self.expect(Kw::THEN)?;
+            branches.push((when, self.expr()?));
+        }
+        if branches.is_empty() {
+            return self.unexpected();
+        }
+        let otherwise = if self.eat(Kw::ELSE) { Some(self.boxed_expr()?) } else { None };
+        self.expect(Kw::END)?;
+        Ok(Expr::Case { operand, branches, otherwise })
+    }
+
+    /// DEFAULT, where it may stand alone: in VALUES and after `=` of an assignment.
+    pub(super) fn expr_or_default(&mut self) -> Parsed<Expr> {
+        if self.at(Kw::DEFAULT) && !self.next_is(Tok::LParen) {
+            self.bump();
+            return Ok(Expr::Default(None));
+        }
+        self.expr()
+    }
+
+    /// The target of CAST and of CONVERT(x, type).
+    pub(super) fn cast_type(&mut self) -> Parsed<CastType> {
+        let kw = self.tok.kw;
+        let start = self.tok.start;
+        self.bump();
+        let t = match kw {
+            Kw::SIGNED | Kw::UNSIGNED => {
+                if !self.eat(Kw::INTEGER) {
+                    self.eat(Kw::INT);
+                }
+                if kw == Kw::SIGNED { CastType::Signed } else { CastType::Unsigned }
+            }
+            Kw::BINARY => CastType::Binary { bytes: self.optional_length()? },
+            Kw::CHAR | Kw::CHARACTER => {
+                let chars = self.optional_length()?;
+                if self.eat(Kw::BINARY) {
+                    return self.not_supported("CAST AS CHAR BINARY");
+                }
+                let charset = self.cast_charset()?;
+                CastType::Char { chars, charset }
+            }
+            Kw::NCHAR => CastType::Char { chars: self.optional_length()?, charset: Some("utf8mb3".into()) },
+            Kw::NATIONAL if self.at(Kw::CHAR) => {
+                self.bump();
+                CastType::Char { chars: self.optional_length()?, charset: Some("utf8mb3".into()) }
+            }
+            Kw::DECIMAL | Kw::DEC | Kw::NUMERIC => self.cast_decimal()?,
+            Kw::FLOAT => {
+                let precision = self.optional_length()?;
+                CastType::Float { precision: precision.map(|p| p.min(255) as u8) }
+            }
+            Kw::DOUBLE => {
+                self.eat(Kw::PRECISION);
+                CastType::Double
+            }
+            Kw::REAL => CastType::Double,
+            Kw::DATE => CastType::Date,
+            Kw::TIME => CastType::Time { fsp: self.optional_length()?.unwrap_or(0).min(255) as u8 },
+            Kw::DATETIME => CastType::DateTime { fsp: self.optional_length()?.unwrap_or(0).min(255) as u8 },
+            Kw::YEAR => CastType::Year,
+            Kw::JSON => CastType::Json,
+            Kw::POINT
+            | Kw::LINESTRING
+            | Kw::POLYGON
+            | Kw::MULTIPOINT
+            | Kw::MULTILINESTRING
+            | Kw::MULTIPOLYGON
+            | Kw::GEOMETRYCOLLECTION
+            | Kw::GEOMCOLLECTION => {
+                return self.not_supported("spatial types");
+            }
+            _ => return Err(self.syntax_error(start)),
+        };
+        if self.at(Kw::ARRAY) {
+            return self.not_supported("CAST AS ARRAY");
+        }
+        Ok(t)
+    }
+
+    fn cast_decimal(&mut self) -> Parsed<CastType> {
+        let (mut precision, mut scale) = (None, None);
+        if self.eat_tok(Tok::LParen) {
+            precision = Some(self.number()?.min(255) as u8);
+            if self.eat_tok(Tok::Comma) {
+                scale = Some(self.number()?.min(255) as u8);
+            }
+            self.expect_tok(Tok::RParen)?;
+        }
+        Ok(CastType::Decimal { precision, scale })
+    }
+
+    fn cast_charset(&mut self) -> Parsed<Option<String>> {
+        if self.eat_charset() {
+            return Ok(Some(self.charset_name()?));
+        }
+        match self.tok.kw {
+            Kw::ASCII => {
+                self.bump();
+                Ok(Some("latin1".into()))
+            }
+            Kw::UNICODE => {
+                self.bump();
+                Ok(Some("ucs2".into()))
+            }
+            Kw::BYTE => {
+                self.bump();
+                Ok(Some("binary".into()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn optional_length(&mut self) -> Parsed<Option<u32>> {
+        if self.is(Tok::LParen) { Ok(Some(self.parens(Self::number_u32)?)) } else { Ok(None) }
+    }
+}
+
+fn text_literal(value: Vec<u8>, charset: Option<String>) -> Literal {
+    match String::from_utf8(value) {
+        Ok(value) => Literal::String { value, charset },
+        Err(e) => Literal::Bytes(e.into_bytes()),
+    }
+}
+
+fn leaning(op: BinaryOp, operands: Vec<Expr>) -> Expr {
+    let mut operands = operands.into_iter();
+    let first = operands.next().unwrap_or(Expr::Literal(Literal::Null));
+    operands.fold(first, |left, right| binary(op, left, right))
+}
+
+/// A tree of logarithmic height; `operands` holds at least one.
+fn balanced(op: BinaryOp, operands: &mut std::vec::IntoIter<Expr>) -> Expr {
+    fn build(op: BinaryOp, operands: &mut std::vec::IntoIter<Expr>, count: usize) -> Expr {
+        if count <= 1 {
+            return operands.next().unwrap_or(Expr::Literal(Literal::Null));
+        }
+        let left = build(op, operands, count / 2);
+        let right = build(op, operands, count - count / 2);
+        binary(op, left, right)
+    }
+    let count = operands.len();
+    debug_assert!(count > 0 && MAX_DEPTH > 64);
+    build(op, operands, count)
+}
