@@ -1,5 +1,19 @@
 //! Multi-version tables in memory with ordered and hash indexes.
 //!
-//! Owns:     
-//! Promises: 
-//! Never:    
+//! Owns:     rows, their versions, the entries that lead to them, and the count of what all that takes.
+//! Promises: readers take no lock and see one snapshot; [`Table::apply`] is the only way in for a change.
+//! Never:    waits, logs, evaluates: a row is bytes, read through [`TableSchema`] where a key is needed.
+
+pub mod key;
+pub mod memory;
+pub mod range;
+pub mod read;
+pub mod schema;
+pub mod table;
+
+pub use key::{Key, RowHandle};
+pub use memory::{MemoryLimit, TableMemory};
+pub use range::{Cursor, Direction, KeyRange};
+pub use read::{Read, Step, StoredRow, View};
+pub use schema::TableSchema;
+pub use table::Table;

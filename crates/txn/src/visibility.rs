@@ -52,8 +52,20 @@ pub fn judge(writer: TxnState, own: bool, read_ts: Timestamp) -> Verdict {
         _ if own => Verdict::Visible,
         TxnState::Active => Verdict::PassBy,
         TxnState::Pending => Verdict::Wait,
-        TxnState::Prepared(ts) | TxnState::Committing(ts) => if ts <= read_ts { Verdict::Wait } else { Verdict::PassBy },
-        TxnState::Committed(ts) => if ts <= read_ts { Verdict::Visible } else { Verdict::PassBy },
+        TxnState::Prepared(ts) | TxnState::Committing(ts) => {
+            if ts <= read_ts {
+                Verdict::Wait
+            } else {
+                Verdict::PassBy
+            }
+        }
+        TxnState::Committed(ts) => {
+            if ts <= read_ts {
+                Verdict::Visible
+            } else {
+                Verdict::PassBy
+            }
+        }
     }
 }
 

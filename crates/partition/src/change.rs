@@ -1,0 +1,66 @@
+//! What comes of a change to a row, and waiting for whoever is in its way.
+//!
+//! Owns:     nothing.
+//! Promises: a wait that would never end is refused as a deadlock.
+//! Never:    retries by itself: the row may be another one after the wait.
+
+use crate::context::NodeContext;
+use std::sync::Arc;
+use std::time::Duration;
+use weald_rowstore::RowHandle;
+use weald_txn::Txn;
+use weald_types::{Fault, IndexId, SchemaVersion};
+
+#[derive(Debug)]
+#[must_use]
+pub enum Outcome {
+    Done,
+    /// A row with this key exists. (It may be one that the snapshot does not see.)
+    Duplicate(Duplicate),
+    /// The row changed after the snapshot: start again at a newer one, or say 1213.
+    Conflict,
+    /// The row is not there (any more).
+    Gone,
+    /// Another transaction has the row, or is inserting this key: wait, then try again.
+    Wait(LockWait),
+}
+
+/// The row that is in the way of an insert or update.
+#[derive(Debug)]
+pub struct Duplicate {
+    pub index: IndexId,
+    pub row: RowHandle,
+    pub version: SchemaVersion,
+    /// The row's newest bytes.
+    pub bytes: Box<[u8]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockMode {
+    Shared,
+    Exclusive,
+}
+
+/// A row held by another transaction.
+#[must_use]
+pub struct LockWait {
+    pub(crate) node: Arc<NodeContext>,
+    pub(crate) waiter: Arc<Txn>,
+    pub(crate) holder: Arc<Txn>,
+}
+
+impl LockWait {
+    /// Until the holder has ended. [`Fault::LockWaitTimeout`] after `timeout`; [`Fault::Deadlock`] at once if the holder waits for us.
+    pub async fn wait(self, timeout: Duration) -> Result<(), Fault> {
+        let _edge = self.node.waits.wait(self.waiter.id(), self.holder.id()).map_err(|_| Fault::Deadlock)?;
+        match tokio::time::timeout(timeout, self.holder.ended()).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Fault::LockWaitTimeout),
+        }
+    }
+}
+impl std::fmt::Debug for LockWait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LockWait({} for {})", self.waiter.id(), self.holder.id())
+    }
+}

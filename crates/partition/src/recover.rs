@@ -1,0 +1,1 @@
+//! Restart of one partition: snapshot rows, then log records.
