@@ -220,7 +220,9 @@ impl Json {
         let _ = visit;
     }
     /// Bytes on the heap.
-    pub fn size_bytes(&self) -> usize { 0 }
+    pub fn size_bytes(&self) -> usize {
+        0
+    }
     /// As stored in a row.
     pub fn to_bytes(&self, out: &mut Vec<u8>) {
         let _ = out;

@@ -27,7 +27,9 @@ pub struct KeyPart {
 }
 
 impl KeyPart {
-    pub fn ascending(ty: SqlType) -> Self { Self { ty, descending: false, prefix: None } }
+    pub fn ascending(ty: SqlType) -> Self {
+        Self { ty, descending: false, prefix: None }
+    }
 }
 
 /// Encodes tuples of one index.
@@ -37,8 +39,12 @@ pub struct KeyEncoder {
 }
 
 impl KeyEncoder {
-    pub fn new(parts: Vec<KeyPart>) -> Self { Self { parts } }
-    pub fn parts(&self) -> &[KeyPart] { &self.parts }
+    pub fn new(parts: Vec<KeyPart>) -> Self {
+        Self { parts }
+    }
+    pub fn parts(&self) -> &[KeyPart] {
+        &self.parts
+    }
 
     /// Appends the key of `values`: all parts, or a leading few (for a range's bound).
     pub fn encode(&self, values: &[Value], out: &mut Vec<u8>) {
@@ -199,7 +205,8 @@ pub fn within(value: &Value, ty: &SqlType) -> (Value, Ordering) {
             _ => None,
         };
         let Some(exact) = exact else { return (value.clone(), Ordering::Equal) };
-        let nearest = exact.round(0).and_then(|r| r.to_i128()).unwrap_or(if exact.is_negative() { i128::MIN } else { i128::MAX }).clamp(least, greatest);
+        let nearest =
+            exact.round(0).and_then(|r| r.to_i128()).unwrap_or(if exact.is_negative() { i128::MIN } else { i128::MAX }).clamp(least, greatest);
         let order = exact.cmp(&Decimal::from_i128(nearest));
         // Clamped to a range of at most 64 bits.
         let nearest = if ty.kind.is_unsigned() && ty.kind != TypeKind::Year { Value::UInt(nearest as u64) } else { Value::Int(nearest as i64) };

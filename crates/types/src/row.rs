@@ -40,18 +40,45 @@ const WIDE: u8 = 1;
 enum Slot {
     /// TypeKind::Null: nothing is kept.
     Nothing,
-    Int { at: u32, width: u8 },
-    UInt { at: u32, width: u8 },
-    Float { at: u32 },
-    Double { at: u32 },
-    Decimal { at: u32, width: u8, scale: u8 },
-    Date { at: u32 },
-    Time { at: u32 },
-    DateTime { at: u32 },
+    Int {
+        at: u32,
+        width: u8,
+    },
+    UInt {
+        at: u32,
+        width: u8,
+    },
+    Float {
+        at: u32,
+    },
+    Double {
+        at: u32,
+    },
+    Decimal {
+        at: u32,
+        width: u8,
+        scale: u8,
+    },
+    Date {
+        at: u32,
+    },
+    Time {
+        at: u32,
+    },
+    DateTime {
+        at: u32,
+    },
     /// `trim`: trailing spaces are not kept (CHAR).
-    Str { var: u32, trim: bool },
-    Bytes { var: u32 },
-    Json { var: u32 },
+    Str {
+        var: u32,
+        trim: bool,
+    },
+    Bytes {
+        var: u32,
+    },
+    Json {
+        var: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,8 +193,12 @@ impl RowLayout {
         Self { fields: fields.into(), null_bits, fixed_end: at, variable: var }
     }
 
-    pub fn len(&self) -> usize { self.fields.len() }
-    pub fn is_empty(&self) -> bool { self.fields.is_empty() }
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
 
     /// Appends the row's bytes; on an error `out` is as before. Values must have been converted to their columns' types: a DECIMAL within its
     /// precision, an integer within its width. `Int` stands in for `UInt` and the other way round where the number allows.
@@ -324,10 +355,16 @@ impl RowLayout {
     }
 
     /// Field `i` as a value of its own.
-    pub fn value(&self, row: &[u8], i: usize) -> Value { self.field(row, i).to_value() }
+    pub fn value(&self, row: &[u8], i: usize) -> Value {
+        self.field(row, i).to_value()
+    }
     /// All fields, in order.
-    pub fn decode(&self, row: &[u8]) -> Vec<Value> { (0..self.len()).map(|i| self.value(row, i)).collect() }
-    pub fn is_null(&self, row: &[u8], i: usize) -> bool { self.fields.get(i).is_none_or(|f| f.slot == Slot::Nothing || self.has_null_bit(row, f)) }
+    pub fn decode(&self, row: &[u8]) -> Vec<Value> {
+        (0..self.len()).map(|i| self.value(row, i)).collect()
+    }
+    pub fn is_null(&self, row: &[u8], i: usize) -> bool {
+        self.fields.get(i).is_none_or(|f| f.slot == Slot::Nothing || self.has_null_bit(row, f))
+    }
 }
 
 fn put(out: &mut [u8], start: usize, at: u32, bytes: &[u8]) {
@@ -336,7 +373,9 @@ fn put(out: &mut [u8], start: usize, at: u32, bytes: &[u8]) {
 }
 
 #[inline]
-fn array<const N: usize>(row: &[u8], at: u32) -> Option<[u8; N]> { row.get(at as usize..at as usize + N)?.try_into().ok() }
+fn array<const N: usize>(row: &[u8], at: u32) -> Option<[u8; N]> {
+    row.get(at as usize..at as usize + N)?.try_into().ok()
+}
 
 #[inline]
 fn read_uint(row: &[u8], at: u32, width: u8) -> Option<u64> {
@@ -376,7 +415,9 @@ mod smallvec {
         length: usize,
     }
     impl Ends {
-        pub(super) fn new(capacity: usize) -> Self { Self { few: [0; 16], many: if capacity > 16 { Vec::with_capacity(capacity) } else { Vec::new() }, length: 0 } }
+        pub(super) fn new(capacity: usize) -> Self {
+            Self { few: [0; 16], many: if capacity > 16 { Vec::with_capacity(capacity) } else { Vec::new() }, length: 0 }
+        }
         pub(super) fn push(&mut self, end: usize) {
             match self.few.get_mut(self.length) {
                 Some(place) => *place = end,
@@ -384,6 +425,8 @@ mod smallvec {
             }
             self.length += 1;
         }
-        pub(super) fn iter(&self) -> impl Iterator<Item = usize> { self.few[..self.length.min(16)].iter().chain(&self.many).copied() }
+        pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
+            self.few[..self.length.min(16)].iter().chain(&self.many).copied()
+        }
     }
 }

@@ -105,14 +105,22 @@ impl SqlMode {
         Some(SqlMode(Self::NAMES.iter().filter(|n| number >> n.2 & 1 == 1).fold(0, |bits, n| bits | n.1)).expanded())
     }
     /// `@@sql_mode + 0`
-    pub fn to_number(self) -> u64 { Self::NAMES.iter().filter(|n| self.has(n.1)).fold(0, |bits, n| bits | 1 << n.2) }
+    pub fn to_number(self) -> u64 {
+        Self::NAMES.iter().filter(|n| self.has(n.1)).fold(0, |bits, n| bits | 1 << n.2)
+    }
 
-    pub const fn with(self, flag: u32) -> SqlMode { SqlMode(self.0 | flag) }
-    pub const fn without(self, flag: u32) -> SqlMode { SqlMode(self.0 & !flag) }
+    pub const fn with(self, flag: u32) -> SqlMode {
+        SqlMode(self.0 | flag)
+    }
+    pub const fn without(self, flag: u32) -> SqlMode {
+        SqlMode(self.0 & !flag)
+    }
 }
 
 impl Default for SqlMode {
-    fn default() -> Self { Self::DEFAULT }
+    fn default() -> Self {
+        Self::DEFAULT
+    }
 }
 
 impl std::fmt::Display for SqlMode {

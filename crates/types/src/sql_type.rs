@@ -152,7 +152,9 @@ impl TypeKind {
 impl TypeKind {
     /// TINYINT(1), which BOOLEAN stands for: a signed TINYINT that shows its width. ZEROFILL makes a type unsigned, so that a signed type with a
     /// width cannot be mistaken for one; and to fill to width 1 changes nothing.
-    pub fn boolean() -> Self { TypeKind::Int { width: IntWidth::Tiny, unsigned: false, zerofill: Some(1) } }
+    pub fn boolean() -> Self {
+        TypeKind::Int { width: IntWidth::Tiny, unsigned: false, zerofill: Some(1) }
+    }
     /// Least and greatest value of an integer type, YEAR and BIT included; `None` for others.
     pub fn integer_range(&self) -> Option<(i128, i128)> {
         match self {
@@ -210,7 +212,9 @@ fn set_length(members: &[Box<str>]) -> u64 {
     let characters: usize = members.iter().map(|m| m.chars().count()).sum();
     (characters + members.len().saturating_sub(1)) as u64
 }
-fn enum_length(members: &[Box<str>]) -> u64 { members.iter().map(|m| m.chars().count()).max().unwrap_or(0) as u64 }
+fn enum_length(members: &[Box<str>]) -> u64 {
+    members.iter().map(|m| m.chars().count()).max().unwrap_or(0) as u64
+}
 
 impl SqlType {
     /// information_schema.columns.data_type: "bigint", "varchar" …
@@ -289,7 +293,9 @@ impl SqlType {
         }
     }
     /// DATETIME_PRECISION.
-    pub fn datetime_precision(&self) -> Option<u64> { self.kind.fsp().map(u64::from) }
+    pub fn datetime_precision(&self) -> Option<u64> {
+        self.kind.fsp().map(u64::from)
+    }
 
     /// Characters of the longest value as text: a result set's column length before it is multiplied by the bytes of a character.
     pub fn display_length(&self) -> u32 {
@@ -334,7 +340,9 @@ impl SqlType {
     }
 }
 
-fn fsp_length(fsp: u8) -> u32 { if fsp > 0 { fsp as u32 + 1 } else { 0 } }
+fn fsp_length(fsp: u8) -> u32 {
+    if fsp > 0 { fsp as u32 + 1 } else { 0 }
+}
 
 /// COLUMN_TYPE: "bigint unsigned", "varchar(20)", "enum('a','b')" …
 impl fmt::Display for SqlType {
@@ -350,7 +358,9 @@ impl fmt::Display for SqlType {
             // The declared number of digits is not kept: 255 is the one that limits nothing.
             TypeKind::Float { scale: Some(scale), .. } | TypeKind::Double { scale: Some(scale), .. } => write!(f, "(255,{scale})")?,
             TypeKind::Bit { bits } => write!(f, "({bits})")?,
-            TypeKind::Char { chars: n } | TypeKind::VarChar { chars: n } | TypeKind::Binary { bytes: n } | TypeKind::VarBinary { bytes: n } => write!(f, "({n})")?,
+            TypeKind::Char { chars: n } | TypeKind::VarChar { chars: n } | TypeKind::Binary { bytes: n } | TypeKind::VarBinary { bytes: n } => {
+                write!(f, "({n})")?
+            }
             TypeKind::Enum(members) | TypeKind::Set(members) => {
                 for (i, member) in members.iter().enumerate() {
                     write!(f, "{}'{}'", if i == 0 { "(" } else { "," }, member.replace('\'', "''"))?;

@@ -60,17 +60,27 @@ impl Value {
 }
 
 impl From<i64> for Value {
-    fn from(v: i64) -> Self { Value::Int(v) }
+    fn from(v: i64) -> Self {
+        Value::Int(v)
+    }
 }
 impl From<u64> for Value {
-    fn from(v: u64) -> Self { Value::UInt(v) }
+    fn from(v: u64) -> Self {
+        Value::UInt(v)
+    }
 }
 impl From<f64> for Value {
-    fn from(v: f64) -> Self { Value::Double(v) }
+    fn from(v: f64) -> Self {
+        Value::Double(v)
+    }
 }
 impl From<&str> for Value {
-    fn from(v: &str) -> Self { Value::str(v) }
+    fn from(v: &str) -> Self {
+        Value::str(v)
+    }
 }
 impl From<Decimal> for Value {
-    fn from(v: Decimal) -> Self { Value::Decimal(v) }
+    fn from(v: Decimal) -> Self {
+        Value::Decimal(v)
+    }
 }

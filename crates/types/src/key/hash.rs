@@ -10,8 +10,12 @@ const P3: u64 = 0x1656_67B1_9E37_79F9;
 const P4: u64 = 0x85EB_CA77_C2B2_AE63;
 const P5: u64 = 0x27D4_EB2F_1656_67C5;
 
-fn round(acc: u64, input: u64) -> u64 { acc.wrapping_add(input.wrapping_mul(P2)).rotate_left(31).wrapping_mul(P1) }
-fn merge(acc: u64, lane: u64) -> u64 { (acc ^ round(0, lane)).wrapping_mul(P1).wrapping_add(P4) }
+fn round(acc: u64, input: u64) -> u64 {
+    acc.wrapping_add(input.wrapping_mul(P2)).rotate_left(31).wrapping_mul(P1)
+}
+fn merge(acc: u64, lane: u64) -> u64 {
+    (acc ^ round(0, lane)).wrapping_mul(P1).wrapping_add(P4)
+}
 
 /// XXH64 with seed 0 (Collet, xxhash_spec.md) of a shard key's bytes, as [`super::encode_shard_part`] makes them.
 pub fn shard_hash(key: &[u8]) -> u64 {
@@ -24,7 +28,11 @@ pub fn shard_hash(key: &[u8]) -> u64 {
             }
             rest = tail;
         }
-        let h = lanes[0].rotate_left(1).wrapping_add(lanes[1].rotate_left(7)).wrapping_add(lanes[2].rotate_left(12)).wrapping_add(lanes[3].rotate_left(18));
+        let h = lanes[0]
+            .rotate_left(1)
+            .wrapping_add(lanes[1].rotate_left(7))
+            .wrapping_add(lanes[2].rotate_left(12))
+            .wrapping_add(lanes[3].rotate_left(18));
         lanes.iter().fold(h, |h, lane| merge(h, *lane))
     } else {
         P5

@@ -28,7 +28,9 @@ pub enum FieldRef<'a> {
 }
 
 impl FieldRef<'_> {
-    pub fn is_null(&self) -> bool { matches!(self, FieldRef::Null) }
+    pub fn is_null(&self) -> bool {
+        matches!(self, FieldRef::Null)
+    }
 
     /// A value of its own. Damaged text loses its bad bytes; damaged JSON is JSON null.
     pub fn to_value(&self) -> Value {
