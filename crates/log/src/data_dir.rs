@@ -1,0 +1,131 @@
+//! The data directory: what is where, which release wrote it, and that it is ours alone.
+//!
+//! Owns:     the lock on the directory, the file FORMAT.
+//! Promises: two processes never use one directory; a directory of a newer release is refused before anything in it is touched.
+//! Never:    reads what the other files hold.
+//! See:      docs/format/data-directory.md.
+
+use crate::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use weald_env::{DirLock, Env, LockError};
+use weald_types::PartitionId;
+
+/// The layout of the directory. Files have versions of their own; this one changes when files move.
+const VERSION: u32 = 1;
+const FIRST_LINE: &str = "weald data directory";
+
+/// A data directory that is ours until this is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    fresh: bool,
+    _lock: DirLock,
+}
+
+impl DataDir {
+    /// Takes the directory, making it if it does not exist. One that holds other things is left alone.
+    pub fn open(env: &Env, root: &Path) -> Result<Self, Error> {
+        let disk = &env.disk;
+        disk.create_dir_all(root).map_err(Error::io("cannot create", root))?;
+        let lock = disk.lock_dir(root).map_err(|e| match e {
+            LockError::Io(source) => Error::io("cannot lock", root)(source),
+            held => Error::Locked { path: root.to_owned(), source: Arc::new(held) },
+        })?;
+        let format = root.join("FORMAT");
+        let fresh = !disk.exists(&format);
+        if fresh {
+            let foreign = disk.list(root).map_err(Error::io("cannot list", root))?;
+            if foreign.iter().any(|e| e.name == "log" || e.name == "snapshots" || e.name == "meta") {
+                return Err(Error::Missing { file: format });
+            }
+            let text = format!("{FIRST_LINE}\nversion {VERSION}\n");
+            disk.write_atomically(&format, text.as_bytes()).map_err(Error::io("cannot write", &format))?;
+        } else {
+            let bytes = disk.read(&format).map_err(Error::io("cannot read", &format))?;
+            check_format(&bytes, &format)?;
+        }
+        for dir in ["log", "meta", "snapshots"] {
+            let dir = root.join(dir);
+            disk.create_dir_all(&dir).map_err(Error::io("cannot create", &dir))?;
+        }
+        disk.sync_dir(root).map_err(Error::io("cannot sync", root))?;
+        Ok(Self { root: root.to_owned(), fresh, _lock: lock })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    /// Nothing had been stored here before.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log")
+    }
+    pub fn meta(&self) -> PathBuf {
+        self.root.join("meta")
+    }
+    /// Where the snapshots of all partitions are, each in a directory of its own.
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+    pub fn snapshots_of(&self, partition: PartitionId) -> PathBuf {
+        self.snapshots().join(partition_dir(partition))
+    }
+}
+
+/// `<database>_<ordinal>`.
+pub fn partition_dir(partition: PartitionId) -> String {
+    format!("{}_{}", partition.database(), partition.ordinal())
+}
+
+/// The partition whose directory that is.
+pub fn partition_of_dir(name: &str) -> Option<PartitionId> {
+    let (database, ordinal) = name.split_once('_')?;
+    let id = PartitionId::of(weald_types::DatabaseId::new(database.parse().ok()?), ordinal.parse().ok()?);
+    (partition_dir(id) == name).then_some(id)
+}
+
+fn check_format(bytes: &[u8], path: &Path) -> Result<(), Error> {
+    let foreign = || Error::Foreign { file: path.to_owned(), what: "it does not say that this is a data directory" };
+    let mut lines = std::str::from_utf8(bytes).map_err(|_| foreign())?.lines();
+    if lines.next() != Some(FIRST_LINE) {
+        return Err(foreign());
+    }
+    let version: u32 = lines.next().and_then(|l| l.strip_prefix("version ")).and_then(|v| v.parse().ok()).ok_or_else(foreign)?;
+    match version {
+        VERSION => Ok(()),
+        found => Err(Error::Newer { file: path.to_owned(), found, known: VERSION }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_is_taken_once_and_a_newer_one_is_refused() {
+        let env = Env::simulated(1);
+        let root = Path::new("/data");
+        let taken = DataDir::open(&env, root).unwrap();
+        assert!(taken.is_fresh());
+        assert!(matches!(DataDir::open(&env, root), Err(Error::Locked { .. })));
+        drop(taken);
+        assert!(!DataDir::open(&env, root).unwrap().is_fresh());
+        env.disk.write_atomically(&root.join("FORMAT"), b"weald data directory\nversion 7\n").unwrap();
+        let error = DataDir::open(&env, root).unwrap_err();
+        assert!(error.to_string().contains("newer release"), "{error}");
+        env.disk.remove(&root.join("FORMAT")).unwrap();
+        assert!(matches!(DataDir::open(&env, root), Err(Error::Missing { .. })));
+    }
+
+    #[test]
+    fn partition_directories_are_told_by_their_names() {
+        let id = PartitionId::of(weald_types::DatabaseId::new(7), 12);
+        assert_eq!(partition_dir(id), "7_12");
+        assert_eq!(partition_of_dir("7_12"), Some(id));
+        assert_eq!(partition_of_dir("7_012"), None);
+        assert_eq!(partition_of_dir("lost+found"), None);
+    }
+}
