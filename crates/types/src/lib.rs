@@ -10,6 +10,7 @@ pub mod fault;
 pub mod ids;
 pub mod json;
 pub mod key;
+pub mod number;
 pub mod row;
 pub mod sql_mode;
 pub mod sql_type;
