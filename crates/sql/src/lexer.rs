@@ -95,6 +95,8 @@ pub struct Lexer<'a> {
     in_comment: bool,
     /// The word before ends at a point that a name follows, so the point is no number's.
     dot_next: bool,
+    /// Whether a `/*! … */` has been met, executed or not.
+    version_comment: bool,
     /// After a point: the word is a name, whatever it says.
     name_next: bool,
 }
@@ -147,7 +149,12 @@ impl<'a> Lexer<'a> {
             in_comment: false,
             dot_next: false,
             name_next: false,
+            version_comment: false,
         }
+    }
+
+    pub(crate) fn met_version_comment(&self) -> bool {
+        self.version_comment
     }
 
     pub fn no_backslash(&self) -> bool {
@@ -179,6 +186,7 @@ impl<'a> Lexer<'a> {
                 b'/' if self.at(self.pos + 1) == b'*' => {
                     let start = self.pos;
                     if self.at(self.pos + 2) == b'!' {
+                        self.version_comment = true;
                         self.pos += 3;
                         let digits = self.text[self.pos..].iter().take(6).take_while(|b| is_digit(**b)).count();
                         if digits >= 5 {

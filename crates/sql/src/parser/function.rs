@@ -228,6 +228,7 @@ impl Parser<'_> {
                 | Kw::BIT_AND
                 | Kw::BIT_OR
                 | Kw::BIT_XOR
+                | Kw::CAST
                 | Kw::COUNT
                 | Kw::CURDATE
                 | Kw::CURTIME
@@ -264,6 +265,9 @@ impl Parser<'_> {
     #[inline(never)]
     pub(super) fn call(&mut self) -> Parsed<Expr> {
         let t = self.tok;
+        if t.kind == Tok::Quoted && Kw::of(self.name_of(t).as_bytes()) != Kw::NotOne {
+            return self.quoted_call();
+        }
         let adjacent = self.peek().start == t.end || self.sql_mode.has(SqlMode::IGNORE_SPACE | SqlMode::ANSI);
         if !adjacent && Self::needs_adjacent_paren(t.kw) {
             return self.spaced_call();
@@ -312,8 +316,7 @@ impl Parser<'_> {
         let t = self.tok;
         let mut name = self.name_of(t).to_ascii_uppercase();
         self.bump();
-        // CAST needs no entry of its own among the keywords: it is a name like any other but for its argument.
-        if name == "CAST" {
+        if t.kw == Kw::CAST {
             return self.cast();
         }
         self.expect_tok(Tok::LParen)?;
@@ -362,6 +365,21 @@ impl Parser<'_> {
         let data_type = self.cast_type()?;
         self.expect_tok(Tok::RParen)?;
         Ok(Expr::Cast { expr, data_type })
+    }
+
+    /// A quoted name is never one of the functions that the grammar knows by name, though a native function of a plain name may be quoted.
+    fn quoted_call(&mut self) -> Parsed<Expr> {
+        let name = self.name_of(self.tok);
+        let kw = Kw::of(name.as_bytes());
+        let grammar = kw.is_reserved() || Self::needs_adjacent_paren(kw) || Self::has_own_syntax(kw);
+        if grammar {
+            return Err(Box::new(Fault::mysql(1305, "42000", format!("FUNCTION {name} does not exist"))));
+        }
+        self.plain_call()
+    }
+
+    fn has_own_syntax(kw: Kw) -> bool {
+        matches!(kw, Kw::AVG | Kw::CAST | Kw::TIMESTAMPADD | Kw::TIMESTAMPDIFF | Kw::GET_FORMAT | Kw::WEIGHT_STRING | Kw::JSON_VALUE)
     }
 
     /// `COUNT (x)` with a space is the call of a stored function of that name; `COUNT (*)` is not even that.
