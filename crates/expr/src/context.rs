@@ -65,11 +65,24 @@ pub struct StatementContext {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TimeZone { /** seconds east of UTC */ Fixed(i32), Named(chrono_tz::Tz) }
 
+/// `SYSTEM`, `+05:30`, `Europe/Vienna`.
+pub fn parse_time_zone(name: &str) -> Option<TimeZone> { crate::time_zone::parse(name) }
+
 /// A statement's warnings: the first `limit` are kept (max_error_count), all are counted.
 #[derive(Debug, Default)]
 pub struct Warnings { pub kept: Vec<Warning>, pub total: u64, pub limit: usize }
 
 impl StatementContext {
+    /// Surroundings of no session, for folding constants: what depends on a session is not folded.
+    pub fn for_folding(ctx: &crate::function::BindContext) -> Self {
+        Self {
+            sql_mode: ctx.sql_mode, time_zone: TimeZone::Fixed(0), now_micros: 0, wall_clock_micros: || 0, connection_id: 0, database: None, user: "".into(), current_user: "".into(), version: "".into(),
+            collation_connection: ctx.collation_connection, last_insert_id: 0, row_count: 0, found_rows: 0, div_precision_increment: ctx.div_precision_increment,
+            group_concat_max_len: ctx.group_concat_max_len, max_allowed_packet: 1 << 26, modifies_data: false, ignore_errors: false, user_variables: Arc::default(),
+            warnings: Mutex::new(Warnings { limit: 1, ..Warnings::default() }), set_last_insert_id: Mutex::new(None), random_seed: 0, interrupted: Arc::default(), random_state: Mutex::default(),
+        }
+    }
+
     pub fn warn(&self, level: WarningLevel, fault: Fault) {
         let mut w = self.warnings.lock();
         w.total += 1;

@@ -4,10 +4,26 @@
 //! Promises: one implementation of every operator, function, cast and coercion; the row executor calls it directly, the DataFusion path through it.
 //! Never:    resolves a name (that is `plan`), reads a clock (it comes in with [`EvalContext`]), touches a table.
 
+pub mod aggregate;
+pub mod cast;
+pub mod coerce;
+pub mod compare;
 pub mod context;
+mod eval;
+pub mod format;
 pub mod function;
+mod operator;
+pub mod pattern;
+pub mod print;
+pub mod sort;
+pub mod store;
+pub mod time_zone;
 pub mod tree;
+pub mod typing;
+pub mod walk;
 
-pub use context::{EvalContext, Row, StatementContext, SubqueryResult};
+pub use coerce::is_true;
+pub use context::{EvalContext, NoRow, Row, StatementContext, SubqueryResult};
+pub use eval::{enum_text, eval, set_text, shown};
 pub use function::FunctionDef;
 pub use tree::{AggregateFunction, Expr, Operator, SubqueryKind};
