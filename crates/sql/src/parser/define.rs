@@ -190,9 +190,11 @@ impl Parser<'_> {
         }
         let mut algorithm = None;
         if self.at(Kw::ALGORITHM) {
+            // ALGORITHM = and then the word.
+            let start = if self.next_is(Tok::Eq) { self.peek_after(1).start } else { self.peek().start };
             algorithm = Some(self.alter_word()?);
             if !matches!(algorithm.as_deref(), Some("UNDEFINED" | "MERGE" | "TEMPTABLE")) {
-                return self.unexpected();
+                return Err(self.syntax_error(start));
             }
         }
         let mut definer = None;

@@ -99,8 +99,13 @@ impl Parser<'_> {
             Kw::MATCH => self.match_against(),
             Kw::ROW => {
                 self.bump();
-                let args = self.parens(Self::exprs)?;
-                if args.len() < 2 { self.unexpected() } else { Ok(Expr::Row(args)) }
+                self.expect_tok(Tok::LParen)?;
+                let args = self.exprs()?;
+                if args.len() < 2 {
+                    return self.unexpected();
+                }
+                self.expect_tok(Tok::RParen)?;
+                Ok(Expr::Row(args))
             }
             Kw::CHAR => self.char_function(),
             Kw::CUME_DIST

@@ -296,10 +296,11 @@ impl Parser<'_> {
     fn locking(&mut self) -> Parsed<Option<Locking>> {
         let mut locking = None;
         loop {
-            let one = if self.at(Kw::FOR) && (self.next_at(Kw::UPDATE) || self.next_at(Kw::SHARE)) {
-                self.bump();
-                let exclusive = self.at(Kw::UPDATE);
-                self.bump();
+            let one = if self.eat(Kw::FOR) {
+                let exclusive = self.eat(Kw::UPDATE);
+                if !exclusive {
+                    self.expect(Kw::SHARE)?;
+                }
                 let of = if self.eat(Kw::OF) { self.idents()? } else { vec![] };
                 let wait = if self.eat(Kw::NOWAIT) {
                     LockWait::NoWait
@@ -309,9 +310,8 @@ impl Parser<'_> {
                     LockWait::Default
                 };
                 Locking { exclusive, of, wait }
-            } else if self.at(Kw::LOCK) && self.next_at(Kw::IN) {
-                self.bump();
-                self.bump();
+            } else if self.eat(Kw::LOCK) {
+                self.expect(Kw::IN)?;
                 self.expect(Kw::SHARE)?;
                 self.expect(Kw::MODE)?;
                 Locking { exclusive: false, of: vec![], wait: LockWait::Default }

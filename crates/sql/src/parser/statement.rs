@@ -197,12 +197,11 @@ impl Parser<'_> {
         if !known {
             return Err(self.syntax_error(start));
         }
-        let feature =
-            if second.is_empty() || matches!(kw, Kw::HANDLER | Kw::XA | Kw::BINLOG | Kw::SIGNAL | Kw::HELP | Kw::BACKUP | Kw::REPLICATE | Kw::GET) {
-                kw.name().to_string()
-            } else {
-                format!("{} {second}", kw.name())
-            };
+        let feature = if second.is_empty() || matches!(kw, Kw::HANDLER | Kw::XA | Kw::BINLOG | Kw::SIGNAL | Kw::HELP | Kw::BACKUP | Kw::REPLICATE) {
+            kw.name().to_string()
+        } else {
+            format!("{} {second}", kw.name())
+        };
         self.unsupported(feature)
     }
 

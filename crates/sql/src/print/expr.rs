@@ -243,7 +243,7 @@ impl Printer {
             if i > 0 {
                 self.push(".");
             }
-            self.name(part);
+            self.charset(part);
         }
     }
 
@@ -462,7 +462,7 @@ impl Printer {
         }
     }
 
-    /// A character set or collation, quoted only where it must be.
+    /// The name of a character set, a collation or a system variable, quoted only where it must be.
     pub(super) fn charset(&mut self, name: &str) {
         if name == "binary"
             || name == "default"
