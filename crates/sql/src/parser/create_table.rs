@@ -64,7 +64,7 @@ impl Parser<'_> {
         }
         let must = self.eat(Kw::AS) || t.select_duplicates.is_some();
         if must || self.starts_query() || self.is(Tok::LParen) {
-            t.select = Some(Box::new(self.query()?));
+            t.select = Some(self.query()?);
         } else if t.columns.is_empty() {
             // Neither columns nor a SELECT to take them from.
             return self.unexpected();

@@ -346,10 +346,10 @@ impl Parser<'_> {
                 if !matches!(self.tok.kind, Tok::Integer | Tok::Decimal | Tok::Float) {
                     return self.unexpected();
                 }
-                Ok((Expr::Unary { op, expr: Box::new(self.literal()?) }, false))
+                Ok((Expr::Unary { op, expr: self.literal()? }, false))
             }
             Tok::Word => match self.tok.kw {
-                Kw::NULL | Kw::TRUE | Kw::FALSE | Kw::DATE | Kw::TIME | Kw::TIMESTAMP => match self.word_atom()? {
+                Kw::NULL | Kw::TRUE | Kw::FALSE | Kw::DATE | Kw::TIME | Kw::TIMESTAMP => match *self.word_atom()? {
                     literal @ Expr::Literal(_) => Ok((literal, false)),
                     _ => self.unexpected(),
                 },
@@ -364,7 +364,7 @@ impl Parser<'_> {
             | Tok::Hex
             | Tok::HexString
             | Tok::Bit
-            | Tok::BitString => Ok((self.literal()?, false)),
+            | Tok::BitString => Ok((*self.literal()?, false)),
             _ => self.unexpected(),
         }
     }
@@ -372,8 +372,8 @@ impl Parser<'_> {
     /// NOW and its synonyms.
     fn now(&mut self) -> Parsed<Expr> {
         match self.tok.kw {
-            Kw::CURRENT_TIMESTAMP | Kw::LOCALTIME | Kw::LOCALTIMESTAMP => self.word_atom(),
-            Kw::NOW if self.next_is(Tok::LParen) => self.word_atom(),
+            Kw::CURRENT_TIMESTAMP | Kw::LOCALTIME | Kw::LOCALTIMESTAMP => Ok(*self.word_atom()?),
+            Kw::NOW if self.next_is(Tok::LParen) => Ok(*self.word_atom()?),
             _ => self.unexpected(),
         }
     }

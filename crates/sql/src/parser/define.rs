@@ -222,7 +222,7 @@ impl Parser<'_> {
         let columns = if self.is(Tok::LParen) { self.paren_idents()? } else { vec![] };
         self.expect(Kw::AS)?;
         let start = self.tok.start;
-        let query = self.query()?;
+        let query = *self.query()?;
         let text = self.text_since(start);
         let mut check_option = None;
         if self.eat(Kw::WITH) {

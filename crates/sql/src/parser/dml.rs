@@ -68,7 +68,7 @@ impl Parser<'_> {
     fn insert_source(&mut self) -> Parsed<InsertSource> {
         let values = self.at(Kw::VALUE) || (self.at(Kw::VALUES) && !self.next_at(Kw::ROW));
         if !values {
-            return Ok(InsertSource::Query(Box::new(self.query()?)));
+            return Ok(InsertSource::Query(self.query()?));
         }
         self.bump();
         let rows = self.list(|p| {

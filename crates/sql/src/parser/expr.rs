@@ -5,7 +5,7 @@
 //!           order from left to right is the text's: both operators are associative, also with NULL.
 //! Never:    knows what a function means.
 
-use super::{MAX_DEPTH, Parsed, Parser};
+use super::{Parsed, Parser};
 use crate::ast::{BinaryOp, CastType, Expr, IntervalUnit, Literal, Query, UnaryOp, VarScope};
 use crate::keyword::Kw;
 use crate::lexer::{Tok, Token, bit_bytes, hex_bytes};
@@ -13,7 +13,7 @@ use weald_types::SqlMode;
 
 /// What a pair of parentheses held.
 pub(super) enum Paren {
-    Query(Query),
+    Query(Box<Query>),
     Exprs(Vec<Expr>),
 }
 
@@ -27,12 +27,16 @@ const BIT_OR: u8 = 1;
 /// `||` under PIPES_AS_CONCAT, above `^`.
 const CONCAT: u8 = 7;
 
-pub(super) fn binary(op: BinaryOp, left: Expr, right: Expr) -> Expr {
-    Expr::Binary { op, left: Box::new(left), right: Box::new(right) }
+pub(super) fn node(e: Expr) -> Parsed<Box<Expr>> {
+    Ok(Box::new(e))
+}
+
+pub(super) fn binary(op: BinaryOp, left: Box<Expr>, right: Box<Expr>) -> Box<Expr> {
+    Box::new(Expr::Binary { op, left, right })
 }
 
 impl Parser<'_> {
-    pub(super) fn expr(&mut self) -> Parsed<Expr> {
+    pub(super) fn boxed_expr(&mut self) -> Parsed<Box<Expr>> {
         self.enter()?;
         let saved = std::mem::replace(&mut self.peak, 0);
         let e = self.logic(OR)?;
@@ -41,12 +45,28 @@ impl Parser<'_> {
         Ok(e)
     }
 
-    pub(super) fn boxed_expr(&mut self) -> Parsed<Box<Expr>> {
-        self.expr().map(Box::new)
+    pub(super) fn expr(&mut self) -> Parsed<Expr> {
+        // The rows of a bulk INSERT are made of these: no need to ask every operator.
+        if self.is_literal() && matches!(self.peek().kind, Tok::Comma | Tok::RParen) && self.pending.is_none() {
+            self.peak = self.peak.max(1);
+            self.height = 1;
+            return self.literal_expr();
+        }
+        self.boxed_expr().map(|e| *e)
     }
 
     pub(super) fn exprs(&mut self) -> Parsed<Vec<Expr>> {
-        self.list(Self::expr)
+        let mut out = vec![];
+        loop {
+            out.push(self.expr()?);
+            if !self.eat_tok(Tok::Comma) {
+                return Ok(out);
+            }
+        }
+    }
+
+    fn is_literal(&self) -> bool {
+        matches!(self.tok.kind, Tok::Integer | Tok::Decimal | Tok::Float | Tok::String | Tok::Hex | Tok::HexString)
     }
 
     fn pipes_as_concat(&self) -> bool {
@@ -66,7 +86,7 @@ impl Parser<'_> {
         }
     }
 
-    fn logic(&mut self, min: u8) -> Parsed<Expr> {
+    fn logic(&mut self, min: u8) -> Parsed<Box<Expr>> {
         let mut left = self.negation()?;
         while let Some((level, op)) = self.logic_op() {
             if level < min {
@@ -82,21 +102,21 @@ impl Parser<'_> {
             }
             let chain = if op == BinaryOp::Xor || operands.len() <= LEANING { operands.len() as u32 - 1 } else { operands.len().ilog2() + 1 };
             self.set_height(height + chain)?;
-            left = if op == BinaryOp::Xor || operands.len() <= LEANING { leaning(op, operands) } else { balanced(op, &mut operands.into_iter()) };
+            left = if op == BinaryOp::Xor || operands.len() <= LEANING { leaning(op, operands) } else { balanced(op, operands) };
         }
         Ok(left)
     }
 
-    fn negation(&mut self) -> Parsed<Expr> {
+    fn negation(&mut self) -> Parsed<Box<Expr>> {
         if self.at(Kw::NOT) && !self.high_not() && self.pending.is_none() {
             self.bump();
             self.enter()?;
             let e = self.negation()?;
             self.leave();
             self.set_height(self.height + 1)?;
-            return Ok(match e {
+            return node(match *e {
                 Expr::Exists { query, negated: false } => Expr::Exists { query, negated: true },
-                e => Expr::Unary { op: UnaryOp::Not, expr: Box::new(e) },
+                _ => Expr::Unary { op: UnaryOp::Not, expr: e },
             });
         }
         self.bool_pri()
@@ -115,7 +135,7 @@ impl Parser<'_> {
         })
     }
 
-    fn bool_pri(&mut self) -> Parsed<Expr> {
+    fn bool_pri(&mut self) -> Parsed<Box<Expr>> {
         let mut left = self.predicate()?;
         loop {
             if let Some(op) = self.comparison_op() {
@@ -126,7 +146,7 @@ impl Parser<'_> {
                     let all = self.at(Kw::ALL);
                     self.bump();
                     let query = self.subquery()?;
-                    Expr::Quantified { op, all, left: Box::new(left), query }
+                    Box::new(Expr::Quantified { op, all, left, query })
                 } else {
                     let right = self.predicate()?;
                     binary(op, left, right)
@@ -136,11 +156,11 @@ impl Parser<'_> {
                 self.bump();
                 let negated = self.eat(Kw::NOT);
                 let height = self.height + 1;
-                let expr = Box::new(left);
+                let expr = left;
                 let value = match self.tok.kw {
                     Kw::NULL => {
                         self.bump();
-                        left = Expr::IsNull { expr, negated };
+                        left = Box::new(Expr::IsNull { expr, negated });
                         self.set_height(height)?;
                         continue;
                     }
@@ -152,14 +172,14 @@ impl Parser<'_> {
                 self.bump();
                 self.set_height(height)?;
                 // IS TRUE makes an expr, no bool_pri: nothing that compares may follow.
-                return Ok(Expr::IsTruth { expr, value, negated });
+                return node(Expr::IsTruth { expr, value, negated });
             } else {
                 return Ok(left);
             }
         }
     }
 
-    fn predicate(&mut self) -> Parsed<Expr> {
+    fn predicate(&mut self) -> Parsed<Box<Expr>> {
         let left = self.bit_expr(BIT_OR)?;
         let kw = self.tok.kw;
         if kw == Kw::NotOne {
@@ -172,12 +192,12 @@ impl Parser<'_> {
         }
     }
 
-    fn predicate_rest(&mut self, left: Expr) -> Parsed<Expr> {
+    fn predicate_rest(&mut self, left: Box<Expr>) -> Parsed<Box<Expr>> {
         let height = self.height;
         let saved = std::mem::replace(&mut self.peak, 0);
         let negated = self.eat(Kw::NOT);
         let kw = self.tok.kw;
-        let expr = Box::new(left);
+        let expr = left;
         if !matches!(kw, Kw::IN | Kw::BETWEEN | Kw::LIKE | Kw::REGEXP | Kw::RLIKE) {
             return self.unexpected();
         }
@@ -189,26 +209,26 @@ impl Parser<'_> {
                     return self.unexpected();
                 }
                 match self.paren()? {
-                    Paren::Query(q) => Expr::InSubquery { expr, query: Box::new(q), negated },
+                    Paren::Query(q) => Expr::InSubquery { expr, query: q, negated },
                     Paren::Exprs(list) => Expr::InList { expr, list, negated },
                 }
             }
             Kw::BETWEEN => {
-                let low = Box::new(self.bit_expr(BIT_OR)?);
+                let low = self.bit_expr(BIT_OR)?;
                 self.peak = self.peak.max(self.height);
                 self.expect(Kw::AND)?;
-                let high = Box::new(self.predicate()?);
+                let high = self.predicate()?;
                 self.peak = self.peak.max(self.height);
                 Expr::Between { expr, low, high, negated }
             }
             Kw::LIKE => {
-                let pattern = Box::new(self.simple_expr()?);
+                let pattern = self.simple_expr()?;
                 self.peak = self.peak.max(self.height);
-                let escape = if self.eat(Kw::ESCAPE) { Some(Box::new(self.simple_expr()?)) } else { None };
+                let escape = if self.eat(Kw::ESCAPE) { Some(self.simple_expr()?) } else { None };
                 Expr::Like { expr, pattern, escape, negated }
             }
             _ => {
-                let pattern = Box::new(self.bit_expr(BIT_OR)?);
+                let pattern = self.bit_expr(BIT_OR)?;
                 self.peak = self.peak.max(self.height);
                 Expr::Regexp { expr, pattern, negated }
             }
@@ -217,18 +237,18 @@ impl Parser<'_> {
         let height = height.max(self.peak) + 1;
         self.peak = saved;
         self.set_height(height)?;
-        Ok(result)
+        node(result)
     }
 
     /// SOUNDS LIKE and MEMBER OF begin with words that are also names: an alias may stand here.
-    fn rare_predicate(&mut self, left: Expr) -> Parsed<Expr> {
+    fn rare_predicate(&mut self, left: Box<Expr>) -> Parsed<Box<Expr>> {
         let height = self.height;
         if self.at(Kw::SOUNDS) && self.next_at(Kw::LIKE) {
             self.bump();
             self.bump();
             let right = self.bit_expr(BIT_OR)?;
             self.set_height(height.max(self.height) + 2)?;
-            let soundex = |e: Expr| Expr::Function { name: "SOUNDEX".into(), args: vec![e], span: Default::default() };
+            let soundex = |e: Box<Expr>| Box::new(Expr::Function { name: "SOUNDEX".into(), args: vec![*e], span: Default::default() });
             return Ok(binary(BinaryOp::Eq, soundex(left), soundex(right)));
         }
         if self.at(Kw::MEMBER) && (self.next_at(Kw::OF) || self.next_is(Tok::LParen)) {
@@ -238,7 +258,7 @@ impl Parser<'_> {
             let array = self.simple_expr()?;
             self.expect_tok(Tok::RParen)?;
             self.set_height(height.max(self.height) + 1)?;
-            return Ok(Expr::MemberOf { value: Box::new(left), array: Box::new(array) });
+            return node(Expr::MemberOf { value: left, array });
         }
         Ok(left)
     }
@@ -264,7 +284,7 @@ impl Parser<'_> {
         })
     }
 
-    fn bit_expr(&mut self, min: u8) -> Parsed<Expr> {
+    fn bit_expr(&mut self, min: u8) -> Parsed<Box<Expr>> {
         let mut left = self.unary()?;
         loop {
             if self.is(Tok::PipePipe) && self.pipes_as_concat() {
@@ -289,19 +309,19 @@ impl Parser<'_> {
 
     /// Every `||` in a row, as one CONCAT.
     #[inline(never)]
-    fn concatenation(&mut self, left: Expr) -> Parsed<Expr> {
+    fn concatenation(&mut self, left: Box<Expr>) -> Parsed<Box<Expr>> {
         let mut height = self.height;
-        let mut args = vec![left];
+        let mut args = vec![*left];
         while self.eat_tok(Tok::PipePipe) {
-            args.push(self.unary()?);
+            args.push(*self.unary()?);
             height = height.max(self.height);
         }
         self.set_height(height + 1)?;
-        Ok(Expr::Function { name: "CONCAT".into(), args, span: Default::default() })
+        node(Expr::Function { name: "CONCAT".into(), args, span: Default::default() })
     }
 
     /// POSITION's first argument and AGAINST's: no predicate, since IN follows.
-    pub(super) fn bit_operand(&mut self) -> Parsed<Expr> {
+    pub(super) fn bit_operand(&mut self) -> Parsed<Box<Expr>> {
         self.enter()?;
         let e = self.bit_expr(BIT_OR)?;
         self.peak = self.peak.max(self.height);
@@ -310,15 +330,15 @@ impl Parser<'_> {
     }
 
     /// What the grammar calls simple_expr: tighter than every operator but `||` as CONCAT.
-    fn simple_expr(&mut self) -> Parsed<Expr> {
+    fn simple_expr(&mut self) -> Parsed<Box<Expr>> {
         self.bit_expr(CONCAT)
     }
 
     /// The right side of `left + INTERVAL …`, which may still be the function INTERVAL(…).
     #[inline(never)]
-    fn interval_operand(&mut self, op: BinaryOp, left: Expr) -> Parsed<Expr> {
+    fn interval_operand(&mut self, op: BinaryOp, left: Box<Expr>) -> Parsed<Box<Expr>> {
         match self.interval()? {
-            Ok((amount, unit)) => Ok(Expr::DateArith { expr: Box::new(left), amount: Box::new(amount), unit, subtract: op == BinaryOp::Subtract }),
+            Ok((amount, unit)) => node(Expr::DateArith { expr: left, amount, unit, subtract: op == BinaryOp::Subtract }),
             Err(function) => {
                 self.pending = Some(function);
                 let right = self.bit_expr(5)?;
@@ -328,18 +348,18 @@ impl Parser<'_> {
     }
 
     /// `INTERVAL expr unit`, or else (inner Err) the function INTERVAL.
-    pub(super) fn interval(&mut self) -> Parsed<Result<(Expr, IntervalUnit), Expr>> {
+    pub(super) fn interval(&mut self) -> Parsed<Result<(Box<Expr>, IntervalUnit), Box<Expr>>> {
         let start = self.tok.start;
         self.expect(Kw::INTERVAL)?;
         if self.is(Tok::LParen) {
             match self.paren()? {
                 Paren::Exprs(args) if args.len() > 1 => {
-                    return Ok(Err(Expr::Function { name: "INTERVAL".into(), args, span: self.span_from(start) }));
+                    return Ok(Err(Box::new(Expr::Function { name: "INTERVAL".into(), args, span: self.span_from(start) })));
                 }
                 inner => self.pending = Some(self.operand_of(inner)),
             }
         }
-        let amount = self.expr()?;
+        let amount = self.boxed_expr()?;
         let unit = self.interval_unit()?;
         Ok(Ok((amount, unit)))
     }
@@ -373,7 +393,7 @@ impl Parser<'_> {
         Ok(unit)
     }
 
-    fn unary(&mut self) -> Parsed<Expr> {
+    fn unary(&mut self) -> Parsed<Box<Expr>> {
         let op = match self.tok.kind {
             _ if self.pending.is_some() => None,
             Tok::Minus => Some(UnaryOp::Minus),
@@ -387,7 +407,7 @@ impl Parser<'_> {
                 let e = self.unary()?;
                 self.leave();
                 self.set_height(self.height + 1)?;
-                return Ok(Expr::Binary_(Box::new(e)));
+                return node(Expr::Binary_(e));
             }
             _ => None,
         };
@@ -397,7 +417,7 @@ impl Parser<'_> {
             let e = self.unary()?;
             self.leave();
             self.set_height(self.height + 1)?;
-            return Ok(Expr::Unary { op, expr: Box::new(e) });
+            return node(Expr::Unary { op, expr: e });
         }
         let saved = std::mem::replace(&mut self.peak, 0);
         let mut e = match self.pending.take() {
@@ -412,14 +432,14 @@ impl Parser<'_> {
         while self.at(Kw::COLLATE) {
             self.bump();
             let collation = self.collation_name()?;
-            e = Expr::Collate { expr: Box::new(e), collation };
+            e = Box::new(Expr::Collate { expr: e, collation });
             height += 1;
         }
         self.set_height(height)?;
         Ok(e)
     }
 
-    fn atom(&mut self) -> Parsed<Expr> {
+    fn atom(&mut self) -> Parsed<Box<Expr>> {
         match self.tok.kind {
             Tok::Word => self.word_atom(),
             Tok::Quoted if self.next_is(Tok::LParen) => self.call(),
@@ -438,7 +458,7 @@ impl Parser<'_> {
             Tok::Param if self.params_allowed => {
                 self.bump();
                 self.params += 1;
-                Ok(Expr::Param(self.params - 1))
+                node(Expr::Param(self.params - 1))
             }
             Tok::UserVariable => self.variable(),
             Tok::AtAt => self.system_variable(),
@@ -448,17 +468,17 @@ impl Parser<'_> {
     }
 
     #[inline(never)]
-    fn paren_atom(&mut self) -> Parsed<Expr> {
+    fn paren_atom(&mut self) -> Parsed<Box<Expr>> {
         let inner = self.paren()?;
         Ok(self.operand_of(inner))
     }
 
-    fn operand_of(&mut self, inner: Paren) -> Expr {
-        match inner {
-            Paren::Query(q) => Expr::Subquery(Box::new(q)),
+    fn operand_of(&mut self, inner: Paren) -> Box<Expr> {
+        Box::new(match inner {
+            Paren::Query(q) => Expr::Subquery(q),
             Paren::Exprs(mut list) if list.len() == 1 => list.pop().unwrap_or(Expr::Literal(Literal::Null)),
             Paren::Exprs(list) => Expr::Row(list),
-        }
+        })
     }
 
     /// `( … )`: a query, or one or more expressions. Which one is only known once the parentheses inside have been read, so an inner query
@@ -494,7 +514,7 @@ impl Parser<'_> {
         }
         let start = self.peek().start;
         match self.paren()? {
-            Paren::Query(q) => Ok(Box::new(q)),
+            Paren::Query(q) => Ok(q),
             Paren::Exprs(_) => Err(self.syntax_error(start)),
         }
     }
@@ -510,7 +530,11 @@ impl Parser<'_> {
         Some(Expr::Param(self.params - 1))
     }
 
-    pub(super) fn literal(&mut self) -> Parsed<Expr> {
+    pub(super) fn literal(&mut self) -> Parsed<Box<Expr>> {
+        self.literal_expr().map(Box::new)
+    }
+
+    fn literal_expr(&mut self) -> Parsed<Expr> {
         if let Some(param) = self.slot() {
             self.bump();
             return Ok(param);
@@ -581,19 +605,19 @@ impl Parser<'_> {
     // ---------------------------------------------------------------- variables
 
     #[inline(never)]
-    fn variable(&mut self) -> Parsed<Expr> {
+    fn variable(&mut self) -> Parsed<Box<Expr>> {
         let variable = self.user_variable()?;
         if self.eat_tok(Tok::Assign) {
-            return Ok(Expr::Assign { variable, value: self.boxed_expr()? });
+            return node(Expr::Assign { variable, value: self.boxed_expr()? });
         }
-        Ok(Expr::UserVariable(variable))
+        node(Expr::UserVariable(variable))
     }
 
     #[inline(never)]
-    fn system_variable(&mut self) -> Parsed<Expr> {
+    fn system_variable(&mut self) -> Parsed<Box<Expr>> {
         self.expect_tok(Tok::AtAt)?;
         let (scope, name) = self.scoped_variable()?;
-        Ok(Expr::SystemVariable { scope, name })
+        node(Expr::SystemVariable { scope, name })
     }
 
     /// `[GLOBAL. | SESSION. | LOCAL. | PERSIST. | PERSIST_ONLY.] name[.part]`, after `@@`.
@@ -630,22 +654,22 @@ impl Parser<'_> {
     // ---------------------------------------------------------------- words
 
     #[inline(never)]
-    pub(super) fn column(&mut self) -> Parsed<Expr> {
+    pub(super) fn column(&mut self) -> Parsed<Box<Expr>> {
         let start = self.tok.start;
         let c = self.object_column()?;
-        let e = Expr::Column { database: c.database, table: c.table, name: c.name, span: self.span_from(start) };
+        let e = Box::new(Expr::Column { database: c.database, table: c.table, name: c.name, span: self.span_from(start) });
         if !matches!(self.tok.kind, Tok::Arrow | Tok::ArrowArrow) {
-            return if self.is(Tok::LParen) && matches!(&e, Expr::Column { table: Some(_), .. }) { self.qualified_call(e, start) } else { Ok(e) };
+            return if self.is(Tok::LParen) && matches!(*e, Expr::Column { table: Some(_), .. }) { self.qualified_call(e, start) } else { Ok(e) };
         }
         let unquote = self.is(Tok::ArrowArrow);
         self.bump();
         let path = self.string()?;
-        Ok(Expr::JsonExtract { column: Box::new(e), path, unquote })
+        node(Expr::JsonExtract { column: e, path, unquote })
     }
 
     /// `{d '…'}`, `{t '…'}`, `{ts '…'}`, `{fn f(…)}`
     #[inline(never)]
-    fn odbc_escape(&mut self) -> Parsed<Expr> {
+    fn odbc_escape(&mut self) -> Parsed<Box<Expr>> {
         self.expect_tok(Tok::LBrace)?;
         let word = self.ident()?;
         let typed: Option<fn(String) -> Literal> = match word.to_ascii_lowercase().as_str() {
@@ -655,15 +679,15 @@ impl Parser<'_> {
             _ => None,
         };
         let e = match typed {
-            Some(make) if self.is(Tok::String) => Expr::Literal(make(self.string()?)),
-            _ => self.expr()?,
+            Some(make) if self.is(Tok::String) => Box::new(Expr::Literal(make(self.string()?))),
+            _ => self.boxed_expr()?,
         };
         self.expect_tok(Tok::RBrace)?;
         Ok(e)
     }
 
     #[inline(never)]
-    pub(super) fn case(&mut self) -> Parsed<Expr> {
+    pub(super) fn case(&mut self) -> Parsed<Box<Expr>> {
         self.expect(Kw::CASE)?;
         let operand = if self.at(Kw::WHEN) { None } else { Some(self.boxed_expr()?) };
         let mut branches = vec![];
@@ -677,7 +701,7 @@ impl Parser<'_> {
         }
         let otherwise = if self.eat(Kw::ELSE) { Some(self.boxed_expr()?) } else { None };
         self.expect(Kw::END)?;
-        Ok(Expr::Case { operand, branches, otherwise })
+        node(Expr::Case { operand, branches, otherwise })
     }
 
     /// DEFAULT, where it may stand alone: in VALUES and after `=` of an assignment.
@@ -793,23 +817,24 @@ fn text_literal(value: Vec<u8>, charset: Option<String>) -> Literal {
     }
 }
 
-fn leaning(op: BinaryOp, operands: Vec<Expr>) -> Expr {
+fn leaning(op: BinaryOp, operands: Vec<Box<Expr>>) -> Box<Expr> {
     let mut operands = operands.into_iter();
-    let first = operands.next().unwrap_or(Expr::Literal(Literal::Null));
+    let first = operands.next().unwrap_or_else(|| Box::new(Expr::Literal(Literal::Null)));
     operands.fold(first, |left, right| binary(op, left, right))
 }
 
-/// A tree of logarithmic height; `operands` holds at least one.
-fn balanced(op: BinaryOp, operands: &mut std::vec::IntoIter<Expr>) -> Expr {
-    fn build(op: BinaryOp, operands: &mut std::vec::IntoIter<Expr>, count: usize) -> Expr {
-        if count <= 1 {
-            return operands.next().unwrap_or(Expr::Literal(Literal::Null));
+/// A tree of logarithmic height.
+fn balanced(op: BinaryOp, mut operands: Vec<Box<Expr>>) -> Box<Expr> {
+    while operands.len() > 1 {
+        let mut pairs = Vec::with_capacity(operands.len().div_ceil(2));
+        let mut it = operands.into_iter();
+        while let Some(left) = it.next() {
+            pairs.push(match it.next() {
+                Some(right) => binary(op, left, right),
+                None => left,
+            });
         }
-        let left = build(op, operands, count / 2);
-        let right = build(op, operands, count - count / 2);
-        binary(op, left, right)
+        operands = pairs;
     }
-    let count = operands.len();
-    debug_assert!(count > 0 && MAX_DEPTH > 64);
-    build(op, operands, count)
+    operands.pop().unwrap_or_else(|| Box::new(Expr::Literal(Literal::Null)))
 }

@@ -16,7 +16,7 @@ struct Part {
 }
 
 enum Paren {
-    Query(Query),
+    Query(Box<Query>),
     Tables(TableRef),
 }
 
@@ -135,7 +135,7 @@ impl Parser<'_> {
             }
             Tok::Word if self.at(Kw::LATERAL) => {
                 self.bump();
-                let query = *self.subquery()?;
+                let query = self.subquery()?;
                 self.derived(query, true)
             }
             Tok::Word if self.at(Kw::JSON_TABLE) => self.json_table(),
@@ -171,10 +171,10 @@ impl Parser<'_> {
         if self.at_ident() { self.ident().map(Some) } else { Ok(None) }
     }
 
-    fn derived(&mut self, query: Query, lateral: bool) -> Parsed<TableRef> {
+    fn derived(&mut self, query: Box<Query>, lateral: bool) -> Parsed<TableRef> {
         let alias = self.table_alias()?;
         let columns = if alias.is_some() && self.is(Tok::LParen) { self.paren_idents()? } else { vec![] };
-        Ok(TableRef::Derived { query: Box::new(query), alias, columns, lateral })
+        Ok(TableRef::Derived { query, alias, columns, lateral })
     }
 
     /// As [`Parser::paren`] is for expressions: a query or tables, known only after the inner parentheses.

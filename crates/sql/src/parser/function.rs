@@ -5,7 +5,7 @@
 //! Never:    checks that a function exists or how many arguments it takes.
 //! See:      MySQL 8.0 Reference Manual, section 9.2.5 for the names that are functions only directly before `(`.
 
-use super::expr::binary;
+use super::expr::{binary, node};
 use super::{Parsed, Parser};
 use crate::ast::{AggregateCall, BinaryOp, Expr, Frame, FrameBound, IntervalUnit, JsonOn, Literal, WindowRef, WindowSpec};
 use crate::keyword::Kw;
@@ -22,7 +22,7 @@ fn text(value: &str) -> Expr {
 
 impl Parser<'_> {
     /// An operand that begins with a word.
-    pub(super) fn word_atom(&mut self) -> Parsed<Expr> {
+    pub(super) fn word_atom(&mut self) -> Parsed<Box<Expr>> {
         let kw = self.tok.kw;
         if kw == Kw::NotOne {
             return if self.next_is(Tok::LParen) { self.call() } else { self.column() };
@@ -35,7 +35,7 @@ impl Parser<'_> {
         };
         if let Some(constant) = constant {
             self.bump();
-            return Ok(Expr::Literal(constant));
+            return node(Expr::Literal(constant));
         }
         if !kw.is_reserved() {
             let next = self.peek().kind;
@@ -49,11 +49,11 @@ impl Parser<'_> {
     }
 
     #[inline(never)]
-    fn typed_literal(&mut self) -> Parsed<Expr> {
+    fn typed_literal(&mut self) -> Parsed<Box<Expr>> {
         let kw = self.tok.kw;
         self.bump();
         let value = self.string()?;
-        Ok(Expr::Literal(match kw {
+        node(Expr::Literal(match kw {
             Kw::DATE => Literal::Date(value),
             Kw::TIME => Literal::Time(value),
             _ => Literal::Timestamp(value),
@@ -61,13 +61,13 @@ impl Parser<'_> {
     }
 
     #[inline(never)]
-    fn reserved_atom(&mut self, kw: Kw) -> Parsed<Expr> {
+    fn reserved_atom(&mut self, kw: Kw) -> Parsed<Box<Expr>> {
         let start = self.tok.start;
         match kw {
             Kw::CASE => self.case(),
             Kw::EXISTS => {
                 self.bump();
-                Ok(Expr::Exists { query: self.subquery()?, negated: false })
+                node(Expr::Exists { query: self.subquery()?, negated: false })
             }
             Kw::INTERVAL => self.interval_first(),
             Kw::CURRENT_DATE | Kw::UTC_DATE => {
@@ -75,25 +75,25 @@ impl Parser<'_> {
                 if self.eat_tok(Tok::LParen) {
                     self.expect_tok(Tok::RParen)?;
                 }
-                Ok(self.named(if kw == Kw::CURRENT_DATE { "CURDATE" } else { "UTC_DATE" }, vec![], start))
+                node(self.named(if kw == Kw::CURRENT_DATE { "CURDATE" } else { "UTC_DATE" }, vec![], start))
             }
             Kw::CURRENT_USER => {
                 self.bump();
                 if self.eat_tok(Tok::LParen) {
                     self.expect_tok(Tok::RParen)?;
                 }
-                Ok(self.named("CURRENT_USER", vec![], start))
+                node(self.named("CURRENT_USER", vec![], start))
             }
             Kw::CURRENT_TIME | Kw::UTC_TIME | Kw::UTC_TIMESTAMP | Kw::CURRENT_TIMESTAMP | Kw::LOCALTIME | Kw::LOCALTIMESTAMP => self.clock(),
             Kw::DEFAULT => {
                 self.bump();
                 let c = self.parens(Self::object_column)?;
-                Ok(Expr::Default(Some(c.name)))
+                node(Expr::Default(Some(c.name)))
             }
             Kw::VALUES => {
                 self.bump();
                 let c = self.parens(Self::object_column)?;
-                Ok(Expr::InsertValues(c.name))
+                node(Expr::InsertValues(c.name))
             }
             Kw::CONVERT => self.convert(),
             Kw::MATCH => self.match_against(),
@@ -105,7 +105,7 @@ impl Parser<'_> {
                     return self.unexpected();
                 }
                 self.expect_tok(Tok::RParen)?;
-                Ok(Expr::Row(args))
+                node(Expr::Row(args))
             }
             Kw::CHAR => self.char_function(),
             Kw::CUME_DIST
@@ -133,18 +133,18 @@ impl Parser<'_> {
     }
 
     /// `INTERVAL n unit + expr`, or the function INTERVAL.
-    fn interval_first(&mut self) -> Parsed<Expr> {
+    fn interval_first(&mut self) -> Parsed<Box<Expr>> {
         match self.interval()? {
             Ok((amount, unit)) => {
                 self.expect_tok(Tok::Plus)?;
-                Ok(Expr::DateArith { expr: self.boxed_expr()?, amount: Box::new(amount), unit, subtract: false })
+                node(Expr::DateArith { expr: self.boxed_expr()?, amount, unit, subtract: false })
             }
             Err(function) => Ok(function),
         }
     }
 
     /// NOW and its kin: `[([fsp])]`.
-    fn clock(&mut self) -> Parsed<Expr> {
+    fn clock(&mut self) -> Parsed<Box<Expr>> {
         let start = self.tok.start;
         let name = match self.tok.kw {
             Kw::CURRENT_TIME | Kw::CURTIME => "CURTIME",
@@ -161,11 +161,11 @@ impl Parser<'_> {
             }
             self.expect_tok(Tok::RParen)?;
         }
-        Ok(self.named(name, args, start))
+        node(self.named(name, args, start))
     }
 
     #[inline(never)]
-    fn convert(&mut self) -> Parsed<Expr> {
+    fn convert(&mut self) -> Parsed<Box<Expr>> {
         self.bump();
         self.expect_tok(Tok::LParen)?;
         let expr = self.boxed_expr()?;
@@ -180,11 +180,11 @@ impl Parser<'_> {
             }
         };
         self.expect_tok(Tok::RParen)?;
-        Ok(e)
+        node(e)
     }
 
     #[inline(never)]
-    fn char_function(&mut self) -> Parsed<Expr> {
+    fn char_function(&mut self) -> Parsed<Box<Expr>> {
         let start = self.tok.start;
         self.bump();
         self.expect_tok(Tok::LParen)?;
@@ -192,19 +192,20 @@ impl Parser<'_> {
         let charset = if self.eat(Kw::USING) { Some(self.charset_name()?) } else { None };
         self.expect_tok(Tok::RParen)?;
         let call = self.named("CHAR", args, start);
-        Ok(match charset {
+        node(match charset {
             Some(charset) => Expr::ConvertUsing { expr: Box::new(call), charset },
             None => call,
         })
     }
 
     #[inline(never)]
-    fn match_against(&mut self) -> Parsed<Expr> {
+    fn match_against(&mut self) -> Parsed<Box<Expr>> {
         self.bump();
         let columns = if self.is(Tok::LParen) { self.parens(|p| p.list(Self::column))? } else { self.list(Self::column)? };
+        let columns = columns.into_iter().map(|c| *c).collect();
         self.expect(Kw::AGAINST)?;
         self.expect_tok(Tok::LParen)?;
-        let against = Box::new(self.bit_operand()?);
+        let against = self.bit_operand()?;
         let mut mode = vec![];
         if self.eat(Kw::IN) {
             if self.eat(Kw::BOOLEAN) {
@@ -222,7 +223,7 @@ impl Parser<'_> {
             mode.push("WITH QUERY EXPANSION");
         }
         self.expect_tok(Tok::RParen)?;
-        Ok(Expr::Match { columns, against, mode: mode.join(" ") })
+        node(Expr::Match { columns, against, mode: mode.join(" ") })
     }
 
     /// Names that are functions only with `(` directly after them, unless IGNORE_SPACE is set.
@@ -268,7 +269,7 @@ impl Parser<'_> {
 
     /// `name(…)`, the name not qualified.
     #[inline(never)]
-    pub(super) fn call(&mut self) -> Parsed<Expr> {
+    pub(super) fn call(&mut self) -> Parsed<Box<Expr>> {
         let t = self.tok;
         if t.kind == Tok::Quoted && Kw::of(self.name_of(t).as_bytes()) != Kw::NotOne {
             return self.quoted_call();
@@ -317,7 +318,7 @@ impl Parser<'_> {
     }
 
     #[inline(never)]
-    fn plain_call(&mut self) -> Parsed<Expr> {
+    fn plain_call(&mut self) -> Parsed<Box<Expr>> {
         let t = self.tok;
         let mut name = self.name_of(t).to_ascii_uppercase();
         self.bump();
@@ -336,7 +337,7 @@ impl Parser<'_> {
             Kw::MOD if args.len() == 2 => {
                 let right = args.pop().unwrap_or(Expr::Literal(Literal::Null));
                 let left = args.pop().unwrap_or(Expr::Literal(Literal::Null));
-                return Ok(binary(BinaryOp::Mod, left, right));
+                return Ok(binary(BinaryOp::Mod, Box::new(left), Box::new(right)));
             }
             Kw::CURDATE => "CURDATE",
             _ => "",
@@ -346,7 +347,7 @@ impl Parser<'_> {
         }
         if self.at(Kw::OVER) {
             let over = self.over()?;
-            return Ok(Expr::Aggregate(Box::new(AggregateCall {
+            return node(Expr::Aggregate(Box::new(AggregateCall {
                 name,
                 distinct: false,
                 star: false,
@@ -357,10 +358,10 @@ impl Parser<'_> {
                 span: self.span_from(t.start),
             })));
         }
-        Ok(self.named(&name, args, t.start))
+        node(self.named(&name, args, t.start))
     }
 
-    fn cast(&mut self) -> Parsed<Expr> {
+    fn cast(&mut self) -> Parsed<Box<Expr>> {
         self.expect_tok(Tok::LParen)?;
         let expr = self.boxed_expr()?;
         if self.at(Kw::AT) {
@@ -369,11 +370,11 @@ impl Parser<'_> {
         self.expect(Kw::AS)?;
         let data_type = self.cast_type()?;
         self.expect_tok(Tok::RParen)?;
-        Ok(Expr::Cast { expr, data_type })
+        node(Expr::Cast { expr, data_type })
     }
 
     /// A quoted name is never one of the functions that the grammar knows by name, though a native function of a plain name may be quoted.
-    fn quoted_call(&mut self) -> Parsed<Expr> {
+    fn quoted_call(&mut self) -> Parsed<Box<Expr>> {
         let name = self.name_of(self.tok);
         let kw = Kw::of(name.as_bytes());
         let grammar = kw.is_reserved() || Self::needs_adjacent_paren(kw) || Self::has_own_syntax(kw);
@@ -388,7 +389,7 @@ impl Parser<'_> {
     }
 
     /// `COUNT (x)` with a space is the call of a stored function of that name; `COUNT (*)` is not even that.
-    fn spaced_call(&mut self) -> Parsed<Expr> {
+    fn spaced_call(&mut self) -> Parsed<Box<Expr>> {
         let name = self.name_of(self.tok);
         self.bump();
         self.expect_tok(Tok::LParen)?;
@@ -402,84 +403,99 @@ impl Parser<'_> {
 
     /// `database.name(…)`: only stored functions are called so.
     #[inline(never)]
-    pub(super) fn qualified_call(&mut self, name: Expr, start: u32) -> Parsed<Expr> {
-        let Expr::Column { table: Some(database), name, .. } = name else { return self.unexpected() };
+    pub(super) fn qualified_call(&mut self, name: Box<Expr>, start: u32) -> Parsed<Box<Expr>> {
+        let Expr::Column { table: Some(database), name, .. } = *name else { return self.unexpected() };
         self.expect_tok(Tok::LParen)?;
         let args = if self.is(Tok::RParen) { vec![] } else { self.exprs()? };
         self.expect_tok(Tok::RParen)?;
-        Ok(self.named(&format!("{database}.{name}"), args, start))
+        node(self.named(&format!("{database}.{name}"), args, start))
     }
 
-    #[inline(never)]
-    fn special_call(&mut self, kw: Kw) -> Parsed<Expr> {
+    /// Each syntax is a function of its own, so that nesting one costs no more stack than it must.
+    fn special_call(&mut self, kw: Kw) -> Parsed<Box<Expr>> {
         let start = self.tok.start;
         self.bump();
         self.expect_tok(Tok::LParen)?;
-        let e = match kw {
-            Kw::EXTRACT => {
-                let unit = self.interval_unit()?;
-                self.expect(Kw::FROM)?;
-                Expr::Extract { unit, expr: self.boxed_expr()? }
-            }
+        let mut e = match kw {
+            Kw::EXTRACT => self.extract_args()?,
             Kw::TRIM => self.trim_args()?,
-            Kw::SUBSTRING | Kw::SUBSTR | Kw::MID => {
-                let mut args = vec![self.expr()?];
-                if self.eat(Kw::FROM) {
-                    args.push(self.expr()?);
-                    if self.eat(Kw::FOR) {
-                        args.push(self.expr()?);
-                    }
-                } else {
-                    while self.eat_tok(Tok::Comma) {
-                        args.push(self.expr()?);
-                    }
-                }
-                function("SUBSTRING", args)
-            }
-            Kw::POSITION => {
-                let needle = self.bit_operand()?;
-                self.expect(Kw::IN)?;
-                function("LOCATE", vec![needle, self.expr()?])
-            }
+            Kw::SUBSTRING | Kw::SUBSTR | Kw::MID => self.substring_args()?,
+            Kw::POSITION => self.position_args()?,
             Kw::ADDDATE | Kw::DATE_ADD | Kw::SUBDATE | Kw::DATE_SUB => self.date_arith_args(kw)?,
-            Kw::TIMESTAMPADD | Kw::TIMESTAMPDIFF => {
-                let unit = self.timestamp_unit()?;
-                self.expect_tok(Tok::Comma)?;
-                Expr::TimestampFunction { name: kw.name().into(), unit, args: self.exprs()? }
-            }
-            Kw::GET_FORMAT => {
-                let what = match self.tok.kw {
-                    k @ (Kw::DATE | Kw::TIME | Kw::DATETIME | Kw::TIMESTAMP) => k,
-                    _ => return self.unexpected(),
-                };
-                self.bump();
-                self.expect_tok(Tok::Comma)?;
-                // MySQL treats TIMESTAMP as DATETIME here.
-                let what = if what == Kw::TIMESTAMP { "DATETIME" } else { what.name() };
-                function("GET_FORMAT", vec![text(what), self.expr()?])
-            }
-            Kw::WEIGHT_STRING => {
-                let mut args = vec![self.expr()?];
-                if self.eat(Kw::AS) {
-                    let kind = if self.eat(Kw::BINARY) { "BINARY" } else { "CHAR" };
-                    if kind == "CHAR" {
-                        self.expect(Kw::CHAR)?;
-                    }
-                    let length = self.parens(Self::number)?;
-                    args.extend([text(kind), Expr::Literal(Literal::Integer(length))]);
-                }
-                function("WEIGHT_STRING", args)
-            }
+            Kw::TIMESTAMPADD | Kw::TIMESTAMPDIFF => self.timestamp_args(kw)?,
+            Kw::GET_FORMAT => self.get_format_args()?,
+            Kw::WEIGHT_STRING => self.weight_string_args()?,
             _ => self.json_value()?,
         };
         self.expect_tok(Tok::RParen)?;
-        Ok(match e {
-            Expr::Function { name, args, .. } => Expr::Function { name, args, span: self.span_from(start) },
-            e => e,
-        })
+        if let Expr::Function { span, .. } = e.as_mut() {
+            *span = self.span_from(start);
+        }
+        Ok(e)
     }
 
-    fn trim_args(&mut self) -> Parsed<Expr> {
+    fn extract_args(&mut self) -> Parsed<Box<Expr>> {
+        let unit = self.interval_unit()?;
+        self.expect(Kw::FROM)?;
+        node(Expr::Extract { unit, expr: self.boxed_expr()? })
+    }
+
+    fn substring_args(&mut self) -> Parsed<Box<Expr>> {
+        let mut args = vec![self.expr()?];
+        let words = self.eat(Kw::FROM);
+        if !words {
+            self.expect_tok(Tok::Comma)?;
+        }
+        args.push(self.expr()?);
+        let more = if words { self.eat(Kw::FOR) } else { self.eat_tok(Tok::Comma) };
+        if more {
+            args.push(self.expr()?);
+        }
+        node(function("SUBSTRING", args))
+    }
+
+    fn position_args(&mut self) -> Parsed<Box<Expr>> {
+        let needle = self.bit_operand()?;
+        self.expect(Kw::IN)?;
+        let hay = self.boxed_expr()?;
+        node(function("LOCATE", vec![*needle, *hay]))
+    }
+
+    fn timestamp_args(&mut self, kw: Kw) -> Parsed<Box<Expr>> {
+        let unit = self.timestamp_unit()?;
+        self.expect_tok(Tok::Comma)?;
+        let first = self.expr()?;
+        self.expect_tok(Tok::Comma)?;
+        let args = vec![first, self.expr()?];
+        node(Expr::TimestampFunction { name: kw.name().into(), unit, args })
+    }
+
+    fn get_format_args(&mut self) -> Parsed<Box<Expr>> {
+        let what = match self.tok.kw {
+            // MySQL treats TIMESTAMP as DATETIME here.
+            Kw::DATETIME | Kw::TIMESTAMP => "DATETIME",
+            kw @ (Kw::DATE | Kw::TIME) => kw.name(),
+            _ => return self.unexpected(),
+        };
+        self.bump();
+        self.expect_tok(Tok::Comma)?;
+        node(function("GET_FORMAT", vec![text(what), self.expr()?]))
+    }
+
+    fn weight_string_args(&mut self) -> Parsed<Box<Expr>> {
+        let mut args = vec![self.expr()?];
+        if self.eat(Kw::AS) {
+            let kind = if self.eat(Kw::BINARY) { "BINARY" } else { "CHAR" };
+            if kind == "CHAR" {
+                self.expect(Kw::CHAR)?;
+            }
+            let length = self.parens(Self::number)?;
+            args.extend([text(kind), Expr::Literal(Literal::Integer(length))]);
+        }
+        node(function("WEIGHT_STRING", args))
+    }
+
+    fn trim_args(&mut self) -> Parsed<Box<Expr>> {
         let side = match self.tok.kw {
             Kw::BOTH => "TRIM_BOTH",
             Kw::LEADING => "TRIM_LEADING",
@@ -489,26 +505,26 @@ impl Parser<'_> {
         if side.is_empty() {
             let first = self.expr()?;
             if self.eat(Kw::FROM) {
-                return Ok(function("TRIM_BOTH", vec![self.expr()?, first]));
+                return node(function("TRIM_BOTH", vec![self.expr()?, first]));
             }
-            return Ok(function("TRIM", vec![first]));
+            return node(function("TRIM", vec![first]));
         }
         self.bump();
         if self.eat(Kw::FROM) {
-            return Ok(function(side, vec![self.expr()?]));
+            return node(function(side, vec![self.expr()?]));
         }
         let what = self.expr()?;
         self.expect(Kw::FROM)?;
-        Ok(function(side, vec![self.expr()?, what]))
+        node(function(side, vec![self.expr()?, what]))
     }
 
-    fn date_arith_args(&mut self, kw: Kw) -> Parsed<Expr> {
+    fn date_arith_args(&mut self, kw: Kw) -> Parsed<Box<Expr>> {
         let expr = self.boxed_expr()?;
         self.expect_tok(Tok::Comma)?;
         let subtract = matches!(kw, Kw::SUBDATE | Kw::DATE_SUB);
         if self.at(Kw::INTERVAL) {
             return match self.interval()? {
-                Ok((amount, unit)) => Ok(Expr::DateArith { expr, amount: Box::new(amount), unit, subtract }),
+                Ok((amount, unit)) => node(Expr::DateArith { expr, amount, unit, subtract }),
                 // DATE_ADD(x, INTERVAL(1, 2)): the unit is missing.
                 Err(_) => self.unexpected(),
             };
@@ -516,7 +532,7 @@ impl Parser<'_> {
         if matches!(kw, Kw::DATE_ADD | Kw::DATE_SUB) {
             return self.unexpected();
         }
-        Ok(Expr::DateArith { expr, amount: self.boxed_expr()?, unit: IntervalUnit::Day, subtract })
+        node(Expr::DateArith { expr, amount: self.boxed_expr()?, unit: IntervalUnit::Day, subtract })
     }
 
     /// TIMESTAMPADD's units are the simple ones, also with SQL_TSI_ before them.
@@ -552,13 +568,13 @@ impl Parser<'_> {
         }
     }
 
-    fn json_value(&mut self) -> Parsed<Expr> {
+    fn json_value(&mut self) -> Parsed<Box<Expr>> {
         let doc = self.boxed_expr()?;
         self.expect_tok(Tok::Comma)?;
         let path = self.string()?;
         let returning = if self.eat(Kw::RETURNING) { Some(self.cast_type()?) } else { None };
         let (on_empty, on_error) = self.json_on()?;
-        Ok(Expr::JsonValue { doc, path, returning, on_empty, on_error })
+        node(Expr::JsonValue { doc, path, returning, on_empty, on_error })
     }
 
     /// `[… ON EMPTY] [… ON ERROR]`
@@ -577,7 +593,7 @@ impl Parser<'_> {
                 _ => {
                     self.bump();
                     let negative = self.eat_tok(Tok::Minus);
-                    let value = Box::new(self.literal_only()?);
+                    let value = self.literal_only()?;
                     JsonOn::Default(if negative { Box::new(Expr::Unary { op: crate::ast::UnaryOp::Minus, expr: value }) } else { value })
                 }
             };
@@ -594,7 +610,7 @@ impl Parser<'_> {
         Ok((on_empty, on_error))
     }
 
-    fn literal_only(&mut self) -> Parsed<Expr> {
+    fn literal_only(&mut self) -> Parsed<Box<Expr>> {
         match self.tok.kind {
             Tok::Integer
             | Tok::Decimal
@@ -614,7 +630,7 @@ impl Parser<'_> {
     // ---------------------------------------------------------------- aggregates and windows
 
     #[inline(never)]
-    fn aggregate(&mut self) -> Parsed<Expr> {
+    fn aggregate(&mut self) -> Parsed<Box<Expr>> {
         let t = self.tok;
         self.bump();
         self.expect_tok(Tok::LParen)?;
@@ -622,7 +638,7 @@ impl Parser<'_> {
     }
 
     /// After the parenthesis.
-    fn aggregate_rest(&mut self, name: String, start: u32) -> Parsed<Expr> {
+    fn aggregate_rest(&mut self, name: String, start: u32) -> Parsed<Box<Expr>> {
         let mut call = AggregateCall {
             name,
             distinct: false,
@@ -660,11 +676,11 @@ impl Parser<'_> {
         self.expect_tok(Tok::RParen)?;
         call.over = self.over()?;
         call.span = self.span_from(start);
-        Ok(Expr::Aggregate(Box::new(call)))
+        node(Expr::Aggregate(Box::new(call)))
     }
 
     #[inline(never)]
-    fn window_function(&mut self) -> Parsed<Expr> {
+    fn window_function(&mut self) -> Parsed<Box<Expr>> {
         let t = self.tok;
         self.bump();
         self.expect_tok(Tok::LParen)?;
@@ -705,7 +721,7 @@ impl Parser<'_> {
             over,
             span: self.span_from(t.start),
         };
-        Ok(Expr::Aggregate(Box::new(call)))
+        node(Expr::Aggregate(Box::new(call)))
     }
 
     fn over(&mut self) -> Parsed<Option<WindowRef>> {
@@ -774,20 +790,18 @@ impl Parser<'_> {
         let amount = if self.at(Kw::INTERVAL) {
             match self.interval()? {
                 // A frame's distance in time: kept as an addition to NULL, which nothing else can look like.
-                Ok((amount, unit)) => {
-                    Expr::DateArith { expr: Box::new(Expr::Literal(Literal::Null)), amount: Box::new(amount), unit, subtract: false }
-                }
+                Ok((amount, unit)) => Box::new(Expr::DateArith { expr: Box::new(Expr::Literal(Literal::Null)), amount, unit, subtract: false }),
                 Err(_) => return self.unexpected(),
             }
         } else if self.is(Tok::Param) {
-            self.expr()?
+            self.boxed_expr()?
         } else {
             self.literal_only()?
         };
         if self.eat(Kw::PRECEDING) {
-            return Ok(FrameBound::Preceding(Box::new(amount)));
+            return Ok(FrameBound::Preceding(amount));
         }
         self.expect(Kw::FOLLOWING)?;
-        Ok(FrameBound::Following(Box::new(amount)))
+        Ok(FrameBound::Following(amount))
     }
 }

@@ -34,7 +34,7 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn query(&mut self) -> Parsed<Query> {
+    pub(super) fn query(&mut self) -> Parsed<Box<Query>> {
         self.enter()?;
         let with = self.with()?;
         let first = self.set_primary()?;
@@ -44,13 +44,13 @@ impl Parser<'_> {
     }
 
     /// The query that begins with `(first)`, already read.
-    pub(super) fn query_from(&mut self, first: Query) -> Parsed<Query> {
-        self.query_rest(None, SetExpr::Query(Box::new(first)))
+    pub(super) fn query_from(&mut self, first: Box<Query>) -> Parsed<Box<Query>> {
+        self.query_rest(None, SetExpr::Query(first))
     }
 
-    fn query_rest(&mut self, with: Option<With>, first: SetExpr) -> Parsed<Query> {
+    fn query_rest(&mut self, with: Option<With>, first: SetExpr) -> Parsed<Box<Query>> {
         let body = self.set_expr(first, false)?;
-        let mut q = Query { with, body, order_by: vec![], limit: None, locking: None, into: self.into.take() };
+        let mut q = Box::new(Query { with, body, order_by: vec![], limit: None, locking: None, into: self.into.take() });
         if self.eat(Kw::ORDER) {
             self.expect(Kw::BY)?;
             q.order_by = self.list(Self::order_item)?;
@@ -66,7 +66,7 @@ impl Parser<'_> {
         // `(SELECT …)` with nothing around it is what it holds.
         if q.with.is_none() && q.order_by.is_empty() && q.limit.is_none() && q.locking.is_none() && q.into.is_none() {
             if let SetExpr::Query(inner) = q.body {
-                return Ok(*inner);
+                return Ok(inner);
             }
         }
         Ok(q)
@@ -147,7 +147,7 @@ impl Parser<'_> {
                 let inner = self.paren()?;
                 self.leave();
                 match inner {
-                    Paren::Query(q) => Ok(SetExpr::Query(Box::new(q))),
+                    Paren::Query(q) => Ok(SetExpr::Query(q)),
                     Paren::Exprs(_) => Err(self.syntax_error(start)),
                 }
             }
@@ -282,7 +282,7 @@ impl Parser<'_> {
         match self.tok.kind {
             Tok::Integer => {
                 let start = self.tok.start;
-                match self.literal()? {
+                match *self.literal()? {
                     // Beyond u64.
                     Expr::Literal(crate::ast::Literal::Decimal(_)) => Err(self.syntax_error(start)),
                     e => Ok(e),

@@ -40,7 +40,7 @@ impl Parser<'_> {
     }
 
     fn select_statement(&mut self) -> Parsed<Statement> {
-        Ok(Statement::Select(Box::new(self.query()?)))
+        Ok(Statement::Select(self.query()?))
     }
 
     fn with_statement(&mut self) -> Parsed<Statement> {
