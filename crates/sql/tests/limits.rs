@@ -296,6 +296,67 @@ proptest! {
     }
 }
 
+/// All golden statements, as words.
+fn statements() -> Vec<Vec<String>> {
+    let files = [
+        include_str!("golden/expr.txt"),
+        include_str!("golden/select.txt"),
+        include_str!("golden/dml.txt"),
+        include_str!("golden/ddl.txt"),
+        include_str!("golden/session.txt"),
+        include_str!("golden/show.txt"),
+        include_str!("golden/users.txt"),
+        include_str!("golden/clients.txt"),
+        include_str!("golden/reject.txt"),
+    ];
+    let mut out = vec![];
+    for (i, file) in files.iter().enumerate() {
+        for line in file.lines().filter_map(|l| l.strip_prefix("> ")) {
+            let mut words: Vec<String> = if i == 0 { vec!["select".into()] } else { vec![] };
+            let mut rest = line;
+            while let Some(first) = rest.chars().next() {
+                let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len()).max(first.len_utf8());
+                words.push(rest[..length].to_string());
+                rest = &rest[length..];
+            }
+            out.push(words);
+        }
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn statements_with_words_changed_never_panic_and_what_parses_prints_and_parses_again(
+        which in any::<prop::sample::Index>(), other in any::<prop::sample::Index>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4u8), 0..4),
+    ) {
+        thread_local! { static ALL: Vec<Vec<String>> = statements(); }
+        let sql = ALL.with(|all| {
+            let mut words = which.get(all).clone();
+            let other = other.get(all);
+            for (at, from, kind) in edits {
+                let i = at.index(words.len().max(1));
+                let word = if other.is_empty() { String::new() } else { other[from.index(other.len())].clone() };
+                match kind {
+                    0 if !words.is_empty() => { words.remove(i); }
+                    1 if !words.is_empty() => words[i] = word,
+                    2 if !words.is_empty() => { let j = from.index(words.len()); words.swap(i, j) }
+                    _ => { words.insert(i.min(words.len()), word); words.insert(i.min(words.len()), " ".into()) }
+                }
+            }
+            words.concat()
+        });
+        if let Ok(p) = parse_prepared(&sql, &ParseOptions::default()) {
+            if let Statement::Select(q) = p.statement {
+                round_trip(&sql, &q);
+            }
+        }
+    }
+}
+
 fn round_trip(sql: &str, q: &weald_sql::ast::Query) {
     let text = print::query(q);
     match parse_prepared(&text, &ParseOptions::default()).map(|p| p.statement) {
