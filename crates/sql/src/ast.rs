@@ -474,15 +474,18 @@ pub enum Expr {
         branches: Vec<(Expr, Expr)>,
         otherwise: Option<Box<Expr>>,
     },
-    /// Any call by name, with the special syntaxes turned into plain arguments: `SUBSTRING(a FROM b FOR c)` = SUBSTRING(a,b,c), `POSITION(a IN b)` = LOCATE(a,b),
-    /// `TRIM(BOTH x FROM y)` = TRIM_BOTH(y,x) (likewise TRIM_LEADING, TRIM_TRAILING), `a MOD b` is [`BinaryOp::Mod`], CURRENT_DATE = CURDATE() ….
+    /// Any call by name, in upper case and with the special syntaxes turned into plain arguments: `SUBSTRING(a FROM b FOR c)` = SUBSTRING(a,b,c) (also
+    /// SUBSTR and MID), `POSITION(a IN b)` = LOCATE(a,b), `TRIM(BOTH x FROM y)` = TRIM_BOTH(y,x) (likewise TRIM_LEADING, TRIM_TRAILING), `a SOUNDS LIKE b` =
+    /// SOUNDEX(a) = SOUNDEX(b), `a || b` under PIPES_AS_CONCAT = CONCAT(a,b), `WEIGHT_STRING(a AS CHAR(n))` = WEIGHT_STRING(a,'CHAR',n), `GET_FORMAT(DATE,a)` =
+    /// GET_FORMAT('DATE',a). `a MOD b` and MOD(a,b) are [`BinaryOp::Mod`]. Synonyms have one name: NOW (CURRENT_TIMESTAMP, LOCALTIME, LOCALTIMESTAMP), CURDATE, CURTIME,
+    /// USER (SESSION_USER, SYSTEM_USER), DATABASE (SCHEMA). A stored function's call is `database.NAME`-like: `name` is "database.name" as written.
     /// `span` covers the whole call.
     Function {
         name: String,
         args: Vec<Expr>,
         span: Span,
     },
-    /// COUNT, SUM, … and any function called with DISTINCT, ORDER BY, SEPARATOR, OVER or `*`.
+    /// COUNT, SUM, … (by MySQL's grammar, and APPROX_COUNT_DISTINCT) and any function called with OVER. ANY_VALUE and GROUPING are plain functions.
     Aggregate(Box<AggregateCall>),
     Cast {
         expr: Box<Expr>,
@@ -499,7 +502,7 @@ pub enum Expr {
     },
     /// `BINARY expr`
     Binary_(Box<Expr>),
-    /// `expr + INTERVAL n unit` and DATE_ADD/DATE_SUB(expr, INTERVAL n unit) (the latter two as well).
+    /// `expr + INTERVAL n unit`, DATE_ADD/DATE_SUB(expr, INTERVAL n unit) and ADDDATE/SUBDATE, these two also with days alone.
     DateArith {
         expr: Box<Expr>,
         amount: Box<Expr>,

@@ -95,6 +95,8 @@ pub struct Lexer<'a> {
     in_comment: bool,
     /// The word before ends at a point that a name follows, so the point is no number's.
     dot_next: bool,
+    /// Whether the last quoted token had neither escapes nor doubled quotes.
+    plain: bool,
     /// Whether a `/*! … */` has been met, executed or not.
     version_comment: bool,
     /// After a point: the word is a name, whatever it says.
@@ -150,7 +152,12 @@ impl<'a> Lexer<'a> {
             dot_next: false,
             name_next: false,
             version_comment: false,
+            plain: true,
         }
+    }
+
+    pub(crate) fn last_was_plain(&self) -> bool {
+        self.plain
     }
 
     pub(crate) fn met_version_comment(&self) -> bool {
@@ -278,7 +285,8 @@ impl<'a> Lexer<'a> {
             b'(' => self.take(1, Tok::LParen),
             b')' => self.take(1, Tok::RParen),
             b',' => self.take(1, Tok::Comma),
-            b'?' => self.take(1, Tok::Param),
+            // MySQL does not take `?x` for a parameter and a word.
+            b'?' if !is_ident(next) => self.take(1, Tok::Param),
             b';' => self.take(1, Tok::Semicolon),
             b'=' => self.take(1, Tok::Eq),
             b'<' => match (next, self.at(self.pos + 2)) {
@@ -381,22 +389,23 @@ impl<'a> Lexer<'a> {
     }
 
     fn quoted(&mut self, quote: u8, prefix: usize, kind: Tok) -> (Tok, Kw) {
-        let escapes = kind != Tok::Quoted && !self.no_backslash;
+        let backslash = if kind != Tok::Quoted && !self.no_backslash { b'\\' } else { quote };
         let mut i = self.pos + prefix + 1;
-        while i < self.text.len() {
-            let c = self.text[i];
-            if c == quote {
-                if self.at(i + 1) == quote {
-                    i += 2;
-                    continue;
-                }
+        self.plain = true;
+        loop {
+            i = find_either(self.text, i, quote, backslash);
+            if i >= self.text.len() {
+                self.pos = self.text.len();
+                return (Tok::Bad, Kw::NotOne);
+            }
+            if self.text[i] == quote && self.at(i + 1) != quote {
                 self.pos = i + 1;
                 return (kind, Kw::NotOne);
             }
-            i += if c == b'\\' && escapes { 2 } else { 1 };
+            // A doubled quote, or an escape with what it escapes.
+            self.plain = false;
+            i += 2;
         }
-        self.pos = self.text.len();
-        (Tok::Bad, Kw::NotOne)
     }
 
     fn radix_string(&mut self, kind: Tok) -> (Tok, Kw) {
@@ -405,7 +414,7 @@ impl<'a> Lexer<'a> {
         self.skip_class(HEX);
         let digits = &self.text[start..self.pos];
         let well_formed = match kind {
-            Tok::HexString => digits.len() % 2 == 0,
+            Tok::HexString => digits.len().is_multiple_of(2),
             _ => digits.iter().all(|d| matches!(d, b'0' | b'1')),
         };
         if self.at(self.pos) != b'\'' || !well_formed {
@@ -431,6 +440,27 @@ impl<'a> Lexer<'a> {
             _ => self.take(1, Tok::Bad),
         }
     }
+}
+
+/// Position of the first `a` or `b` from `from` on, or the text's length. Eight bytes at a time: bulk inserts are mostly strings.
+fn find_either(text: &[u8], from: usize, a: u8, b: u8) -> usize {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let has = |word: u64, byte: u8| {
+        let x = word ^ (LOW * u64::from(byte));
+        x.wrapping_sub(LOW) & !x & HIGH
+    };
+    let mut i = from.min(text.len());
+    while let Some(chunk) = text.get(i..i + 8) {
+        let word = u64::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3], chunk[4], chunk[5], chunk[6], chunk[7]]);
+        let found = has(word, a) | has(word, b);
+        if found != 0 {
+            // The lowest mark is exact; only marks above one may be false.
+            return i + (found.trailing_zeros() / 8) as usize;
+        }
+        i += 8;
+    }
+    text[i..].iter().position(|c| *c == a || *c == b).map_or(text.len(), |n| i + n)
 }
 
 /// `--` begins a comment only before white space, a control character or the end.
@@ -544,6 +574,25 @@ mod tests {
                 (Word, "a"),
             ]
         );
+    }
+
+    #[test]
+    fn the_first_of_two_bytes_is_found_at_every_distance() {
+        for length in 0..40 {
+            for at in 0..=length {
+                let mut text = vec![b'x'; length];
+                if at < length {
+                    text[at] = if at % 2 == 0 { b'\'' } else { b'\\' };
+                    text[at + 1..].fill(b'\'');
+                }
+                for from in 0..=at {
+                    assert_eq!(find_either(&text, from, b'\'', b'\\'), at);
+                }
+            }
+        }
+        // Bytes that differ from the wanted one in the lowest bit only, before it.
+        assert_eq!(find_either(b"&&&&&&&'", 0, b'\'', b'\''), 7);
+        assert_eq!(find_either(b"'&&&&&&&", 0, b'\'', b'\''), 0);
     }
 
     #[test]

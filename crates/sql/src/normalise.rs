@@ -180,14 +180,14 @@ pub fn normalise(text: &[u8], sql_mode: SqlMode, out: &mut Normalised) -> bool {
                 s.active = s.outer & 1 == 1;
                 s.outer >>= 1;
             }
-            Tok::Integer | Tok::Decimal | Tok::Float | Tok::Hex if s.active && !keep => s.take_out(text, t, out),
+            Tok::Integer | Tok::Decimal | Tok::Float | Tok::Hex if s.active && !keep => s.take_out(text, t, lexer.last_was_plain(), out),
             Tok::String => {
                 // Two strings in a row are one literal.
                 if matches!(before.kind, Tok::String | Tok::National) {
                     return false;
                 }
                 if s.active && !keep {
-                    s.take_out(text, t, out);
+                    s.take_out(text, t, lexer.last_was_plain(), out);
                 }
             }
             Tok::Introducer | Tok::Arrow | Tok::ArrowArrow => keep_next = true,
@@ -236,7 +236,7 @@ impl State {
         self.copied = end;
     }
 
-    fn take_out(&mut self, text: &[u8], t: Token, out: &mut Normalised) {
+    fn take_out(&mut self, text: &[u8], t: Token, plain: bool, out: &mut Normalised) {
         self.last_end = t.start as usize;
         self.flush(text, out);
         let raw = &text[t.start as usize..t.end as usize];
@@ -248,7 +248,7 @@ impl State {
             Tok::Decimal => SlotValue::Decimal,
             Tok::Float => SlotValue::Double(std::str::from_utf8(raw).ok().and_then(|s| s.parse().ok()).unwrap_or(f64::INFINITY)),
             Tok::Hex => SlotValue::Hex,
-            _ => SlotValue::String { plain: is_plain(&raw[1..raw.len() - 1], raw[0], out.no_backslash) },
+            _ => SlotValue::String { plain },
         };
         match value {
             SlotValue::Int(_) => out.text.push(b'@'),
@@ -270,10 +270,6 @@ impl State {
         self.copied = t.end as usize;
         self.last_end = t.end as usize;
     }
-}
-
-fn is_plain(content: &[u8], quote: u8, no_backslash: bool) -> bool {
-    !content.iter().any(|b| *b == quote || (*b == b'\\' && !no_backslash))
 }
 
 fn push_number(out: &mut Vec<u8>, mut n: usize) {

@@ -5,6 +5,7 @@
 //! Never:    looks a name up, or changes its answer with anything but the text and the options.
 //! See:      sql/sql_yacc.yy of MySQL 8.0, whose rules are followed one by one.
 
+mod aggregate;
 mod alter;
 mod create_table;
 mod data_type;
@@ -13,6 +14,7 @@ mod dml;
 mod expr;
 mod from;
 mod function;
+mod literal;
 mod load;
 mod query;
 mod set;
@@ -176,6 +178,19 @@ impl<'a> Parser<'a> {
     fn peek_after(&self, n: usize) -> Token {
         let mut lexer = self.lexer.clone();
         (0..n).map(|_| lexer.next_token()).last().unwrap_or(self.ahead)
+    }
+
+    /// At `(`: the first token that is none. Another `(` where there are more of them than may be nested.
+    fn after_parens(&self) -> Token {
+        let mut lexer = self.lexer.clone();
+        let mut t = self.ahead;
+        for _ in 0..MAX_DEPTH {
+            if t.kind != Tok::LParen {
+                break;
+            }
+            t = lexer.next_token();
+        }
+        t
     }
 
     fn is(&self, kind: Tok) -> bool {

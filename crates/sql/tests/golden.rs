@@ -93,13 +93,7 @@ fn answer(file: &str, sql: &str) -> String {
             Err(f) => fault(&f),
         };
     }
-    let parsed = if sql.contains("?{") {
-        parse(sql, &options)
-    } else if sql.contains('?') {
-        parse_prepared(sql, &options).map(|p| p.statement)
-    } else {
-        parse(sql, &options)
-    };
+    let parsed = if sql.contains('?') { parse_prepared(sql, &options).map(|p| p.statement) } else { parse(sql, &options) };
     match parsed {
         Ok(Statement::Select(q)) => {
             let text = print::query(&q);

@@ -61,6 +61,31 @@ fn deep_nesting_ends_with_an_error_and_not_with_the_stack() {
 }
 
 #[test]
+fn what_is_not_too_deep_can_be_walked() {
+    let n = 120;
+    for sql in [
+        format!("select {}1{}", "f(".repeat(n), ")".repeat(n)),
+        format!("select {}1{}", "(1 + ".repeat(n), ")".repeat(n)),
+        format!("select {}1{}", "(select ".repeat(n / 2), ")".repeat(n / 2)),
+        format!("select 1{}", " + 1".repeat(190)),
+        format!("select {}1{}", "case when a then b else ".repeat(n), " end".repeat(n)),
+        format!("select * from a{}", " join a".repeat(n)),
+    ] {
+        let parsed = parse(&sql, &ParseOptions::default());
+        let Ok(Statement::Select(q)) = &parsed else { panic!("{}: {parsed:?}", &sql[..40]) };
+        assert_eq!(parsed.clone(), parsed);
+        assert!(!print::query(q).is_empty() && !format!("{q:?}").is_empty());
+    }
+}
+
+#[test]
+fn bytes_that_are_no_utf8_stay_what_they_are() {
+    let sql = b"insert into t values (_binary '\xff\x00\\0', '\xc3\xa9', '\xe9')";
+    let text = format!("{:?}", parse(sql, &ParseOptions::default()));
+    assert!(text.contains("Literal(Bytes([255, 0, 0]))") && text.contains("value: \"é\"") && text.contains("Literal(Bytes([233]))"), "{text}");
+}
+
+#[test]
 fn long_chains_of_and_or_and_union_are_shallow_trees() {
     let options = ParseOptions::default();
     let or = format!("a = 0{}", (1..20_000).map(|i| format!(" or a = {i}")).collect::<String>());
@@ -281,10 +306,8 @@ proptest! {
     ) {
         let sql = format!("{start}{}", words.join(" "));
         let options = ParseOptions::default();
-        if let Ok(p) = parse_prepared(&sql, &options) {
-            if let Statement::Select(q) = p.statement {
-                round_trip(&sql, &q);
-            }
+        if let Ok(Statement::Select(q)) = parse_prepared(&sql, &options).map(|p| p.statement) {
+            round_trip(&sql, &q);
         }
         let _ = parse(&sql, &ParseOptions { sql_mode: SqlMode(SqlMode::ANSI_QUOTES | SqlMode::PIPES_AS_CONCAT | SqlMode::HIGH_NOT_PRECEDENCE | SqlMode::IGNORE_SPACE) });
         if let Ok(e) = parse_expr(words.join(" "), &options) {
@@ -349,10 +372,8 @@ proptest! {
             }
             words.concat()
         });
-        if let Ok(p) = parse_prepared(&sql, &ParseOptions::default()) {
-            if let Statement::Select(q) = p.statement {
-                round_trip(&sql, &q);
-            }
+        if let Ok(Statement::Select(q)) = parse_prepared(&sql, &ParseOptions::default()).map(|p| p.statement) {
+            round_trip(&sql, &q);
         }
     }
 }

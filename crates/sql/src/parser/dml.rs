@@ -53,16 +53,7 @@ impl Parser<'_> {
 
     /// At `(`: whether it opens a query rather than a list of columns.
     fn paren_starts_query(&self) -> bool {
-        let mut n = 0;
-        let mut t = self.peek();
-        while t.kind == Tok::LParen {
-            n += 1;
-            t = self.peek_after(n);
-            if n > super::MAX_DEPTH as usize {
-                return true;
-            }
-        }
-        n > 0 || matches!(t.kw, Kw::SELECT | Kw::WITH | Kw::TABLE | Kw::VALUES)
+        self.next_is(Tok::LParen) || matches!(self.peek().kw, Kw::SELECT | Kw::WITH | Kw::TABLE | Kw::VALUES)
     }
 
     fn insert_source(&mut self) -> Parsed<InsertSource> {

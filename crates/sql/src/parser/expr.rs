@@ -6,15 +6,21 @@
 //! Never:    knows what a function means.
 
 use super::{Parsed, Parser};
-use crate::ast::{BinaryOp, CastType, Expr, IntervalUnit, Literal, Query, UnaryOp, VarScope};
+use crate::ast::{BinaryOp, CastType, Expr, IntervalUnit, Literal, Query, UnaryOp};
 use crate::keyword::Kw;
-use crate::lexer::{Tok, Token, bit_bytes, hex_bytes};
+use crate::lexer::Tok;
 use weald_types::SqlMode;
 
 /// What a pair of parentheses held.
 pub(super) enum Paren {
     Query(Box<Query>),
     Exprs(Vec<Expr>),
+}
+
+/// `INTERVAL expr unit`, or the function INTERVAL(a, b, …).
+pub(super) enum Interval {
+    Amount(Box<Expr>, IntervalUnit),
+    Function(Box<Expr>),
 }
 
 /// A chain of AND or OR up to this long is built leaning left, as it is written.
@@ -288,7 +294,7 @@ impl Parser<'_> {
         let mut left = self.unary()?;
         loop {
             if self.is(Tok::PipePipe) && self.pipes_as_concat() {
-                left = self.concatenation(left)?;
+                left = self.concatenation(*left)?;
                 continue;
             }
             let Some((level, op)) = self.bit_op() else { return Ok(left) };
@@ -309,9 +315,9 @@ impl Parser<'_> {
 
     /// Every `||` in a row, as one CONCAT.
     #[inline(never)]
-    fn concatenation(&mut self, left: Box<Expr>) -> Parsed<Box<Expr>> {
+    fn concatenation(&mut self, left: Expr) -> Parsed<Box<Expr>> {
         let mut height = self.height;
-        let mut args = vec![*left];
+        let mut args = vec![left];
         while self.eat_tok(Tok::PipePipe) {
             args.push(*self.unary()?);
             height = height.max(self.height);
@@ -338,8 +344,8 @@ impl Parser<'_> {
     #[inline(never)]
     fn interval_operand(&mut self, op: BinaryOp, left: Box<Expr>) -> Parsed<Box<Expr>> {
         match self.interval()? {
-            Ok((amount, unit)) => node(Expr::DateArith { expr: left, amount, unit, subtract: op == BinaryOp::Subtract }),
-            Err(function) => {
+            Interval::Amount(amount, unit) => node(Expr::DateArith { expr: left, amount, unit, subtract: op == BinaryOp::Subtract }),
+            Interval::Function(function) => {
                 self.pending = Some(function);
                 let right = self.bit_expr(5)?;
                 Ok(binary(op, left, right))
@@ -347,21 +353,21 @@ impl Parser<'_> {
         }
     }
 
-    /// `INTERVAL expr unit`, or else (inner Err) the function INTERVAL.
-    pub(super) fn interval(&mut self) -> Parsed<Result<(Box<Expr>, IntervalUnit), Box<Expr>>> {
+    /// What INTERVAL begins.
+    pub(super) fn interval(&mut self) -> Parsed<Interval> {
         let start = self.tok.start;
         self.expect(Kw::INTERVAL)?;
         if self.is(Tok::LParen) {
             match self.paren()? {
                 Paren::Exprs(args) if args.len() > 1 => {
-                    return Ok(Err(Box::new(Expr::Function { name: "INTERVAL".into(), args, span: self.span_from(start) })));
+                    return Ok(Interval::Function(Box::new(Expr::Function { name: "INTERVAL".into(), args, span: self.span_from(start) })));
                 }
                 inner => self.pending = Some(self.operand_of(inner)),
             }
         }
         let amount = self.boxed_expr()?;
         let unit = self.interval_unit()?;
-        Ok(Ok((amount, unit)))
+        Ok(Interval::Amount(amount, unit))
     }
 
     pub(super) fn interval_unit(&mut self) -> Parsed<IntervalUnit> {
@@ -420,6 +426,7 @@ impl Parser<'_> {
             return node(Expr::Unary { op, expr: e });
         }
         let saved = std::mem::replace(&mut self.peak, 0);
+        let in_parens = self.pending.is_some() || self.is(Tok::LParen);
         let mut e = match self.pending.take() {
             Some(e) => {
                 self.peak = self.height;
@@ -427,7 +434,9 @@ impl Parser<'_> {
             }
             None => self.atom()?,
         };
-        let mut height = self.peak + 1;
+        // Parentheses around one expression are no node of the tree.
+        let node = !in_parens || matches!(*e, Expr::Row(_) | Expr::Subquery(_));
+        let mut height = self.peak.max(1) + u32::from(node && self.peak > 0);
         self.peak = saved;
         while self.at(Kw::COLLATE) {
             self.bump();
@@ -519,147 +528,13 @@ impl Parser<'_> {
         }
     }
 
-    // ---------------------------------------------------------------- literals
-
-    /// Whether the literal at hand is one that [`super::parse_normalised`] takes out, and which.
-    fn slot(&mut self) -> Option<Expr> {
-        if self.slots.get(self.params as usize) != Some(&self.tok.start) {
-            return None;
-        }
-        self.params += 1;
-        Some(Expr::Param(self.params - 1))
-    }
-
-    pub(super) fn literal(&mut self) -> Parsed<Box<Expr>> {
-        self.literal_expr().map(Box::new)
-    }
-
-    fn literal_expr(&mut self) -> Parsed<Expr> {
-        if let Some(param) = self.slot() {
-            self.bump();
-            return Ok(param);
-        }
-        let t = self.tok;
-        self.bump();
-        let value = match t.kind {
-            Tok::Integer => self.integer(t),
-            Tok::Decimal => Literal::Decimal(self.string_of(t.start, t.end)),
-            Tok::Float => self.float(t)?,
-            Tok::Hex | Tok::HexString => Literal::Hex(self.radix_content(t)),
-            Tok::Bit | Tok::BitString => Literal::Bit(self.radix_content(t)),
-            Tok::National => {
-                let bytes = self.bytes(Token { start: t.start + 1, ..t });
-                let content = crate::lexer::unescape(&bytes[1..bytes.len() - 1], b'\'', self.lexer.no_backslash()).into_owned();
-                Literal::National(String::from_utf8_lossy(&self.concatenated(content)).into_owned())
-            }
-            Tok::Introducer => {
-                let charset = self.string_of(t.start + 1, t.end).to_ascii_lowercase();
-                let value = match self.tok.kind {
-                    Tok::String | Tok::Hex | Tok::HexString | Tok::Bit | Tok::BitString => self.string_bytes()?,
-                    _ => return self.unexpected(),
-                };
-                let value = self.concatenated(value);
-                text_literal(value, Some(charset))
-            }
-            _ => {
-                let content = self.string_content(t);
-                text_literal(self.concatenated(content), None)
-            }
-        };
-        Ok(Expr::Literal(value))
-    }
-
-    /// `'a' 'b'` is one string.
-    fn concatenated(&mut self, mut value: Vec<u8>) -> Vec<u8> {
-        while self.is(Tok::String) {
-            value.extend(self.string_content(self.tok));
-            self.bump();
-        }
-        value
-    }
-
-    fn integer(&self, t: Token) -> Literal {
-        let digits = self.bytes(t);
-        let value = digits.iter().try_fold(0u64, |v, d| v.checked_mul(10)?.checked_add(u64::from(d - b'0')));
-        value.map_or_else(|| Literal::Decimal(self.string_of(t.start, t.end)), Literal::Integer)
-    }
-
-    fn float(&self, t: Token) -> Parsed<Literal> {
-        let text = self.string_of(t.start, t.end);
-        match text.parse::<f64>() {
-            Ok(v) if v.is_finite() => Ok(Literal::Double(v)),
-            _ => Err(Box::new(weald_types::Fault::mysql(1367, "22007", format!("Illegal double '{text}' value found during parsing")))),
-        }
-    }
-
-    pub(super) fn radix_content(&self, t: Token) -> Vec<u8> {
-        let bytes = self.bytes(t);
-        match t.kind {
-            Tok::Hex => hex_bytes(&bytes[2..]),
-            Tok::HexString => hex_bytes(&bytes[2..bytes.len() - 1]),
-            Tok::Bit => bit_bytes(&bytes[2..]),
-            _ => bit_bytes(&bytes[2..bytes.len() - 1]),
-        }
-    }
-
-    // ---------------------------------------------------------------- variables
-
-    #[inline(never)]
-    fn variable(&mut self) -> Parsed<Box<Expr>> {
-        let variable = self.user_variable()?;
-        if self.eat_tok(Tok::Assign) {
-            return node(Expr::Assign { variable, value: self.boxed_expr()? });
-        }
-        node(Expr::UserVariable(variable))
-    }
-
-    #[inline(never)]
-    fn system_variable(&mut self) -> Parsed<Box<Expr>> {
-        self.expect_tok(Tok::AtAt)?;
-        let (scope, name) = self.scoped_variable()?;
-        node(Expr::SystemVariable { scope, name })
-    }
-
-    /// `[GLOBAL. | SESSION. | LOCAL. | PERSIST. | PERSIST_ONLY.] name[.part]`, after `@@`.
-    pub(super) fn scoped_variable(&mut self) -> Parsed<(Option<VarScope>, String)> {
-        let mut name = self.name_of(self.tok);
-        if !matches!(self.tok.kind, Tok::Word | Tok::Quoted) {
-            return self.unexpected();
-        }
-        let mut scope = None;
-        if self.is(Tok::Word) && self.next_is(Tok::Dot) {
-            scope = match name.to_ascii_lowercase().as_str() {
-                "global" => Some(VarScope::Global),
-                "session" | "local" => Some(VarScope::Session),
-                "persist" => Some(VarScope::Persist),
-                "persist_only" => Some(VarScope::PersistOnly),
-                _ => None,
-            };
-            if scope.is_some() {
-                self.bump();
-                self.bump();
-                name = self.ident()?;
-            } else {
-                name = self.ident()?;
-            }
-        } else {
-            name = self.ident().map(|_| name)?;
-        }
-        if self.eat_tok(Tok::Dot) {
-            name = format!("{name}.{}", self.ident()?);
-        }
-        Ok((scope, name))
-    }
-
-    // ---------------------------------------------------------------- words
-
     #[inline(never)]
     pub(super) fn column(&mut self) -> Parsed<Box<Expr>> {
         let start = self.tok.start;
         let c = self.object_column()?;
         let e = Box::new(Expr::Column { database: c.database, table: c.table, name: c.name, span: self.span_from(start) });
         if !matches!(self.tok.kind, Tok::Arrow | Tok::ArrowArrow) {
-            return if self.is(Tok::LParen) && matches!(*e, Expr::Column { table: Some(_), .. }) { self.qualified_call(e, start) } else { Ok(e) };
+            return if self.is(Tok::LParen) && matches!(*e, Expr::Column { table: Some(_), .. }) { self.qualified_call(*e, start) } else { Ok(e) };
         }
         let unquote = self.is(Tok::ArrowArrow);
         self.bump();
@@ -810,13 +685,8 @@ impl Parser<'_> {
     }
 }
 
-fn text_literal(value: Vec<u8>, charset: Option<String>) -> Literal {
-    match String::from_utf8(value) {
-        Ok(value) => Literal::String { value, charset },
-        Err(e) => Literal::Bytes(e.into_bytes()),
-    }
-}
-
+// Boxed already, as their parents will hold them.
+#[allow(clippy::vec_box)]
 fn leaning(op: BinaryOp, operands: Vec<Box<Expr>>) -> Box<Expr> {
     let mut operands = operands.into_iter();
     let first = operands.next().unwrap_or_else(|| Box::new(Expr::Literal(Literal::Null)));
@@ -824,6 +694,7 @@ fn leaning(op: BinaryOp, operands: Vec<Box<Expr>>) -> Box<Expr> {
 }
 
 /// A tree of logarithmic height.
+#[allow(clippy::vec_box)]
 fn balanced(op: BinaryOp, mut operands: Vec<Box<Expr>>) -> Box<Expr> {
     while operands.len() > 1 {
         let mut pairs = Vec::with_capacity(operands.len().div_ceil(2));

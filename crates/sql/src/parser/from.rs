@@ -229,13 +229,12 @@ impl Parser<'_> {
             if !self.eat(Kw::INDEX) {
                 self.expect(Kw::KEY)?;
             }
-            if self.eat(Kw::FOR) {
-                if !self.eat(Kw::JOIN) {
-                    if !self.eat(Kw::ORDER) {
-                        self.expect(Kw::GROUP)?;
-                    }
-                    self.expect(Kw::BY)?;
+            // What the hint is for makes no difference here.
+            if self.eat(Kw::FOR) && !self.eat(Kw::JOIN) {
+                if !self.eat(Kw::ORDER) {
+                    self.expect(Kw::GROUP)?;
                 }
+                self.expect(Kw::BY)?;
             }
             self.expect_tok(Tok::LParen)?;
             let indexes = if kind == IndexHintKind::Use && self.is(Tok::RParen) { vec![] } else { self.list(Self::index_name)? };

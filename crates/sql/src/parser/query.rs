@@ -57,17 +57,17 @@ impl Parser<'_> {
         }
         q.limit = self.limit()?;
         if q.into.is_none() && self.at(Kw::INTO) {
-            q.into = Some(self.into_clause()?);
+            q.into = Some(self.destination()?);
         }
         q.locking = self.locking()?;
         if q.into.is_none() && self.at(Kw::INTO) {
-            q.into = Some(self.into_clause()?);
+            q.into = Some(self.destination()?);
         }
         // `(SELECT …)` with nothing around it is what it holds.
-        if q.with.is_none() && q.order_by.is_empty() && q.limit.is_none() && q.locking.is_none() && q.into.is_none() {
-            if let SetExpr::Query(inner) = q.body {
-                return Ok(inner);
-            }
+        let bare = q.with.is_none() && q.order_by.is_empty() && q.limit.is_none() && q.locking.is_none() && q.into.is_none();
+        match q.body {
+            SetExpr::Query(inner) if bare => return Ok(inner),
+            body => q.body = body,
         }
         Ok(q)
     }
@@ -142,7 +142,11 @@ impl Parser<'_> {
                 Ok(SetExpr::Table(self.object_name()?))
             }
             _ if self.is(Tok::LParen) => {
-                let start = self.peek().start;
+                let inside = self.after_parens();
+                let start = inside.start;
+                if !matches!(inside.kw, Kw::SELECT | Kw::WITH | Kw::TABLE | Kw::VALUES) && inside.kind != Tok::LParen {
+                    return Err(self.syntax_error(start));
+                }
                 self.enter()?;
                 let inner = self.paren()?;
                 self.leave();
@@ -184,7 +188,7 @@ impl Parser<'_> {
         }
         s.items = self.list(Self::select_item)?;
         // Handed on at the end, lest a subquery in FROM takes it for its own.
-        let into = if self.at(Kw::INTO) { Some(self.into_clause()?) } else { None };
+        let into = if self.at(Kw::INTO) { Some(self.destination()?) } else { None };
         if self.eat(Kw::FROM) && !self.eat(Kw::DUAL) {
             s.from = self.table_references()?;
         }
@@ -324,7 +328,7 @@ impl Parser<'_> {
         }
     }
 
-    fn into_clause(&mut self) -> Parsed<Into> {
+    fn destination(&mut self) -> Parsed<Into> {
         self.expect(Kw::INTO)?;
         if self.eat(Kw::OUTFILE) {
             let path = self.string()?;

@@ -61,10 +61,10 @@ impl Parser<'_> {
         match kw {
             Kw::DATABASES | Kw::SCHEMAS => ok(ShowKind::Databases { extended: self.eat(Kw::EXTENDED) }, Filter),
             Kw::DATABASE if self.eat(Kw::STATUS) => ok(ShowKind::DatabaseStatus(None), Nothing),
-            Kw::TABLES => ok(ShowKind::Tables { full: false, database: self.from_database()? }, Filter),
-            Kw::TABLE if self.eat(Kw::STATUS) => ok(ShowKind::TableStatus { database: self.from_database()? }, Filter),
-            Kw::OPEN if self.eat(Kw::TABLES) => ok(ShowKind::OpenTables { database: self.from_database()? }, Filter),
-            Kw::COLUMNS | Kw::FIELDS => ok(ShowKind::Columns { full: false, table: self.from_table()? }, Filter),
+            Kw::TABLES => ok(ShowKind::Tables { full: false, database: self.in_database()? }, Filter),
+            Kw::TABLE if self.eat(Kw::STATUS) => ok(ShowKind::TableStatus { database: self.in_database()? }, Filter),
+            Kw::OPEN if self.eat(Kw::TABLES) => ok(ShowKind::OpenTables { database: self.in_database()? }, Filter),
+            Kw::COLUMNS | Kw::FIELDS => ok(ShowKind::Columns { full: false, table: self.of_table()? }, Filter),
             Kw::INDEX | Kw::INDEXES | Kw::KEYS => self.show_index(),
             Kw::GLOBAL | Kw::SESSION | Kw::LOCAL => {
                 let scope = if kw == Kw::GLOBAL { VarScope::Global } else { VarScope::Session };
@@ -104,8 +104,8 @@ impl Parser<'_> {
                 }
                 ok(ShowKind::Grants(Some(user)), Nothing)
             }
-            Kw::TRIGGERS => ok(ShowKind::Triggers { database: self.from_database()? }, Filter),
-            Kw::EVENTS => ok(ShowKind::Events { database: self.from_database()? }, Filter),
+            Kw::TRIGGERS => ok(ShowKind::Triggers { database: self.in_database()? }, Filter),
+            Kw::EVENTS => ok(ShowKind::Events { database: self.in_database()? }, Filter),
             Kw::PROCEDURE | Kw::FUNCTION => {
                 if self.at(Kw::CODE) {
                     return Ok(Err(format!("SHOW {} CODE", kw.name())));
@@ -166,11 +166,11 @@ impl Parser<'_> {
         match kw {
             Kw::TABLES => {
                 self.bump();
-                Ok(Ok((ShowKind::Tables { full, database: self.from_database()? }, Takes::Filter)))
+                Ok(Ok((ShowKind::Tables { full, database: self.in_database()? }, Takes::Filter)))
             }
             Kw::COLUMNS | Kw::FIELDS => {
                 self.bump();
-                Ok(Ok((ShowKind::Columns { full, table: self.from_table()? }, Takes::Filter)))
+                Ok(Ok((ShowKind::Columns { full, table: self.of_table()? }, Takes::Filter)))
             }
             Kw::INDEX | Kw::INDEXES | Kw::KEYS if !full => {
                 self.bump();
@@ -185,7 +185,7 @@ impl Parser<'_> {
     }
 
     fn show_index(&mut self) -> Parsed<Result<(ShowKind, Takes), String>> {
-        let table = self.from_table()?;
+        let table = self.of_table()?;
         // WHERE, but not LIKE.
         if self.at(Kw::LIKE) {
             return self.unexpected();
@@ -216,17 +216,17 @@ impl Parser<'_> {
     }
 
     /// `[FROM | IN database]`
-    fn from_database(&mut self) -> Parsed<Option<String>> {
+    fn in_database(&mut self) -> Parsed<Option<String>> {
         if self.eat(Kw::FROM) || self.eat(Kw::IN) { self.ident().map(Some) } else { Ok(None) }
     }
 
     /// `FROM | IN table [FROM | IN database]`
-    fn from_table(&mut self) -> Parsed<ObjectName> {
+    fn of_table(&mut self) -> Parsed<ObjectName> {
         if !self.eat(Kw::FROM) {
             self.expect(Kw::IN)?;
         }
         let mut table = self.object_name()?;
-        if let Some(database) = self.from_database()? {
+        if let Some(database) = self.in_database()? {
             table.database = Some(database);
         }
         Ok(table)

@@ -379,9 +379,7 @@ impl Parser<'_> {
                 }
             }
             MaintenanceVerb::Checksum => {
-                if !self.eat(Kw::QUICK) {
-                    self.eat(Kw::EXTENDED);
-                }
+                let _ = self.eat(Kw::QUICK) || self.eat(Kw::EXTENDED);
             }
             _ => (),
         }

@@ -40,7 +40,8 @@ struct Item {
     words: Vec<String>,
     role: Option<UserName>,
     columns: Vec<Ident>,
-    start: u32,
+    /// Where a second word begins, for the error if the two are no privilege.
+    second: u32,
 }
 
 impl Parser<'_> {
@@ -241,13 +242,15 @@ impl Parser<'_> {
     // ---------------------------------------------------------------- GRANT and REVOKE
 
     fn grant_item(&mut self) -> Parsed<Item> {
-        let start = self.tok.start;
-        let mut item = Item { words: vec![], role: None, columns: vec![], start };
+        let mut item = Item { words: vec![], role: None, columns: vec![], second: self.tok.start };
         if !self.is(Tok::Word) || self.peek().kind == Tok::UserVariable {
             item.role = Some(self.user_name()?);
             return Ok(item);
         }
         while self.is(Tok::Word) && !self.at_any(&[Kw::ON, Kw::TO, Kw::FROM]) {
+            if item.words.len() == 1 {
+                item.second = self.tok.start;
+            }
             item.words.push(self.name_of(self.tok));
             self.bump();
         }
@@ -265,7 +268,7 @@ impl Parser<'_> {
         for item in items {
             let name = item.words.join(" ").to_ascii_uppercase();
             if item.role.is_some() || (item.words.len() > 1 && !PHRASES.contains(&name.as_str())) {
-                return Err(self.syntax_error(item.start));
+                return Err(self.syntax_error(item.second));
             }
             out.push(Privilege { name: if name == "ALL PRIVILEGES" { "ALL".into() } else { name }, columns: item.columns });
         }

@@ -345,9 +345,9 @@ impl Printer {
             _ => {
                 let mut parts = name.splitn(2, '.');
                 if let (Some(database), Some(function)) = (parts.next(), parts.next()) {
-                    self.name(&database.to_string());
+                    self.name(database);
                     self.push(".");
-                    self.name(&function.to_string());
+                    self.name(function);
                     self.push("(");
                     self.exprs(args);
                     self.push(")");
