@@ -1,5 +1,25 @@
 //! Carrying a plan out: fragments over a partition, rows at the aggregator, DataFusion for the large.
 //!
-//! Owns:     
-//! Promises: 
-//! Never:    
+//! Owns:     the node's partitions by database, auto-increment counters, the analytic engine.
+//! Promises: every executor reads at the snapshot it is given; a change is whole or not at all once its transaction ends.
+//! Never:    parses or binds; decides when a transaction starts or ends (`aggregator::session` does).
+
+pub mod analytic;
+mod auto_increment;
+mod change;
+mod engine;
+mod find;
+mod fragment_read;
+mod gather;
+mod insert;
+pub mod rows;
+mod source;
+mod stored;
+
+pub use change::Changed;
+pub use engine::{Engine, Work};
+pub use gather::gather;
+pub use insert::{InsertRows, Inserted};
+pub use source::{Snapshotted, VirtualRows};
+pub use weald_partition::{Durability, Mark, NodeContext, Partition, Snapshot, Transaction};
+pub use weald_txn::Isolation;

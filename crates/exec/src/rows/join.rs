@@ -4,8 +4,8 @@
 //! Promises: left order is kept; an outer row without a match appears once, padded with NULLs; NOT IN has SQL's NULL rules.
 //! Never:    reorders joins: the binder did.
 
-use super::scalar::{Scalar, ready};
-use super::{BATCH_ROWS, BoxStream, Node, Row, Scope, Stream, collect, open};
+use super::scalar::Scalar;
+use super::{BATCH_ROWS, BoxStream, Node, Row, Scope, Stream, collect, open, ready};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Arc;

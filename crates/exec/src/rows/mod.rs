@@ -18,10 +18,8 @@ mod scalar;
 mod sort;
 mod window;
 
-#[cfg(test)]
-mod tests;
-
 pub use compile::compile;
+pub(crate) use compile::spec;
 pub use scan::{ScanRequest, TableSource};
 
 use futures::future::BoxFuture;
@@ -153,6 +151,9 @@ pub(crate) async fn collect(stream: &mut BoxStream, scope: &Scope) -> Result<Vec
     }
     Ok(all)
 }
+
+/// Rows that are there already, as a stream.
+pub fn ready(rows: Vec<Row>) -> BoxStream { Box::new(Ready::new(rows)) }
 
 /// Rows that are there already.
 pub(crate) struct Ready { rows: std::vec::IntoIter<Row> }

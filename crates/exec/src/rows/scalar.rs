@@ -4,7 +4,7 @@
 //! Promises: a subquery's answer is there before the expression that reads it is evaluated; one that reads nothing of the row is run once an execution.
 //! Never:    evaluates an expression by itself: that is `expr`.
 
-use super::{BATCH_ROWS, BoxStream, Node, Ready, Row, Scope, Stream, open};
+use super::{BATCH_ROWS, BoxStream, Node, Row, Scope, Stream, open};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use weald_expr::{Expr, SubqueryKind, SubqueryResult, eval};
@@ -154,6 +154,3 @@ impl Stream for ProjectStream {
         })
     }
 }
-
-/// All the rows given, as a stream.
-pub(crate) fn ready(rows: Vec<Row>) -> BoxStream { Box::new(Ready::new(rows)) }

@@ -1,0 +1,132 @@
+//! The partitions of a node, as executors reach them.
+//!
+//! Owns:     the partitions by database and ordinal.
+//! Promises: a row's partition is a function of its shard key and the number of partitions alone.
+//! Never:    opens or recovers a partition: `leaf` hands them in.
+
+use crate::auto_increment::Counters;
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use weald_catalog::{Sharding, TableDef};
+use weald_expr::StatementContext;
+use weald_partition::{NodeContext, Partition, Snapshot, Table, Transaction};
+use weald_plan::Statistics;
+use weald_plan::query::{Query, Rel};
+use weald_txn::Isolation;
+use weald_types::key::{encode_shard_part, shard_hash};
+use weald_types::{DatabaseId, Fault, TxnId, Value};
+
+pub struct Engine {
+    pub node: Arc<NodeContext>,
+    databases: RwLock<HashMap<DatabaseId, Arc<[Arc<Partition>]>>>,
+    next_transaction: AtomicU64,
+    next_row_partition: AtomicU64,
+    pub(crate) counters: Counters,
+}
+
+/// What every piece of work is done under.
+#[derive(Clone, Copy)]
+pub struct Work<'a> {
+    pub statement: &'a Arc<StatementContext>,
+    pub params: &'a [Value],
+    pub transaction: &'a Transaction,
+    pub snapshot: &'a Snapshot,
+    pub lock_wait: Duration,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn context(&self) -> weald_expr::EvalContext<'a> {
+        weald_expr::EvalContext { statement: self.statement, params: self.params, subqueries: &[] }
+    }
+}
+
+impl Engine {
+    pub fn new(node: Arc<NodeContext>) -> Arc<Self> {
+        // Transactions of different runs must not share ids, as prepared ones survive a restart: the run's start time leads.
+        let first = (node.env.clock.wall_micros() & ((1 << 44) - 1)) << 20;
+        Arc::new(Self { node, databases: RwLock::default(), next_transaction: AtomicU64::new(first), next_row_partition: AtomicU64::new(0), counters: Counters::default() })
+    }
+
+    /// The partitions of a database, in order of their ordinals.
+    pub fn put_database(&self, id: DatabaseId, partitions: Vec<Arc<Partition>>) { self.databases.write().insert(id, partitions.into()); }
+    pub fn remove_database(&self, id: DatabaseId) { self.databases.write().remove(&id); }
+
+    pub fn partitions(&self, id: DatabaseId) -> Result<Arc<[Arc<Partition>]>, Fault> {
+        let found = self.databases.read().get(&id).cloned();
+        found.ok_or_else(|| Fault::PartitionUnavailable { partition: format!("{id}:*"), reason: "its database is not open on this node".into() })
+    }
+
+    pub fn begin(&self, isolation: Isolation) -> Transaction {
+        Transaction::begin(&self.node, TxnId::new(self.next_transaction.fetch_add(1, Ordering::Relaxed)), isolation)
+    }
+
+    /// The partitions that hold rows of `table`.
+    pub fn partitions_of(&self, table: &TableDef) -> Result<Vec<Arc<Partition>>, Fault> {
+        let all = self.partitions(table.database)?;
+        Ok(match &table.sharding {
+            Sharding::Hash { .. } | Sharding::RowId => all.to_vec(),
+            Sharding::Single { ordinal } => all.iter().skip(*ordinal as usize % all.len().max(1)).take(1).cloned().collect(),
+            Sharding::Reference => all.iter().take(1).cloned().collect(),
+        })
+    }
+
+    /// The table in each of its partitions, at the version the plan was made for.
+    pub fn tables(&self, table: &TableDef) -> Result<Vec<(Arc<Partition>, Arc<Table>)>, Fault> {
+        self.partitions_of(table)?.into_iter().map(|p| { let t = p.table(table.id, table.version)?; Ok((p, t)) }).collect()
+    }
+
+    /// Where a shard key's rows are: the position among [`Engine::partitions_of`].
+    pub fn partition_of_key(&self, table: &TableDef, columns: &[u16], values: &[Value], partitions: usize) -> usize {
+        let mut key = Vec::with_capacity(16);
+        for (c, v) in columns.iter().zip(values) { encode_shard_part(v, &table.columns[*c as usize].ty, &mut key); }
+        (shard_hash(&key) % partitions.max(1) as u64) as usize
+    }
+
+    /// Where a new row goes: the position among [`Engine::partitions_of`].
+    pub fn partition_of_row(&self, table: &TableDef, row: &[Value], partitions: usize) -> usize {
+        match &table.sharding {
+            Sharding::Hash { columns, .. } => {
+                let mut key = Vec::with_capacity(16);
+                for c in columns { encode_shard_part(&row[*c as usize], &table.columns[*c as usize].ty, &mut key); }
+                (shard_hash(&key) % partitions.max(1) as u64) as usize
+            }
+            // Runs of rows stay together, so that one statement's rows mostly share a partition.
+            Sharding::RowId => (self.next_row_partition.fetch_add(1, Ordering::Relaxed) / 64 % partitions.max(1) as u64) as usize,
+            Sharding::Single { .. } | Sharding::Reference => 0,
+        }
+    }
+
+    /// (rows, bytes)
+    pub fn size(&self, table: &TableDef) -> (u64, u64) {
+        let Ok(partitions) = self.partitions_of(table) else { return (0, 0) };
+        partitions.iter().filter_map(|p| p.current_table(table.id)).fold((0, 0), |(r, b), t| (r + t.row_count(), b + t.memory().bytes()))
+    }
+
+    /// About how many rows a query reads.
+    pub fn rows_read(&self, query: &Query) -> u64 { query.subqueries.iter().chain([&query.root]).map(|r| self.rows_of(r)).sum() }
+
+    fn rows_of(&self, rel: &Rel) -> u64 {
+        match rel {
+            Rel::Scan { table, .. } => self.size(table).0,
+            Rel::Filter { input, predicate } => {
+                if let Rel::Scan { table, ordinals, columns } = &**input {
+                    let over = |e: &weald_expr::Expr| weald_expr::walk::map_columns(e, |id| {
+                        columns.iter().position(|c| c.id == id).map_or(id, |i| weald_types::ColumnId::new(ordinals[i] as u32))
+                    });
+                    let own: Vec<_> = weald_expr::walk::conjuncts(predicate).iter().map(over).collect();
+                    let choice = weald_plan::access::choose(table, &own);
+                    if !matches!(choice.access, weald_plan::fragment::Access::Full) { return self.size(table).0.min(1000); }
+                }
+                self.rows_of(input)
+            }
+            other => other.inputs().into_iter().map(|r| self.rows_of(r)).sum(),
+        }
+    }
+}
+
+impl Statistics for Engine {
+    fn rows(&self, table: &TableDef) -> Option<u64> { Some(self.size(table).0) }
+}

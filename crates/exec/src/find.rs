@@ -1,0 +1,111 @@
+//! Rows of one table in one partition, by an access path.
+//!
+//! Owns:     nothing.
+//! Promises: gives each visible row that the path finds once; checks for KILL as it goes.
+//! Never:    evaluates a filter.
+
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+use weald_expr::{EvalContext, NoRow, eval, time_zone};
+use weald_partition::{Cursor, Direction, KeyRange, Snapshot, StoredRow, Table, TableSchema};
+use weald_plan::fragment::Access;
+use weald_plan::key_values::{self, Keys};
+use weald_types::key::{encode_like_prefix, encode_part};
+use weald_types::{DateTime, Fault, IndexId, Value};
+
+/// The keys of an access path.
+pub fn keys(table: &weald_catalog::TableDef, access: &Access, ctx: &EvalContext<'_>) -> Result<Keys, Fault> {
+    if matches!(access, Access::Full) { return Ok(Keys::All); }
+    key_values::resolve(table, access, &mut |e| eval(e, &NoRow, ctx), &to_utc(ctx))
+}
+
+pub fn to_utc<'a>(ctx: &EvalContext<'a>) -> impl Fn(DateTime) -> DateTime + use<'a> {
+    let zone = ctx.statement.time_zone;
+    move |d| time_zone::to_utc(d, &zone).unwrap_or(d)
+}
+
+/// What is to be read: single rows, or ranges one after the other.
+pub enum Lookup { Rows(Vec<(IndexId, Vec<u8>)>), Cursors(Vec<Cursor>) }
+
+pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
+    let encode = |index: IndexId, values: &[Value], out: &mut Vec<u8>| -> bool {
+        let Some(i) = schema.index(index) else { return false };
+        let parts = i.encoder().parts();
+        for (p, v) in parts.iter().zip(values) { encode_part(v, &p.ty, p.descending, p.prefix, out); }
+        i.unique && values.len() == parts.len() && parts.iter().all(|p| p.prefix.is_none())
+    };
+    match keys {
+        Keys::Nothing => Lookup::Rows(Vec::new()),
+        Keys::All => Lookup::Cursors(vec![Cursor::rows(KeyRange::all())]),
+        Keys::Equal { index, keys } => {
+            let mut whole = true;
+            let encoded: Vec<Vec<u8>> = keys.iter().map(|k| { let mut out = Vec::with_capacity(16); whole &= encode(*index, k, &mut out); out }).collect();
+            if whole { return Lookup::Rows(encoded.into_iter().map(|k| (*index, k)).collect()); }
+            Lookup::Cursors(encoded.into_iter().map(|k| Cursor::index(*index, KeyRange::prefix(&k), Direction::Forward)).collect())
+        }
+        Keys::Range { index, prefix, low, high, reverse } => {
+            let mut start = Vec::with_capacity(16);
+            encode(*index, prefix, &mut start);
+            let part = schema.index(*index).and_then(|i| i.encoder().parts().get(prefix.len()).cloned());
+            let bound = |b: &Bound<Value>| -> Bound<Vec<u8>> {
+                let with = |v: &Value| { let mut k = start.clone(); if let Some(p) = &part { encode_part(v, &p.ty, p.descending, p.prefix, &mut k); } k };
+                match b { Bound::Included(v) => Bound::Included(with(v)), Bound::Excluded(v) => Bound::Excluded(with(v)), Bound::Unbounded => Bound::Unbounded }
+            };
+            let (mut low, mut high) = (bound(low), bound(high));
+            let descending = part.as_ref().is_some_and(|p| p.descending);
+            let bounded = !matches!((&low, &high), (Bound::Unbounded, Bound::Unbounded));
+            // NULLs lie before everything; a range with a bound leaves them out.
+            if bounded && matches!(low, Bound::Unbounded) {
+                let mut k = start.clone();
+                if let Some(p) = &part { encode_part(&Value::Null, &p.ty, p.descending, p.prefix, &mut k); }
+                low = Bound::Excluded(k);
+            }
+            if descending { std::mem::swap(&mut low, &mut high); }
+            // Open ends stay within the prefix.
+            let low = match low { Bound::Unbounded if !start.is_empty() => Bound::Included(start.clone()), b => b };
+            let high = match high { Bound::Unbounded if !start.is_empty() => Bound::Included(start.clone()), b => b };
+            let range = KeyRange::bounds(low.as_ref().map(Vec::as_slice), high.as_ref().map(Vec::as_slice));
+            Lookup::Cursors(vec![Cursor::index(*index, range, if *reverse { Direction::Backward } else { Direction::Forward })])
+        }
+        Keys::StartsWith { index, prefix, start } => {
+            let mut key = Vec::with_capacity(16 + start.len());
+            encode(*index, prefix, &mut key);
+            if let Some(p) = schema.index(*index).and_then(|i| i.encoder().parts().get(prefix.len())) { encode_like_prefix(start, &p.ty, &mut key); }
+            Lookup::Cursors(vec![Cursor::index(*index, KeyRange::prefix(&key), Direction::Forward)])
+        }
+    }
+}
+
+/// Visits the rows until `f` breaks off.
+pub async fn visit(
+    table: &Arc<Table>, schema: &TableSchema, keys: &Keys, snapshot: &Snapshot, ctx: &EvalContext<'_>, f: &mut (dyn FnMut(StoredRow<'_>) -> ControlFlow<()> + Send),
+) -> Result<(), Fault> {
+    match lookup(schema, keys) {
+        Lookup::Rows(rows) => {
+            for (index, key) in rows {
+                let flow = weald_partition::get(table, index, &key, snapshot, &mut *f).await;
+                if flow.is_some_and(|f| f.is_break()) { return Ok(()); }
+            }
+        }
+        Lookup::Cursors(cursors) => {
+            for mut cursor in cursors {
+                let mut seen = 0u32;
+                let mut broken = false;
+                let mut interrupted = Ok(());
+                weald_partition::scan(table, &mut cursor, snapshot, &mut |row| {
+                    seen += 1;
+                    if seen % 512 == 0 {
+                        interrupted = ctx.statement.check_interrupted();
+                        if interrupted.is_err() { return ControlFlow::Break(()); }
+                    }
+                    let flow = f(row);
+                    broken = flow.is_break();
+                    flow
+                }).await;
+                interrupted?;
+                if broken { return Ok(()); }
+            }
+        }
+    }
+    Ok(())
+}
