@@ -22,18 +22,21 @@ pub struct Fragment {
     pub action: Action,
 }
 
-/// How rows are found. Key expressions hold literals and params only, already cast to the type of the index part; a key that is NULL finds nothing
-/// (but for `Access::Range` whose `null_prefix` bit says that the part IS NULL).
+/// How rows are found. Key expressions read no column: they are evaluated once. Their values order as the index part does but need not lie within its type
+/// (1000 for a TINYINT, session time for a TIMESTAMP, text for an ENUM): [`crate::key_values::resolve`] makes keys of them and says what is empty.
+/// A key that is NULL finds nothing, but for a literal NULL in the `prefix` of a range, which means IS NULL.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Access {
     Full,
     /// One row, by every part of a unique index.
     Point { index: IndexId, key: Vec<Expr> },
-    /// Several rows by unique keys (`IN`). Two keys may turn out equal: the row is read once.
+    /// For each key the row, or where the key is shorter than the index or the index is not unique, all rows equal on it. Keys may turn out equal: each row comes once.
     Points { index: IndexId, keys: Vec<Vec<Expr>> },
-    /// Equal on `prefix` (a literal NULL there means IS NULL), then a range on the next part; in index order, or backwards.
+    /// Equal on `prefix`, then a range on the next part; in index order, or backwards. `low` and `high` speak of values, also where the part is descending.
     /// A bound that turns out NULL makes the range empty. Where the next part has a bound, its NULLs are outside the range; with no bound, they are in it.
     Range { index: IndexId, prefix: Vec<Expr>, low: Bound<Expr>, high: Bound<Expr>, reverse: bool },
+    /// Equal on `prefix`, and the next part begins with what stands before the first wildcard of `pattern`. The LIKE itself remains to be checked.
+    Like { index: IndexId, prefix: Vec<Expr>, pattern: Expr, escape: Option<char> },
 }
 
 #[derive(Clone, Debug, PartialEq)]

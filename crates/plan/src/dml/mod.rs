@@ -4,8 +4,20 @@
 //! Promises: `ColumnId(ordinal)` is a column of the row that is changed or made; what a row must satisfy goes with it as [`RowRules`].
 //! Never:    evaluates anything: values, auto-increment numbers and partitions are found at execution.
 
+mod delete;
+mod insert;
+mod load;
+mod rules;
+mod update;
+
+pub use delete::bind_delete;
+pub use insert::bind_insert;
+pub use load::bind_load;
+pub use rules::row_rules;
+pub use update::{bind_update, locator_type};
+
 use crate::fragment::FragmentPlan;
-use crate::query::{Need, Query, SortKey};
+use crate::query::{Need, Query};
 use std::sync::Arc;
 use weald_catalog::table::TableRef;
 use weald_expr::Expr;
@@ -70,8 +82,8 @@ pub enum BoundOnDuplicate {
     Error,
     /// REPLACE: every row in the way is deleted.
     Replace,
-    /// Old row's columns are `ColumnId(ordinal)`, the refused row's `ColumnId(ordinal + number of columns)`, columns of a source query keep their own ids
-    /// (`source_columns`, in the query's order, offset by twice the number of columns: `ColumnId(2 * n + i)`).
+    /// With n columns in the table: the old row's columns are `ColumnId(ordinal)`, the refused row's `ColumnId(n + ordinal)`, and column i of a source query is
+    /// `ColumnId(2 * n + i)`.
     Update { assignments: Vec<(u16, Assigned)>, rules: Arc<RowRules> },
 }
 
@@ -129,7 +141,3 @@ pub struct BoundLoad {
 }
 #[derive(Clone, Debug, PartialEq)]
 pub enum LoadField { Column(u16), Variable(Arc<str>) }
-
-/// Order and limit of a single-table change.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct Order { pub sort: Vec<SortKey>, pub limit: Option<Expr> }

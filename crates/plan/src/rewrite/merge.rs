@@ -1,0 +1,85 @@
+//! Derived tables and views that only choose columns are merged into the query around them.
+//!
+//! Owns:     nothing.
+//! Promises: after it a join sees the tables themselves, so that they can be ordered together and found by index.
+//! Never:    merges where the number or order of the columns counts (set operations, DISTINCT, the output itself).
+
+use super::Rewriter;
+use crate::query::Rel;
+use crate::walk;
+use std::collections::BTreeMap;
+use weald_expr::Expr;
+use weald_types::ColumnId;
+
+impl Rewriter<'_> {
+    pub fn merge_derived(&mut self, root: &mut Rel) {
+        let mut renamed: BTreeMap<ColumnId, Expr> = BTreeMap::new();
+        merge(root, true, &mut renamed);
+        for s in &mut self.subqueries { merge(s, true, &mut renamed); }
+        if renamed.is_empty() { return; }
+        // A merged table may itself have read a merged table.
+        let mut put = |e: &mut Expr| {
+            let Expr::Column { id, ty } = e else { return false };
+            let mut found = None;
+            let mut at = *id;
+            while let Some(below) = renamed.get(&at) {
+                found = Some(below);
+                match below {
+                    Expr::Column { id, .. } => at = *id,
+                    _ => break,
+                }
+            }
+            if let Some(Expr::Column { id: new, .. }) = found {
+                let nullable = ty.nullable;
+                *id = *new;
+                ty.nullable = nullable;
+            }
+            true
+        };
+        root.all_exprs_mut(&mut |e| walk::rewrite(e, &mut put));
+        for i in 0..self.subqueries.len() as u32 {
+            let mut s = self.take(i);
+            s.all_exprs_mut(&mut |e| walk::rewrite(e, &mut put));
+            self.put(i, s);
+        }
+        self.refresh_outer(root);
+    }
+
+    /// Says anew what each subquery reads of the queries around it.
+    pub fn refresh_outer(&mut self, rel: &mut Rel) { walk::rewrite_deep(rel, &mut self.subqueries, &mut |_| false); }
+}
+
+/// `fixed`: the columns of `rel` are taken by position, or are what comes out.
+fn merge(rel: &mut Rel, fixed: bool, renamed: &mut BTreeMap<ColumnId, Expr>) {
+    match rel {
+        Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } => merge(input, fixed, renamed),
+        Rel::Distinct { input } => merge(input, true, renamed),
+        Rel::SetOp { left, right, .. } => {
+            merge(left, true, renamed);
+            merge(right, true, renamed);
+        }
+        Rel::Recursive { seed, step, .. } => {
+            merge(seed, true, renamed);
+            merge(step, true, renamed);
+        }
+        Rel::Project { input, .. } => merge(input, false, renamed),
+        Rel::Aggregate { input, .. } => merge(input, false, renamed),
+        Rel::Window { input, .. } => merge(input, fixed, renamed),
+        Rel::Join { left, right, .. } => {
+            merge(left, fixed, renamed);
+            merge(right, fixed, renamed);
+        }
+        Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => (),
+    }
+    if fixed { return; }
+    if let Rel::Project { exprs, columns, .. } = rel {
+        // An ENUM or a TIMESTAMP changes its form on the way through: that cannot be left out.
+        let plain = exprs.iter().all(|e| matches!(e, Expr::Column { ty, .. } if crate::bind::evaluated(ty).kind == ty.kind));
+        if !plain { return; }
+        for (e, c) in exprs.iter().zip(columns.iter()) { renamed.insert(c.id, e.clone()); }
+        Rel::replace(rel, |r| match r {
+            Rel::Project { input, .. } => *input,
+            other => other,
+        });
+    }
+}
