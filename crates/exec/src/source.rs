@@ -106,7 +106,7 @@ impl ScanStream {
                     Some(Ok(v)) if !is_true(&v) => return ControlFlow::Continue(()),
                     _ => (),
                 }
-                out.push(r.ordinals.iter().map(|o| if *o == ROW_LOCATOR { locator(at, row.handle_bytes()) } else { schema.value(row.version, row.bytes, *o as usize) }).collect());
+                out.push(r.ordinals.iter().map(|o| if *o == ROW_LOCATOR { locator(at, row.handle().bytes()) } else { schema.value(row.version, row.bytes, *o as usize) }).collect());
                 if out.len() - before >= BATCH_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let done = match part {

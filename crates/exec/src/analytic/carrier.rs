@@ -53,12 +53,18 @@ pub fn scalar(value: &Value, ty: &SqlType) -> Option<ScalarValue> {
         (Value::Double(d), DataType::Float64) => ScalarValue::Float64(Some(*d)),
         (Value::Str(s), DataType::Utf8View) => ScalarValue::Utf8View(Some(s.to_string())),
         (Value::Bytes(b), DataType::BinaryView) => ScalarValue::BinaryView(Some(b.to_vec())),
-        (Value::Json(j), DataType::BinaryView) => ScalarValue::BinaryView(Some(j.to_bytes())),
+        (Value::Json(j), DataType::BinaryView) => ScalarValue::BinaryView(Some(json_bytes(j))),
         (Value::Date(d), DataType::UInt32) => ScalarValue::UInt32(Some(d.packed())),
         (Value::Time(t), DataType::Int64) => ScalarValue::Int64(Some(t.micros())),
         (Value::DateTime(d), DataType::UInt64) => ScalarValue::UInt64(Some(d.packed())),
         _ => return None,
     })
+}
+
+fn json_bytes(j: &Json) -> Vec<u8> {
+    let mut out = Vec::new();
+    j.to_bytes(&mut out);
+    out
 }
 
 /// The digits of `d` at `scale`, rounded half away from zero.
@@ -158,7 +164,7 @@ impl Builder {
             (Builder::Text(b), Value::Str(s)) => b.append_value(s),
             (Builder::Bytes(b), Value::Null) => b.append_null(),
             (Builder::Bytes(b), Value::Bytes(s)) => b.append_value(s),
-            (Builder::Bytes(b), Value::Json(j)) => b.append_value(j.to_bytes()),
+            (Builder::Bytes(b), Value::Json(j)) => b.append_value(json_bytes(j)),
             (Builder::Date(b), Value::Null) => b.append_null(),
             (Builder::Date(b), Value::Date(d)) => b.append_value(d.packed()),
             _ => return false,

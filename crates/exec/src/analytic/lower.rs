@@ -133,10 +133,11 @@ impl Lowering<'_> {
         let choice = access::choose(table, &own);
         let wanted: Vec<(u16, String, SqlType)> = columns.iter().zip(ordinals).map(|(c, o)| (*o, name(c.id), c.ty.clone())).collect();
         let Some(provider) = Table::new(table.clone(), choice.access, &wanted, self.source.clone()) else { return refuse("a column without a carrier") };
-        Ok(LogicalPlanBuilder::scan(format!("{}_{}", table.name.replace('.', "_"), columns.first().map_or(0, |c| c.id.raw())), provider_as_source(Arc::new(provider)), None)?
-            // Names without a table before them.
-            .project(columns.iter().map(|c| df::Expr::Column(datafusion::common::Column::from_name(name(c.id)))).collect::<Vec<_>>())?
-            .build().map(|p| unqualified(p, columns))??)
+        let called = format!("{}_{}", table.name.replace('.', "_"), columns.first().map_or(0, |c| c.id.raw()));
+        let scan = LogicalPlanBuilder::scan(called, provider_as_source(Arc::new(provider)), None)?.build()?;
+        // The same columns under names without a table before them.
+        let out: Vec<df::Expr> = columns.iter().zip(scan.schema().columns()).map(|(c, from)| df::Expr::Column(from).alias(name(c.id))).collect();
+        Ok(LogicalPlanBuilder::from(scan).project(out)?.build()?)
     }
 
     fn sort_keys(&self, keys: &[query::SortKey]) -> Result<Vec<df::SortExpr>, Refused> {
@@ -152,7 +153,7 @@ impl Lowering<'_> {
         for c in on.map(conjuncts).unwrap_or_default() {
             if let Expr::Operator { op: Operator::Eq, args, .. } = &c
                 && let [a, b] = args.as_slice()
-                && a.ty().kind_class() == b.ty().kind_class()
+                && crate::rows::same_keys(a.ty(), b.ty())
                 && a.ty().collation == b.ty().collation
             {
                 let pair = if within(a, &left_ids) && within(b, &right_ids) { Some((a, b)) } else if within(b, &left_ids) && within(a, &right_ids) { Some((b, a)) } else { None };
@@ -307,10 +308,4 @@ fn with_keys(plan: LogicalPlan, keys: Vec<df::Expr>, ids: &[ColumnId], side: &st
         names.push(df::ident(n));
     }
     Ok((LogicalPlanBuilder::from(plan).project(out)?.build()?, names))
-}
-
-/// The same columns under names without a relation.
-fn unqualified(plan: LogicalPlan, columns: &[query::Column]) -> Result<Result<LogicalPlan, Refused>, datafusion::common::DataFusionError> {
-    let out: Vec<df::Expr> = columns.iter().zip(plan.schema().columns()).map(|(c, from)| df::Expr::Column(from).alias(name(c.id))).collect();
-    Ok(Ok(LogicalPlanBuilder::from(plan).project(out)?.build()?))
 }

@@ -32,7 +32,7 @@ impl Aggregate {
     pub fn open(&self, scope: &Scope) -> BoxStream {
         let input = open(&self.input, scope);
         let (group, calls, rollup, grouping, scope) = (self.group.clone(), self.aggregates.clone(), self.rollup, self.grouping, scope.clone());
-        Box::new(Lazy::new(move || Box::pin(run(input, group, calls, rollup, grouping, scope))))
+        Box::new(Lazy::new(run(input, group, calls, rollup, grouping, scope)))
     }
 }
 

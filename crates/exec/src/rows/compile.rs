@@ -343,7 +343,7 @@ fn hash_key(c: &Expr, left: &Slots, right: &Slots) -> Option<(Expr, Expr)> {
     None
 }
 
-fn same_keys(a: &SqlType, b: &SqlType) -> bool {
+pub(crate) fn same_keys(a: &SqlType, b: &SqlType) -> bool {
     let class = |t: &SqlType| match &t.kind {
         TypeKind::Int { unsigned, .. } => Some((1, *unsigned as u16)),
         TypeKind::Year => Some((1, 0)),

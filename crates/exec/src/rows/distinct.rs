@@ -77,8 +77,8 @@ impl SetOp {
                 if all { return both; }
                 Box::new(DistinctStream { input: both, types, seen: HashSet::new(), scope })
             }
-            query::SetOp::Intersect => Box::new(Lazy::new(move || Box::pin(compare(left, right, types, scope, all, true)))),
-            query::SetOp::Except => Box::new(Lazy::new(move || Box::pin(compare(left, right, types, scope, all, false)))),
+            query::SetOp::Intersect => Box::new(Lazy::new(compare(left, right, types, scope, all, true))),
+            query::SetOp::Except => Box::new(Lazy::new(compare(left, right, types, scope, all, false))),
         }
     }
 }

@@ -112,16 +112,19 @@ impl JoinStream {
         Ok(Method::Hash { rows, by_key, nulls })
     }
 
-    async fn matches(&self, left: &Row, method: &Method, out: &mut Vec<Row>) -> Result<(), Fault> {
+}
+
+impl Shape {
+    async fn matches(&self, scope: &Scope, left: &Row, method: &Method, out: &mut Vec<Row>) -> Result<(), Fault> {
         match method {
             Method::PerRow => {
-                let Some((node, outer, _)) = &self.join.per_row else { return Ok(()) };
-                let inner = self.scope.with_outer(outer, left)?;
+                let Some((node, outer, _)) = &self.per_row else { return Ok(()) };
+                let inner = scope.with_outer(outer, left)?;
                 let mut right = open(node, &inner);
                 let mut found = Found::default();
                 while let Some(batch) = right.next().await? {
                     for row in &batch {
-                        self.offer(left, row, &mut found, out).await?;
+                        self.offer(scope, left, row, &mut found, out).await?;
                         if found.enough { break; }
                     }
                     if found.enough { break; }
@@ -131,18 +134,18 @@ impl JoinStream {
             Method::Loop { rows } => {
                 let mut found = Found::default();
                 for row in rows {
-                    self.offer(left, row, &mut found, out).await?;
+                    self.offer(scope, left, row, &mut found, out).await?;
                     if found.enough { break; }
                 }
                 self.close(left, &found, out);
             }
             Method::Hash { rows, by_key, nulls } => {
                 let mut found = Found::default();
-                let k = key(left, self.join.keys.iter().map(|k| &k.0), &self.scope).await?;
+                let k = key(left, self.keys.iter().map(|k| &k.0), scope).await?;
                 match &k {
                     Some(k) => {
                         for i in by_key.get(k).into_iter().flatten() {
-                            self.offer(left, &rows[*i as usize], &mut found, out).await?;
+                            self.offer(scope, left, &rows[*i as usize], &mut found, out).await?;
                             if found.enough { break; }
                         }
                         // NOT IN: a NULL on the right makes "not found" unknown.
@@ -156,17 +159,17 @@ impl JoinStream {
         Ok(())
     }
 
-    async fn offer(&self, left: &Row, right: &Row, found: &mut Found, out: &mut Vec<Row>) -> Result<(), Fault> {
+    async fn offer(&self, scope: &Scope, left: &Row, right: &Row, found: &mut Found, out: &mut Vec<Row>) -> Result<(), Fault> {
         let mut both = Vec::with_capacity(left.len() + right.len());
         both.extend_from_slice(left);
         both.extend_from_slice(right);
-        if let Some(on) = &self.join.residual {
-            let verdict = on.eval(&both, &self.scope).await?;
+        if let Some(on) = &self.residual {
+            let verdict = on.eval(&both, scope).await?;
             if verdict.is_null() { found.unknown = true; }
             if !weald_expr::is_true(&verdict) { return Ok(()); }
         }
         found.any = true;
-        match self.join.kind {
+        match self.kind {
             JoinKind::Inner | JoinKind::Cross | JoinKind::Left => out.push(both),
             JoinKind::Semi | JoinKind::Anti | JoinKind::NullAwareAnti => found.enough = true,
         }
@@ -175,10 +178,10 @@ impl JoinStream {
 
     /// What a left row becomes once all of the right side was offered.
     fn close(&self, left: &Row, found: &Found, out: &mut Vec<Row>) {
-        match self.join.kind {
+        match self.kind {
             JoinKind::Left if !found.any => {
                 let mut padded = left.clone();
-                padded.resize(left.len() + self.join.right_width, Value::Null);
+                padded.resize(left.len() + self.right_width, Value::Null);
                 out.push(padded);
             }
             JoinKind::Semi if found.any => out.push(left.clone()),
@@ -209,10 +212,10 @@ impl Stream for JoinStream {
             let mut out = Vec::new();
             while out.len() < BATCH_ROWS {
                 let Some(batch) = self.left.next().await? else { break };
-                let method = self.method.take().expect("chosen above, and put back below");
+                let Some(method) = self.method.take() else { break };
                 for row in &batch {
                     self.scope.execution.statement.check_interrupted()?;
-                    self.matches(row, &method, &mut out).await?;
+                    self.join.matches(&self.scope, row, &method, &mut out).await?;
                 }
                 self.method = Some(method);
             }

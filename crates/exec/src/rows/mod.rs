@@ -19,7 +19,7 @@ mod sort;
 mod window;
 
 pub use compile::compile;
-pub(crate) use compile::spec;
+pub(crate) use compile::{same_keys, spec};
 pub use scan::{ScanRequest, TableSource};
 
 use futures::future::BoxFuture;
@@ -171,19 +171,19 @@ impl Stream for Ready {
 }
 
 /// A stream whose rows are all computed at the first `next`.
-pub(crate) struct Lazy<F> { work: Option<F>, ready: Ready }
-
-impl<F> Lazy<F> {
-    pub fn new(work: F) -> Self { Self { work: Some(work), ready: Ready::new(Vec::new()) } }
+pub(crate) struct Lazy {
+    work: Option<BoxFuture<'static, Result<Vec<Row>, Fault>>>,
+    ready: Ready,
 }
 
-impl<F> Stream for Lazy<F>
-where
-    F: FnOnce() -> BoxFuture<'static, Result<Vec<Row>, Fault>> + Send,
-{
+impl Lazy {
+    pub fn new(work: impl Future<Output = Result<Vec<Row>, Fault>> + Send + 'static) -> Self { Self { work: Some(Box::pin(work)), ready: Ready::new(Vec::new()) } }
+}
+
+impl Stream for Lazy {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            if let Some(work) = self.work.take() { self.ready = Ready::new(work().await?); }
+            if let Some(work) = self.work.take() { self.ready = Ready::new(work.await?); }
             Ok(self.ready.take())
         })
     }

@@ -16,7 +16,7 @@ pub struct Recursive { pub id: u32, pub seed: Arc<Node>, pub step: Arc<Node>, pu
 impl Recursive {
     pub fn open(&self, scope: &Scope) -> BoxStream {
         let (id, seed, step, all, types, scope) = (self.id, self.seed.clone(), self.step.clone(), self.all, self.types.clone(), scope.clone());
-        Box::new(Lazy::new(move || Box::pin(run(id, seed, step, all, types, scope))))
+        Box::new(Lazy::new(run(id, seed, step, all, types, scope)))
     }
 }
 

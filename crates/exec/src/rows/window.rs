@@ -43,7 +43,7 @@ impl Window {
     pub fn open(&self, scope: &Scope) -> BoxStream {
         let mut input = open(&self.input, scope);
         let (functions, scope) = (self.functions.clone(), scope.clone());
-        Box::new(Lazy::new(move || Box::pin(async move {
+        Box::new(Lazy::new(async move {
             let mut rows = collect(&mut input, &scope).await?;
             let mut results = Vec::new();
             for f in &functions { results.push(f.run(&rows, &scope).await?); }
@@ -51,7 +51,7 @@ impl Window {
                 for (row, value) in rows.iter_mut().zip(column) { row.push(value); }
             }
             Ok(rows)
-        })))
+        }))
     }
 }
 
