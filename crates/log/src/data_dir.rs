@@ -27,7 +27,7 @@ impl DataDir {
     /// Takes the directory, making it if it does not exist. One that holds other things is left alone.
     pub fn open(env: &Env, root: &Path) -> Result<Self, Error> {
         let disk = &env.disk;
-        disk.create_dir_all(root).map_err(Error::io("cannot create", root))?;
+        make_durably(env, root)?;
         let lock = disk.lock_dir(root).map_err(|e| match e {
             LockError::Io(source) => Error::io("cannot lock", root)(source),
             held => Error::Locked { path: root.to_owned(), source: Arc::new(held) },
@@ -72,6 +72,15 @@ impl DataDir {
     }
     pub fn snapshots_of(&self, partition: PartitionId) -> PathBuf {
         self.snapshots().join(partition_dir(partition))
+    }
+}
+
+/// `dir` exists, and will after loss of power. Synced even when it is there already: whoever made it may have died before its own sync.
+pub(crate) fn make_durably(env: &Env, dir: &Path) -> Result<(), Error> {
+    env.disk.create_dir_all(dir).map_err(Error::io("cannot create", dir))?;
+    match dir.parent() {
+        Some(parent) => env.disk.sync_dir(parent).map_err(Error::io("cannot sync", parent)),
+        None => Ok(()),
     }
 }
 

@@ -65,12 +65,11 @@ pub(crate) fn list(env: &Env, dir: &Path) -> Result<Vec<SegmentFile>, Error> {
     Ok(segments)
 }
 
-/// One good batch. `body` holds `count` records whose checksums have been checked.
+/// One good batch. `body` holds whole records whose checksums have been checked.
 pub(crate) struct Batch<'a> {
     pub segment: u64,
     /// Where the body begins in its file.
     pub offset: u64,
-    pub header: BatchHeader,
     pub body: &'a [u8],
 }
 
@@ -144,7 +143,7 @@ impl Reader {
                     self.offset = end;
                     let segment = self.segments[self.index].header.number;
                     let body = self.bytes(self.index, offset + BATCH_HEADER as u64, header.body_len as usize)?;
-                    return Ok(Some(Batch { segment, offset: offset + BATCH_HEADER as u64, header, body }));
+                    return Ok(Some(Batch { segment, offset: offset + BATCH_HEADER as u64, body }));
                 }
                 Err(bad) => {
                     if !self.goes_on_after(&bad, expected)? {

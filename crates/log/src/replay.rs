@@ -10,7 +10,7 @@ use crate::format::{BATCH_HEADER, FLAG_SEAL, RECORD_HEADER, RecordHeader, SEGMEN
 use crate::log::{Extent, Extents, Log, Options, Slot, Tail};
 use crate::read::{self, Reader, SegmentFile};
 use crate::segment::{Segment, Segments};
-use crate::{Error, Position};
+use crate::{Error, Position, data_dir};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -57,12 +57,7 @@ pub struct Found {
 impl Log {
     /// Looks at the log in `dir`, which is made if it does not exist.
     pub fn open(env: &Env, dir: &Path, options: Options) -> Result<Found, Error> {
-        if !env.disk.exists(dir) {
-            env.disk.create_dir_all(dir).map_err(Error::io("cannot create", dir))?;
-            if let Some(parent) = dir.parent() {
-                env.disk.sync_dir(parent).map_err(Error::io("cannot sync", parent))?;
-            }
-        }
+        data_dir::make_durably(env, dir)?;
         let segments = read::list(env, dir)?;
         Ok(Found { env: env.clone(), dir: dir.to_owned(), options, segments })
     }

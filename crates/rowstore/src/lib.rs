@@ -4,16 +4,24 @@
 //! Promises: readers take no lock and see one snapshot; [`Table::apply`] is the only way in for a change.
 //! Never:    waits, logs, evaluates: a row is bytes, read through [`TableSchema`] where a key is needed.
 
+mod collect;
+pub mod fill;
+mod heap;
+mod index;
 pub mod key;
 pub mod memory;
 pub mod range;
 pub mod read;
+mod samples;
 pub mod schema;
 pub mod table;
+pub mod write_set;
 
+pub use fill::{FillPosition, FillStep};
 pub use key::{Key, RowHandle};
 pub use memory::{MemoryLimit, TableMemory};
 pub use range::{Cursor, Direction, KeyRange};
 pub use read::{Read, Step, StoredRow, View};
 pub use schema::TableSchema;
-pub use table::Table;
+pub use table::{RowChange, Table};
+pub use write_set::{DuplicateRow, LockMode, LoggedChange, Refusal, WriteSet};

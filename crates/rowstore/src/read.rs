@@ -3,13 +3,19 @@
 //! Owns:     nothing; borrows rows for the length of a call.
 //! Promises: takes no lock; each row visible at the snapshot is given once, with the bytes it had then.
 //! Never:    waits: says whose end to wait for.
+//!
+//! An entry of a secondary index may be stale, or too new: it says that some version of the row has (or had) this key. The version that the snapshot sees
+//! is found through the slot, its key is made again and compared; exactly one entry of each index fits, so a row comes once.
 
+use crate::heap::{Pin, SlotRef, Stamp, VersionRef};
+use crate::index::IndexStore;
 use crate::key::{Key, RowHandle};
-use crate::range::Cursor;
-use crate::table::Table;
-use std::ops::ControlFlow;
+use crate::range::{Cursor, Direction};
+use crate::table::{Shape, Table};
+use std::cell::RefCell;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
-use weald_txn::Txn;
+use weald_txn::{Txn, TxnState, Verdict, judge};
 use weald_types::{IndexId, SchemaVersion, Timestamp};
 
 /// Who reads, and at which time.
@@ -44,10 +50,10 @@ pub struct StoredRow<'a> {
     pub bytes: &'a [u8],
     /// The schema version it is stored in.
     pub version: SchemaVersion,
-    pub(crate) key: RowKey<'a>,
+    key: RowKey<'a>,
 }
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum RowKey<'a> {
+enum RowKey<'a> {
     Whole(&'a Key),
     /// What is left of a secondary entry after the index's own key.
     Bytes(&'a [u8]),
@@ -59,22 +65,246 @@ impl StoredRow<'_> {
             RowKey::Bytes(bytes) => RowHandle::new(bytes),
         }
     }
+    /// The handle's bytes, without making one.
+    pub fn handle_bytes(&self) -> &[u8] {
+        match self.key {
+            RowKey::Whole(key) => key.bytes(),
+            RowKey::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+enum Visible<'p> {
+    Row(VersionRef<'p>),
+    Nothing,
+    Blocked(Arc<Txn>),
+}
+
+/// How often a reader looks again at a writer that is taking its timestamp, before it goes to sleep until that writer's end. Waiting is always right;
+/// looking again is cheaper, as the writer needs a few instructions.
+const SPINS: u32 = 200;
+
+fn visible<'p>(slot: SlotRef<'p>, view: View<'_>) -> Visible<'p> {
+    for v in slot.versions() {
+        let verdict = match v.stamp() {
+            Stamp::At(ts) if ts <= view.at => Verdict::Visible,
+            Stamp::At(_) => Verdict::PassBy,
+            Stamp::By(writer) => {
+                let own = view.own.is_some_and(|own| writer.is(own));
+                let mut state = writer.state();
+                let mut spins = 0;
+                while state == TxnState::Pending && !own && spins < SPINS {
+                    std::hint::spin_loop();
+                    spins += 1;
+                    state = writer.state();
+                }
+                match judge(state, own, view.at) {
+                    Verdict::Wait => return Visible::Blocked(writer.to_arc()),
+                    verdict => verdict,
+                }
+            }
+        };
+        if verdict == Verdict::Visible {
+            return if v.is_tombstone() { Visible::Nothing } else { Visible::Row(v) };
+        }
+    }
+    Visible::Nothing
+}
+
+fn stored<'a>(v: VersionRef<'a>, key: RowKey<'a>) -> StoredRow<'a> {
+    StoredRow { bytes: v.bytes(), version: v.schema(), key }
+}
+
+thread_local! {
+    /// Where keys are made again for comparison.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether the version has this index key.
+fn has_key(shape: &Shape, position: usize, v: VersionRef<'_>, index_key: &[u8]) -> bool {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        shape.schema.indexes()[position].encode(&shape.schema, v.schema(), v.bytes(), scratch);
+        scratch[..] == *index_key
+    })
+}
+
+/// If the version's index key is what the entry begins with: how long it is.
+fn key_length(shape: &Shape, position: usize, v: VersionRef<'_>, entry: &[u8]) -> Option<usize> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        shape.schema.indexes()[position].encode(&shape.schema, v.schema(), v.bytes(), scratch);
+        entry.starts_with(scratch).then_some(scratch.len())
+    })
 }
 
 impl Table {
     /// The row with this key: all parts of a unique index's key.
     pub fn get<R>(&self, index: IndexId, key: &[u8], view: View<'_>, f: impl FnOnce(StoredRow<'_>) -> R) -> Read<Option<R>> {
-        let _ = (index, key, view, f);
-        Read::Ready(None)
+        let pin = Pin::new();
+        if self.is_primary(index) {
+            return match self.rows.entry(key, &pin) {
+                None => Read::Ready(None),
+                Some((key, slot)) => match visible(slot, view) {
+                    Visible::Row(v) => Read::Ready(Some(f(stored(v, RowKey::Whole(key))))),
+                    Visible::Nothing => Read::Ready(None),
+                    Visible::Blocked(writer) => Read::Blocked(writer),
+                },
+            };
+        }
+        let shape = self.shape();
+        let Some(position) = shape.position(index) else { return Read::Ready(None) };
+        let mut f = Some(f);
+        let mut answer = Read::Ready(None);
+        shape.stores[position].each_equal(key, None, &pin, &mut |primary, slot| match visible(slot, view) {
+            Visible::Row(v) if has_key(&shape, position, v, key) => {
+                answer = Read::Ready(f.take().map(|f| f(stored(v, RowKey::Bytes(primary)))));
+                false
+            }
+            Visible::Row(_) | Visible::Nothing => true,
+            Visible::Blocked(writer) => {
+                answer = Read::Blocked(writer);
+                false
+            }
+        });
+        answer
     }
+
     /// The row that a handle names, as `view` sees it.
     pub fn read_row<R>(&self, row: &RowHandle, view: View<'_>, f: impl FnOnce(StoredRow<'_>) -> R) -> Read<Option<R>> {
-        let _ = (row, view, f);
-        Read::Ready(None)
+        let pin = Pin::new();
+        match self.rows.get(row.bytes(), &pin).map(|slot| visible(slot, view)) {
+            Some(Visible::Row(v)) => Read::Ready(Some(f(stored(v, RowKey::Whole(&row.0))))),
+            None | Some(Visible::Nothing) => Read::Ready(None),
+            Some(Visible::Blocked(writer)) => Read::Blocked(writer),
+        }
     }
+
     /// Gives the next rows of a scan, at most about `budget` entries' worth of work. After `Break` the scan stands behind the row just given.
+    /// A hash index gives rows of exactly the key that the range begins with.
     pub fn scan_batch(&self, cursor: &mut Cursor, view: View<'_>, budget: usize, f: &mut dyn FnMut(StoredRow<'_>) -> ControlFlow<()>) -> Step {
-        let _ = (cursor, view, budget, f);
-        Step::Done
+        if cursor.done {
+            return Step::Done;
+        }
+        let step = match cursor.index {
+            Some(index) if !self.is_primary(index) => self.scan_secondary(index, cursor, view, budget, f),
+            Some(_) | None => self.scan_rows(cursor, view, budget, f),
+        };
+        cursor.done = matches!(step, Step::Done);
+        step
     }
+
+    fn scan_rows(&self, cursor: &mut Cursor, view: View<'_>, budget: usize, f: &mut dyn FnMut(StoredRow<'_>) -> ControlFlow<()>) -> Step {
+        let pin = Pin::new();
+        walk(&self.rows, cursor, &pin, budget, &mut |key, slot| match visible(slot, view) {
+            Visible::Row(v) => Passed::Gave(f(stored(v, RowKey::Whole(key)))),
+            Visible::Nothing => Passed::Gave(ControlFlow::Continue(())),
+            Visible::Blocked(writer) => Passed::Blocked(writer),
+        })
+    }
+
+    fn scan_secondary(
+        &self,
+        index: IndexId,
+        cursor: &mut Cursor,
+        view: View<'_>,
+        budget: usize,
+        f: &mut dyn FnMut(StoredRow<'_>) -> ControlFlow<()>,
+    ) -> Step {
+        let pin = Pin::new();
+        let shape = self.shape();
+        let Some(position) = shape.position(index) else { return Step::Done };
+        match &*shape.stores[position] {
+            IndexStore::Rows => Step::Done,
+            IndexStore::Ordered(tree) => walk(tree, cursor, &pin, budget, &mut |entry, slot| match visible(slot, view) {
+                Visible::Row(v) => match key_length(&shape, position, v, entry.bytes()) {
+                    Some(length) => Passed::Gave(f(stored(v, RowKey::Bytes(&entry.bytes()[length..])))),
+                    None => Passed::Gave(ControlFlow::Continue(())),
+                },
+                Visible::Nothing => Passed::Gave(ControlFlow::Continue(())),
+                Visible::Blocked(writer) => Passed::Blocked(writer),
+            }),
+            store @ IndexStore::Hash(_) => {
+                let (key, after) = (cursor.range.low.clone(), cursor.passed.clone());
+                let mut step = Step::Done;
+                let mut left = budget.max(1);
+                store.each_equal(&key, after.as_ref().map(Key::bytes), &pin, &mut |primary, slot| {
+                    if left == 0 {
+                        step = Step::More;
+                        return false;
+                    }
+                    left -= 1;
+                    let row = match visible(slot, view) {
+                        Visible::Row(v) if has_key(&shape, position, v, &key) => Some(v),
+                        Visible::Row(_) | Visible::Nothing => None,
+                        Visible::Blocked(writer) => {
+                            step = Step::Blocked(writer);
+                            return false;
+                        }
+                    };
+                    cursor.passed = Some(Key::new(primary));
+                    if let Some(v) = row
+                        && f(stored(v, RowKey::Bytes(primary))).is_break()
+                    {
+                        step = Step::More;
+                        return false;
+                    }
+                    true
+                });
+                step
+            }
+        }
+    }
+}
+
+enum Passed {
+    Gave(ControlFlow<()>),
+    Blocked(Arc<Txn>),
+}
+
+/// From where the cursor stands through the tree in its direction.
+fn walk<'p>(
+    tree: &'p crate::index::OrderedIndex,
+    cursor: &mut Cursor,
+    pin: &'p Pin,
+    budget: usize,
+    visit: &mut dyn FnMut(&'p Key, SlotRef<'p>) -> Passed,
+) -> Step {
+    // The key is held, not borrowed from the cursor, which is about to move.
+    let passed = cursor.passed.clone();
+    let after = passed.as_ref().map(|k| Bound::Excluded(k.bytes()));
+    let low_of_range = if cursor.range.low.is_empty() { Bound::Unbounded } else { Bound::Included(&cursor.range.low[..]) };
+    let high_of_range = cursor.range.high.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let (low, high) = match cursor.direction {
+        Direction::Forward => (after.unwrap_or(low_of_range), high_of_range),
+        Direction::Backward => (low_of_range, after.unwrap_or(high_of_range)),
+    };
+    let mut entries = tree.range(low, high, pin);
+    let mut last = None;
+    let mut left = budget.max(1);
+    let step = loop {
+        if left == 0 {
+            break Step::More;
+        }
+        left -= 1;
+        let entry = match cursor.direction {
+            Direction::Forward => entries.next(),
+            Direction::Backward => entries.next_back(),
+        };
+        let Some((key, slot)) = entry else { break Step::Done };
+        match visit(key, slot) {
+            Passed::Gave(flow) => {
+                last = Some(key);
+                if flow.is_break() {
+                    break Step::More;
+                }
+            }
+            Passed::Blocked(writer) => break Step::Blocked(writer),
+        }
+    };
+    drop(entries);
+    if let Some(key) = last {
+        cursor.passed = Some(key.clone());
+    }
+    step
 }

@@ -1,44 +1,413 @@
-//! One table in one partition.
+//! One table in one partition: its parts, and the one way a change comes in.
 //!
-//! Owns:     its rows and indexes.
-//! Promises: see the crate.
-//! Never:    waits.
+//! Owns:     rows, indexes, row locks, counters, the queue of what may soon be collected.
+//! Promises: [`Table::apply`] is used by transactions, by recovery and by whoever replays a log: all leave the same rows, entries and counts.
+//! Never:    checks whether a change may be made: see `write_set.rs`.
 
-use crate::memory::{MemoryLimit, TableMemory};
+use crate::heap::{Graveyard, NewStamp, NewVersion, Pin, SLOT_BYTES, SlotPtr, SlotRef, Stamp, VersionPtr, VersionRef};
+use crate::index::{IndexStore, OrderedIndex};
+use crate::key::Key;
+use crate::memory::{MemoryLimit, ORDERED_ENTRY_BYTES, TableMemory};
 use crate::range::KeyRange;
+use crate::samples::Samples;
 use crate::schema::TableSchema;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use weald_catalog::TableRef;
+use weald_txn::Txn;
+use weald_types::row::FieldRef;
+use weald_types::{IndexId, SchemaVersion, TableId, Timestamp};
 
-#[derive(Debug)]
 pub struct Table {
-    schema: RwLock<Arc<TableSchema>>,
-    memory: TableMemory,
+    id: TableId,
+    /// The declared primary key. It stays the same as long as the table's id does.
+    primary: Option<IndexId>,
+    shape: RwLock<Arc<Shape>>,
+    /// Every row, by primary key or hidden row id.
+    pub(crate) rows: OrderedIndex,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) memory: TableMemory,
+    live_rows: AtomicI64,
+    auto_increment: AtomicU64,
+    last_row_id: AtomicU64,
+}
+
+/// What a definition says, and where its indexes are. Replaced whole, with the writer's mutex held.
+pub(crate) struct Shape {
+    pub schema: Arc<TableSchema>,
+    /// One for each of the schema's indexes.
+    pub stores: Vec<Arc<IndexStore>>,
+    auto_increment: Option<usize>,
+}
+
+/// What only one writer at a time may touch.
+#[derive(Default)]
+pub(crate) struct Writer {
+    pub yard: Graveyard,
+    pub locks: HashMap<Key, RowLock, foldhash::fast::RandomState>,
+    /// Rows with versions that nobody will need once the watermark has passed the timestamp. About in order of it.
+    pub garbage: VecDeque<(Timestamp, Key)>,
+    /// Transactions with changes or locks here.
+    pub open: Vec<Arc<Txn>>,
+    /// Dropped or truncated: takes no more changes.
+    pub closed: bool,
+    samples: Samples,
+}
+
+/// SELECT … FOR UPDATE, FOR SHARE. A row that a transaction has changed is locked by its uncommitted version and stands here only if it was locked before.
+#[derive(Default)]
+pub(crate) struct RowLock {
+    pub exclusive: Option<Arc<Txn>>,
+    pub shared: Vec<Arc<Txn>>,
+}
+
+/// One row's change: `bytes` is what it is now, `None` that it is gone.
+#[derive(Clone, Copy, Debug)]
+pub struct RowChange<'a> {
+    pub key: &'a Key,
+    /// The schema version `bytes` is laid out in.
+    pub schema: SchemaVersion,
+    pub bytes: Option<&'a [u8]>,
+}
+
+pub(crate) struct Applied {
+    pub slot: SlotPtr,
+    pub version: VersionPtr,
+    /// What the table's row count changes by once the change is committed.
+    pub delta: i8,
+    /// An older version, or the row itself, can be collected some time after the commit.
+    pub leaves_garbage: bool,
 }
 
 impl Table {
     pub fn new(def: TableRef, memory: Arc<MemoryLimit>) -> Arc<Self> {
-        Arc::new(Self { schema: RwLock::new(Arc::new(TableSchema::new(def))), memory: TableMemory::new(memory) })
+        let schema = Arc::new(TableSchema::new(def.clone()));
+        Arc::new(Self {
+            id: def.id,
+            primary: schema.primary().map(|p| p.id),
+            shape: RwLock::new(Arc::new(Shape::new(schema, None))),
+            rows: OrderedIndex::default(),
+            writer: Mutex::default(),
+            memory: TableMemory::new(memory),
+            live_rows: AtomicI64::new(0),
+            auto_increment: AtomicU64::new(def.auto_increment_start.saturating_sub(1)),
+            last_row_id: AtomicU64::new(0),
+        })
+    }
+    pub fn id(&self) -> TableId {
+        self.id
     }
     /// The definition now. Take it once a statement.
     pub fn schema(&self) -> Arc<TableSchema> {
-        self.schema.read().clone()
+        self.shape.read().schema.clone()
+    }
+    pub(crate) fn shape(&self) -> Arc<Shape> {
+        self.shape.read().clone()
+    }
+    pub(crate) fn is_primary(&self, index: IndexId) -> bool {
+        self.primary == Some(index)
+    }
+    pub(crate) fn has_primary(&self) -> bool {
+        self.primary.is_some()
     }
     pub fn memory(&self) -> &TableMemory {
         &self.memory
     }
-    /// Committed rows, about.
+    /// Committed rows.
     pub fn row_count(&self) -> u64 {
-        0
+        self.live_rows.load(Relaxed).max(0) as u64
     }
-    /// The greatest value ever stored in the AUTO_INCREMENT column; 0 for none.
+    pub(crate) fn count_rows(&self, delta: i64) {
+        self.live_rows.fetch_add(delta, Relaxed);
+    }
+    /// The greatest value ever stored in the AUTO_INCREMENT column, committed or not, or one less than where it was told to start; 0 for none.
     pub fn auto_increment_seen(&self) -> u64 {
-        0
+        self.auto_increment.load(Relaxed)
+    }
+    /// From a snapshot, or ALTER TABLE … AUTO_INCREMENT = n.
+    pub fn raise_auto_increment_seen(&self, seen: u64) {
+        self.auto_increment.fetch_max(seen, Relaxed);
+    }
+    /// The last hidden row id given out.
+    pub fn last_row_id(&self) -> u64 {
+        self.last_row_id.load(Relaxed)
+    }
+    pub fn raise_last_row_id(&self, id: u64) {
+        self.last_row_id.fetch_max(id, Relaxed);
+    }
+    pub(crate) fn next_row_id(&self) -> Key {
+        Key::new(&(self.last_row_id.fetch_add(1, Relaxed) + 1).to_be_bytes())
     }
     /// Up to `parts` ranges of about equal size, in order, that together are all rows: for [`crate::Cursor::rows`].
     pub fn split(&self, parts: usize) -> Vec<KeyRange> {
-        let _ = parts;
-        vec![KeyRange::all()]
+        self.writer.lock().samples.split(parts)
+    }
+    /// Changes that came from transactions which have not ended.
+    pub fn open_transactions(&self) -> Vec<Arc<Txn>> {
+        self.writer.lock().open.clone()
+    }
+    /// From now on every change is refused; those of open transactions can still be rolled back or committed.
+    pub fn close(&self) {
+        self.writer.lock().closed = true;
+    }
+    /// Takes back [`Table::close`]: the drop did not happen.
+    pub fn reopen(&self) {
+        self.writer.lock().closed = false;
+    }
+    /// A new version of the definition. Indexes with known ids keep their entries; new ones are empty, and maintained from this moment on; those that are
+    /// gone are forgotten.
+    pub fn change_definition(&self, def: TableRef) {
+        debug_assert_eq!(def.id, self.id);
+        let schema = Arc::new(TableSchema::new(def.clone()));
+        debug_assert_eq!(schema.primary().map(|p| p.id), self.primary, "another primary key needs another table");
+        let mut w = self.writer.lock();
+        let old = self.shape();
+        let new = Arc::new(Shape::new(schema, Some(&old)));
+        *self.shape.write() = new.clone();
+        self.raise_auto_increment_seen(def.auto_increment_start.saturating_sub(1));
+        // Entries of a dropped index are no longer counted. Its memory goes when the last reader lets go of the old shape.
+        let gone: Vec<usize> = (0..old.stores.len()).filter(|i| !new.stores.iter().any(|s| Arc::ptr_eq(s, &old.stores[*i]))).collect();
+        if !gone.is_empty() {
+            self.uncount(&mut w, &old, &gone);
+        }
+    }
+    /// Takes the entries of some indexes out of the count, by taking them out of the indexes.
+    fn uncount(&self, _: &mut Writer, shape: &Shape, positions: &[usize]) {
+        let pin = Pin::new();
+        let mut scratch = Vec::new();
+        for (key, slot) in self.rows.range(Bound::Unbounded, Bound::Unbounded, &pin) {
+            for v in slot.versions().filter(|v| !v.is_tombstone()) {
+                for i in positions {
+                    scratch.clear();
+                    shape.schema.indexes()[*i].encode(&shape.schema, v.schema(), v.bytes(), &mut scratch);
+                    self.memory.remove(shape.stores[*i].remove(&scratch, key));
+                }
+            }
+        }
+    }
+
+    /// Makes one change: the new version on top of the row's chain, its entries in every index, the counts. The caller has made sure that it may be made.
+    ///
+    /// This is the only way a row gets in, changes or goes, whoever asks: a statement, recovery, a replayed log.
+    pub(crate) fn apply(&self, w: &mut Writer, shape: &Shape, pin: &Pin, change: RowChange<'_>, stamp: NewStamp<'_>, watermark: Timestamp) -> Applied {
+        if let (Some(column), Some(bytes)) = (shape.auto_increment, change.bytes) {
+            match shape.schema.field(change.schema, bytes, column) {
+                FieldRef::Int(v) if v > 0 => self.raise_auto_increment_seen(v as u64),
+                FieldRef::UInt(v) => self.raise_auto_increment_seen(v),
+                FieldRef::Double(v) if v >= 1.0 => self.raise_auto_increment_seen(v as u64),
+                _ => (),
+            }
+        }
+        let live = change.bytes.is_some() as i8;
+        let mut new = NewVersion { stamp, schema: change.schema, bytes: change.bytes, keys_changed: false };
+        let Some(slot) = self.rows.get(change.key.bytes(), pin) else {
+            if !self.has_primary() && let Ok(id) = change.key.bytes().try_into() {
+                self.raise_last_row_id(u64::from_be_bytes(id));
+            }
+            let (slot, version) = SlotPtr::new(&new);
+            self.memory.add(SLOT_BYTES + version.of_writer(pin).size() + ORDERED_ENTRY_BYTES + change.key.heap_bytes());
+            self.rows.insert(change.key.clone(), slot);
+            w.samples.note(change.key);
+            self.enter(shape, change, slot);
+            return Applied { slot, version, delta: live, leaves_garbage: live == 0 };
+        };
+        let prev = slot.head().filter(|v| !v.is_tombstone());
+        let changed = self.changed_keys(shape, prev, change);
+        new.keys_changed = prev.is_none() || change.bytes.is_none() || !changed.is_empty();
+        let version = slot.push(&mut w.yard, &new);
+        self.memory.add(version.of_writer(pin).size());
+        for (i, key) in changed {
+            self.memory.add(shape.stores[i].insert(&key, change.key, slot.ptr()));
+        }
+        let ptr = slot.ptr();
+        self.prune(w, shape, change.key, slot, watermark);
+        w.yard.release_many(pin);
+        Applied { slot: ptr, version, delta: live - prev.is_some() as i8, leaves_garbage: true }
+    }
+
+    /// Entries of a row that is new.
+    fn enter(&self, shape: &Shape, change: RowChange<'_>, slot: SlotPtr) {
+        let Some(bytes) = change.bytes else { return };
+        let mut scratch = Vec::new();
+        for (index, store) in shape.secondary() {
+            scratch.clear();
+            index.encode(&shape.schema, change.schema, bytes, &mut scratch);
+            self.memory.add(store.insert(&scratch, change.key, slot));
+        }
+    }
+
+    /// The index keys that the new bytes have and the previous version has not, with their index's position.
+    fn changed_keys(&self, shape: &Shape, prev: Option<VersionRef<'_>>, change: RowChange<'_>) -> Vec<(usize, Vec<u8>)> {
+        let Some(bytes) = change.bytes else { return Vec::new() };
+        let mut changed = Vec::new();
+        let (mut new, mut old) = (Vec::new(), Vec::new());
+        for (i, (index, store)) in shape.schema.indexes().iter().zip(&shape.stores).enumerate() {
+            if matches!(**store, IndexStore::Rows) {
+                continue;
+            }
+            new.clear();
+            index.encode(&shape.schema, change.schema, bytes, &mut new);
+            if let Some(prev) = prev {
+                old.clear();
+                index.encode(&shape.schema, prev.schema(), prev.bytes(), &mut old);
+                if old == new {
+                    continue;
+                }
+            }
+            changed.push((i, new.clone()));
+        }
+        changed
+    }
+
+    /// Takes back the newest version of a row, which its writer made.
+    pub(crate) fn undo(&self, w: &mut Writer, shape: &Shape, pin: &Pin, key: &Key, slot: SlotRef<'_>, version: VersionPtr) {
+        let v = version.of_writer(pin);
+        let rest: Vec<VersionRef<'_>> = slot.versions().skip(1).collect();
+        if v.keys_changed() || rest.is_empty() {
+            self.remove_entries(shape, key, &[v], &rest);
+        }
+        self.memory.remove(slot.pop(&mut w.yard, version));
+        if rest.is_empty() {
+            self.remove_row(w, key, slot);
+        }
+        w.yard.release_many(pin);
+    }
+
+    /// Takes away the versions of a row that no reader at or above the watermark needs, and the row if it has long been deleted.
+    pub(crate) fn prune(&self, w: &mut Writer, shape: &Shape, key: &Key, slot: SlotRef<'_>, watermark: Timestamp) {
+        // The newest version at or below the watermark is what the oldest reader sees. A writer that has committed but not stamped yet does not count:
+        // it is still going to touch its older versions.
+        let mut above = None;
+        let mut seen = None;
+        for v in slot.versions() {
+            match v.stamp() {
+                Stamp::At(ts) if ts <= watermark => {
+                    seen = Some(v);
+                    break;
+                }
+                Stamp::At(_) | Stamp::By(_) => above = Some(v),
+            }
+        }
+        let Some(seen) = seen else { return };
+        // "Deleted" is seen just as well where nothing is.
+        let keep = if seen.is_tombstone() { above } else { Some(seen) };
+        let first_cut = match keep {
+            Some(v) => v.prev(),
+            None => slot.head(),
+        };
+        let Some(first_cut) = first_cut else { return };
+        let cut: Vec<VersionRef<'_>> = std::iter::successors(Some(first_cut), |v| v.prev()).collect();
+        let keys_may_go = seen.is_tombstone() || seen.keys_changed() || cut[..cut.len() - 1].iter().any(|v| v.keys_changed());
+        if keys_may_go {
+            let kept: Vec<VersionRef<'_>> = match keep {
+                Some(_) => slot.versions().take_while(|v| !v.is_same(first_cut)).collect(),
+                None => Vec::new(),
+            };
+            self.remove_entries(shape, key, &cut, &kept);
+        }
+        self.memory.remove(slot.cut(&mut w.yard, keep));
+        if keep.is_none() {
+            self.remove_row(w, key, slot);
+        }
+    }
+
+    /// Removes the entries that `gone` versions have and `rest` have not.
+    fn remove_entries(&self, shape: &Shape, key: &Key, gone: &[VersionRef<'_>], rest: &[VersionRef<'_>]) {
+        let encode = |i: usize, v: &VersionRef<'_>| {
+            let mut bytes = Vec::new();
+            shape.schema.indexes()[i].encode(&shape.schema, v.schema(), v.bytes(), &mut bytes);
+            bytes
+        };
+        for (i, store) in shape.stores.iter().enumerate() {
+            if matches!(**store, IndexStore::Rows) {
+                continue;
+            }
+            let kept: Vec<Vec<u8>> = rest.iter().filter(|v| !v.is_tombstone()).map(|v| encode(i, v)).collect();
+            for v in gone.iter().filter(|v| !v.is_tombstone()) {
+                let bytes = encode(i, v);
+                if !kept.contains(&bytes) {
+                    self.memory.remove(store.remove(&bytes, key));
+                }
+            }
+        }
+    }
+
+    fn remove_row(&self, w: &mut Writer, key: &Key, slot: SlotRef<'_>) {
+        self.rows.remove(key.bytes());
+        self.memory.remove(slot.bury(&mut w.yard) + ORDERED_ENTRY_BYTES + key.heap_bytes());
+    }
+
+    /// A committed change out of a log or a snapshot. Does nothing if the row's version is as new already, so replaying twice is replaying once.
+    /// `watermark`: up to where nobody reads any more; [`Timestamp::MAX`] where there are no readers.
+    pub fn restore(&self, change: RowChange<'_>, at: Timestamp, watermark: Timestamp) {
+        let pin = Pin::new();
+        let mut w = self.writer.lock();
+        let shape = self.shape();
+        match self.rows.get(change.key.bytes(), &pin).and_then(|slot| slot.head()) {
+            Some(newest) => {
+                if let Stamp::At(ts) = newest.stamp()
+                    && ts >= at
+                {
+                    return;
+                }
+            }
+            None if change.bytes.is_none() => return,
+            None => (),
+        }
+        let applied = self.apply(&mut w, &shape, &pin, change, NewStamp::At(at), watermark);
+        self.count_rows(applied.delta as i64);
+        if applied.leaves_garbage && at > watermark {
+            w.garbage.push_back((at, change.key.clone()));
+        }
+    }
+}
+
+impl Shape {
+    fn new(schema: Arc<TableSchema>, old: Option<&Shape>) -> Self {
+        let primary = schema.primary().map(|p| p.id);
+        let known = |id: IndexId, hash: bool| {
+            let old = old?;
+            let i = old.schema.indexes().iter().position(|i| i.id == id && i.hash == hash)?;
+            Some(old.stores[i].clone())
+        };
+        let stores = (schema.indexes().iter())
+            .map(|i| {
+                known(i.id, i.hash).unwrap_or_else(|| {
+                    Arc::new(match (i.hash, primary == Some(i.id)) {
+                        (true, _) => IndexStore::Hash(Default::default()),
+                        (false, true) => IndexStore::Rows,
+                        (false, false) => IndexStore::Ordered(Default::default()),
+                    })
+                })
+            })
+            .collect();
+        let auto_increment = schema.def().columns.iter().position(|c| c.auto_increment);
+        Self { schema, stores, auto_increment }
+    }
+    pub(crate) fn position(&self, index: IndexId) -> Option<usize> {
+        self.schema.indexes().iter().position(|i| i.id == index)
+    }
+    /// The indexes that have entries of their own.
+    pub(crate) fn secondary(&self) -> impl Iterator<Item = (&crate::schema::IndexSchema, &IndexStore)> {
+        self.schema.indexes().iter().zip(self.stores.iter().map(|s| &**s)).filter(|(_, s)| !matches!(s, IndexStore::Rows))
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        let pin = Pin::new();
+        // No reader and no write set is left: each would hold the table.
+        for (_, slot) in self.rows.range(Bound::Unbounded, Bound::Unbounded, &pin) {
+            slot.ptr().free_with_versions();
+        }
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({}, {} rows)", self.id, self.row_count())
     }
 }

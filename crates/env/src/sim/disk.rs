@@ -100,8 +100,9 @@ struct Inode {
     pending: Vec<Pending>,
 }
 
-#[derive(Default)]
-struct State {
+/// Files and names, as seen and as durable.
+#[derive(Clone, Default)]
+struct Files {
     inodes: BTreeMap<u64, Inode>,
     names: BTreeMap<PathBuf, Node>,
     durable_names: BTreeMap<PathBuf, Node>,
@@ -110,6 +111,13 @@ struct State {
     next_inode: u64,
     /// The inode of the newest write, for [`Survives::BytesOfLast`].
     last_written: Option<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    files: Files,
+    /// Before the first change of `history`: what an earlier crash left.
+    base: Files,
     history: Vec<Change>,
     capacity: Option<u64>,
     locked: BTreeSet<PathBuf>,
@@ -141,7 +149,7 @@ impl SimDisk {
     }
     /// Bytes in all files that have a name.
     pub fn used_bytes(&self) -> u64 {
-        self.shared.state.lock().used()
+        self.shared.state.lock().files.used()
     }
     /// The `nth` call of that kind from now on (0 is the next one) fails.
     pub fn fail(&self, call: Call, nth: u64, kind: ErrorKind) {
@@ -180,27 +188,29 @@ impl SimDisk {
     }
     /// The disk as found when power fails after the first `changes` changes.
     pub fn after_crash_at(&self, changes: usize, survives: Survives) -> SimDisk {
-        let history: Vec<Change> = {
+        let (mut files, history) = {
             let state = self.shared.state.lock();
-            state.history[..changes.min(state.history.len())].to_vec()
+            (state.base.clone(), state.history[..changes.min(state.history.len())].to_vec())
         };
-        let mut state = State::default();
         for change in history {
-            state.apply(change);
+            files.apply(change);
         }
-        state.crash(survives);
+        files.crash(survives);
+        let state = State { base: files.clone(), files, ..State::default() };
         SimDisk { shared: Arc::new(Shared { state: Mutex::new(state), ..Shared::default() }) }
     }
     /// Changes bytes behind everyone's back, as a failing platter does.
     pub fn corrupt(&self, path: &Path, offset: u64, flip: u8) {
         let mut state = self.shared.state.lock();
-        if let Some(Node::File(inode)) = state.names.get(path).copied()
-            && let Some(inode) = state.inodes.get_mut(&inode)
-        {
-            let at = offset as usize;
-            for bytes in [&mut inode.seen, &mut inode.durable] {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= flip;
+        let state = &mut *state;
+        for files in [&mut state.files, &mut state.base] {
+            if let Some(Node::File(inode)) = files.names.get(path).copied()
+                && let Some(inode) = files.inodes.get_mut(&inode)
+            {
+                for bytes in [&mut inode.seen, &mut inode.durable] {
+                    if let Some(byte) = bytes.get_mut(offset as usize) {
+                        *byte ^= flip;
+                    }
                 }
             }
         }
@@ -208,10 +218,6 @@ impl SimDisk {
 }
 
 impl State {
-    fn used(&self) -> u64 {
-        self.names.values().map(|node| if let Node::File(i) = node { self.inodes.get(i).map_or(0, |i| i.seen.len() as u64) } else { 0 }).sum()
-    }
-
     fn enter(&mut self, call: Call) -> io::Result<()> {
         let count = self.calls.entry(call).or_insert(0);
         let now = *count;
@@ -224,7 +230,13 @@ impl State {
 
     fn make(&mut self, change: Change) {
         self.history.push(change.clone());
-        self.apply(change);
+        self.files.apply(change);
+    }
+}
+
+impl Files {
+    fn used(&self) -> u64 {
+        self.names.values().map(|node| if let Node::File(i) = node { self.inodes.get(i).map_or(0, |i| i.seen.len() as u64) } else { 0 }).sum()
     }
 
     fn apply(&mut self, change: Change) {
@@ -400,17 +412,17 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         let mut state = self.shared.state.lock();
         state.enter(Call::Open)?;
-        let inode = match (state.names.get(path).copied(), mode) {
+        let inode = match (state.files.names.get(path).copied(), mode) {
             (Some(Node::Dir), _) => return Err(ErrorKind::IsADirectory.into()),
             (Some(Node::File(_)), OpenMode::CreateNew) => return Err(ErrorKind::AlreadyExists.into()),
             (Some(Node::File(inode)), _) => inode,
             (None, OpenMode::Read | OpenMode::Write) => return Err(not_found(path)),
             (None, OpenMode::Create | OpenMode::CreateNew) => {
                 let parent = path.parent().unwrap_or(Path::new(""));
-                if !is_root(parent) && state.names.get(parent) != Some(&Node::Dir) {
+                if !is_root(parent) && state.files.names.get(parent) != Some(&Node::Dir) {
                     return Err(not_found(parent));
                 }
-                let inode = state.next_inode;
+                let inode = state.files.next_inode;
                 state.make(Change::Create { path: path.to_owned(), inode });
                 inode
             }
@@ -421,7 +433,7 @@ impl Disk for SimDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.shared.state.lock();
         state.enter(Call::Rename)?;
-        if !state.names.contains_key(from) {
+        if !state.files.names.contains_key(from) {
             return Err(not_found(from));
         }
         state.make(Change::Rename { from: from.to_owned(), to: to.to_owned() });
@@ -430,7 +442,7 @@ impl Disk for SimDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.shared.state.lock();
-        match state.names.get(path) {
+        match state.files.names.get(path) {
             Some(Node::File(_)) => state.make(Change::Remove { path: path.to_owned() }),
             Some(Node::Dir) => return Err(ErrorKind::IsADirectory.into()),
             None => return Err(not_found(path)),
@@ -440,7 +452,7 @@ impl Disk for SimDisk {
 
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.shared.state.lock();
-        match state.names.get(dir) {
+        match state.files.names.get(dir) {
             Some(Node::Dir) => state.make(Change::RemoveDir { path: dir.to_owned() }),
             Some(Node::File(_)) => return Err(ErrorKind::NotADirectory.into()),
             None => return Err(not_found(dir)),
@@ -450,26 +462,26 @@ impl Disk for SimDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         let state = self.shared.state.lock();
-        if !is_root(dir) && state.names.get(dir) != Some(&Node::Dir) {
+        if !is_root(dir) && state.files.names.get(dir) != Some(&Node::Dir) {
             return Err(not_found(dir));
         }
-        let entries = state.names.iter().filter(|(path, _)| path.parent() == Some(dir)).filter_map(|(path, node)| {
+        let entries = state.files.names.iter().filter(|(path, _)| path.parent() == Some(dir)).filter_map(|(path, node)| {
             let name = path.file_name()?.to_string_lossy().into_owned();
             Some(match node {
                 Node::Dir => DirEntry { name, is_dir: true, len: 0 },
-                Node::File(inode) => DirEntry { name, is_dir: false, len: state.inodes.get(inode).map_or(0, |i| i.seen.len() as u64) },
+                Node::File(inode) => DirEntry { name, is_dir: false, len: state.files.inodes.get(inode).map_or(0, |i| i.seen.len() as u64) },
             })
         });
         Ok(entries.collect())
     }
 
     fn exists(&self, path: &Path) -> bool {
-        self.shared.state.lock().names.contains_key(path)
+        self.shared.state.lock().files.names.contains_key(path)
     }
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.shared.state.lock();
-        let mut missing: Vec<&Path> = dir.ancestors().filter(|a| !is_root(a) && !state.names.contains_key(*a)).collect();
+        let mut missing: Vec<&Path> = dir.ancestors().filter(|a| !is_root(a) && !state.files.names.contains_key(*a)).collect();
         missing.reverse();
         for path in missing {
             state.make(Change::MakeDir { path: path.to_owned() });
@@ -480,7 +492,7 @@ impl Disk for SimDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.shared.state.lock();
         state.enter(Call::SyncDir)?;
-        if !is_root(dir) && state.names.get(dir) != Some(&Node::Dir) {
+        if !is_root(dir) && state.files.names.get(dir) != Some(&Node::Dir) {
             return Err(not_found(dir));
         }
         state.make(Change::SyncDir { dir: dir.to_owned() });
@@ -489,7 +501,7 @@ impl Disk for SimDisk {
 
     fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
         let state = self.shared.state.lock();
-        Ok(state.capacity.map_or(u64::MAX, |c| c.saturating_sub(state.used())))
+        Ok(state.capacity.map_or(u64::MAX, |c| c.saturating_sub(state.files.used())))
     }
 
     fn lock_dir(&self, dir: &Path) -> Result<DirLock, LockError> {
@@ -527,7 +539,7 @@ impl File for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = self.disk.shared.state.lock();
         state.enter(Call::Read)?;
-        let bytes = state.inodes.get(&self.inode).map_or(&[][..], |i| &i.seen);
+        let bytes = state.files.inodes.get(&self.inode).map_or(&[][..], |i| &i.seen);
         let start = (offset as usize).min(bytes.len());
         let n = buffer.len().min(bytes.len() - start);
         buffer[..n].copy_from_slice(&bytes[start..start + n]);
@@ -538,9 +550,9 @@ impl File for SimFile {
         self.check_writable()?;
         let mut state = self.disk.shared.state.lock();
         let refused = state.enter(Call::Write);
-        let len = state.inodes.get(&self.inode).map_or(0, |i| i.seen.len() as u64);
+        let len = state.files.inodes.get(&self.inode).map_or(0, |i| i.seen.len() as u64);
         let grows = (offset + bytes.len() as u64).saturating_sub(len);
-        let room = state.capacity.map_or(u64::MAX, |c| c.saturating_sub(state.used()));
+        let room = state.capacity.map_or(u64::MAX, |c| c.saturating_sub(state.files.used()));
         let fits = if grows > room { (bytes.len() as u64).saturating_sub(grows - room) as usize } else { bytes.len() };
         // A write that fails may have written a part.
         let (part, result) = match refused {
@@ -575,11 +587,11 @@ impl File for SimFile {
         self.check_writable()?;
         let mut state = self.disk.shared.state.lock();
         state.enter(Call::Allocate)?;
-        let have = state.inodes.get(&self.inode).map_or(0, |i| i.seen.len() as u64);
+        let have = state.files.inodes.get(&self.inode).map_or(0, |i| i.seen.len() as u64);
         if len <= have {
             return Ok(());
         }
-        if state.capacity.is_some_and(|c| state.used() + (len - have) > c) {
+        if state.capacity.is_some_and(|c| state.files.used() + (len - have) > c) {
             return Err(ErrorKind::StorageFull.into());
         }
         state.make(Change::SetLen { inode: self.inode, len });
@@ -587,7 +599,7 @@ impl File for SimFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.disk.shared.state.lock().inodes.get(&self.inode).map_or(0, |i| i.seen.len() as u64))
+        Ok(self.disk.shared.state.lock().files.inodes.get(&self.inode).map_or(0, |i| i.seen.len() as u64))
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {

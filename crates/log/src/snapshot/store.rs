@@ -20,12 +20,7 @@ pub struct SnapshotStore {
 impl SnapshotStore {
     /// Opens the directory, making it if it does not exist, and removes what an interrupted snapshot left.
     pub fn open(env: &Env, dir: &Path, partition: PartitionId) -> Result<Self, Error> {
-        if !env.disk.exists(dir) {
-            env.disk.create_dir_all(dir).map_err(Error::io("cannot create", dir))?;
-            if let Some(parent) = dir.parent() {
-                env.disk.sync_dir(parent).map_err(Error::io("cannot sync", parent))?;
-            }
-        }
+        crate::data_dir::make_durably(env, dir)?;
         let manifest = Manifest::read(env, &dir.join("MANIFEST"), partition)?;
         let store = Self { env: env.clone(), dir: dir.to_owned(), manifest };
         for entry in env.disk.list(dir).map_err(Error::io("cannot list", dir))? {

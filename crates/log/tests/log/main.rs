@@ -1,0 +1,13 @@
+//! The log on a disk that forgets, tears, fills up, fails and rots.
+//!
+//! Owns:     nothing.
+//! Promises: no sleeping, no ports; the disk is `weald_env::sim`, except where threads race for a real one.
+//! Never:    looks inside the crate: everything goes through its public interface.
+
+mod corruption;
+mod crash;
+mod full_and_failed;
+mod group_commit;
+mod meta;
+mod snapshots;
+mod world;
