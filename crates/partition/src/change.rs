@@ -7,7 +7,7 @@
 use crate::context::NodeContext;
 use std::sync::Arc;
 use std::time::Duration;
-use weald_rowstore::RowHandle;
+use weald_rowstore::{Refusal, RowHandle};
 use weald_txn::Txn;
 use weald_types::{Fault, IndexId, SchemaVersion};
 
@@ -35,12 +35,6 @@ pub struct Duplicate {
     pub bytes: Box<[u8]>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockMode {
-    Shared,
-    Exclusive,
-}
-
 /// A row held by another transaction.
 #[must_use]
 pub struct LockWait {
@@ -63,4 +57,16 @@ impl std::fmt::Debug for LockWait {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "LockWait({} for {})", self.waiter.id(), self.holder.id())
     }
+}
+
+/// What the caller is told of a change that was tried.
+pub(crate) fn outcome(done: Result<(), Refusal>, node: &Arc<NodeContext>, waiter: &Arc<Txn>) -> Result<Outcome, Fault> {
+    Ok(match done {
+        Ok(()) => Outcome::Done,
+        Err(Refusal::Duplicate(d)) => Outcome::Duplicate(Duplicate { index: d.index, row: d.row, version: d.version, bytes: d.bytes }),
+        Err(Refusal::Conflict) => Outcome::Conflict,
+        Err(Refusal::Gone) => Outcome::Gone,
+        Err(Refusal::Wait(holder)) => Outcome::Wait(LockWait { node: node.clone(), waiter: waiter.clone(), holder }),
+        Err(Refusal::Fault(fault)) => return Err(fault),
+    })
 }

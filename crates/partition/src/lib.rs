@@ -26,14 +26,14 @@ pub mod commit_log;
 pub mod context;
 pub mod partition;
 pub mod read;
-pub mod recover;
+pub mod record;
 pub mod snapshot;
 pub mod transaction;
 
-pub use change::{Duplicate, LockMode, LockWait, Outcome};
+pub use change::{Duplicate, LockWait, Outcome};
 pub use commit_log::{CommitLog, LogTicket, MemoryLog};
 pub use context::NodeContext;
 pub use partition::Partition;
 pub use read::{Snapshot, get, read_row, scan};
 pub use transaction::{Durability, Mark, Transaction};
-pub use weald_rowstore::{Cursor, Direction, KeyRange, MemoryLimit, Read, RowHandle, Step, StoredRow, Table, TableSchema};
+pub use weald_rowstore::{Cursor, Direction, KeyRange, LockMode, MemoryLimit, Read, RowHandle, Step, StoredRow, Table, TableSchema};

@@ -1,0 +1,133 @@
+//! The bytes of a commit in the log.
+//!
+//! Owns:     nothing.
+//! Promises: what was encoded decodes to itself; damaged bytes are an error, never a panic.
+//! Never:    adds a checksum: the log has one for every record.
+//! See:      docs/format/commit-record.md
+
+use weald_types::{Epoch, SchemaVersion, TableId, Timestamp, TxnId};
+
+const VERSION: u8 = 1;
+const PUT: u8 = 1;
+const DELETE: u8 = 0;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    #[error("a commit record of version {0}, which this release does not know")]
+    Newer(u8),
+    #[error("a commit record is damaged")]
+    Damaged,
+}
+
+/// A commit's fixed part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub txn: TxnId,
+    pub at: Timestamp,
+    pub epoch: Epoch,
+}
+
+/// One row's change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Op<'a> {
+    pub table: TableId,
+    pub schema: SchemaVersion,
+    pub key: &'a [u8],
+    pub bytes: Option<&'a [u8]>,
+}
+
+pub fn begin(out: &mut Vec<u8>, head: Head) {
+    out.push(VERSION);
+    out.extend_from_slice(&head.txn.raw().to_le_bytes());
+    out.extend_from_slice(&head.at.raw().to_le_bytes());
+    out.extend_from_slice(&head.epoch.raw().to_le_bytes());
+}
+
+pub fn push(out: &mut Vec<u8>, op: Op<'_>) {
+    out.push(if op.bytes.is_some() { PUT } else { DELETE });
+    out.extend_from_slice(&op.table.raw().to_le_bytes());
+    out.extend_from_slice(&op.schema.raw().to_le_bytes());
+    out.extend_from_slice(&(op.key.len() as u32).to_le_bytes());
+    out.extend_from_slice(op.key);
+    if let Some(bytes) = op.bytes {
+        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(bytes);
+    }
+}
+
+/// Reads a record from its start.
+pub struct Ops<'a> {
+    rest: &'a [u8],
+}
+
+pub fn read(record: &[u8]) -> Result<(Head, Ops<'_>), RecordError> {
+    let mut r = Ops { rest: record };
+    let version = r.take(1)?[0];
+    if version > VERSION {
+        return Err(RecordError::Newer(version));
+    }
+    let head = Head { txn: TxnId::new(r.u64()?), at: Timestamp::new(r.u64()?), epoch: Epoch::new(r.u64()?) };
+    Ok((head, r))
+}
+
+impl<'a> Ops<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], RecordError> {
+        let (taken, rest) = self.rest.split_at_checked(n).ok_or(RecordError::Damaged)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+    fn u32(&mut self) -> Result<u32, RecordError> {
+        Ok(u32::from_le_bytes(self.take(4)?.try_into().map_err(|_| RecordError::Damaged)?))
+    }
+    fn u64(&mut self) -> Result<u64, RecordError> {
+        Ok(u64::from_le_bytes(self.take(8)?.try_into().map_err(|_| RecordError::Damaged)?))
+    }
+    /// `None` at the end.
+    pub fn next_op(&mut self) -> Result<Option<Op<'a>>, RecordError> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let kind = self.take(1)?[0];
+        if kind > PUT {
+            return Err(RecordError::Damaged);
+        }
+        let table = TableId::new(self.u32()?);
+        let schema = SchemaVersion::new(self.u32()?);
+        let n = self.u32()? as usize;
+        let key = self.take(n)?;
+        let bytes = if kind == PUT {
+            let n = self.u32()? as usize;
+            Some(self.take(n)?)
+        } else {
+            None
+        };
+        Ok(Some(Op { table, schema, key, bytes }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_back_and_every_cut_of_it_is_an_error_or_shorter() {
+        let head = Head { txn: TxnId::new(7), at: Timestamp::from_micros(9), epoch: Epoch::FIRST };
+        let ops = [
+            Op { table: TableId::new(1), schema: SchemaVersion::FIRST, key: b"k1", bytes: Some(b"row") },
+            Op { table: TableId::new(2), schema: SchemaVersion::FIRST, key: b"", bytes: None },
+        ];
+        let mut out = Vec::new();
+        begin(&mut out, head);
+        ops.iter().for_each(|op| push(&mut out, *op));
+        let (found, mut rest) = read(&out).unwrap();
+        assert_eq!(found, head);
+        assert_eq!(rest.next_op().unwrap(), Some(ops[0]));
+        assert_eq!(rest.next_op().unwrap(), Some(ops[1]));
+        assert_eq!(rest.next_op().unwrap(), None);
+        for n in 0..out.len() {
+            if let Ok((_, mut rest)) = read(&out[..n]) {
+                while let Ok(Some(_)) = rest.next_op() {}
+            }
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Restart of one partition: snapshot rows, then log records.
