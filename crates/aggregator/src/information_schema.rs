@@ -231,7 +231,7 @@ fn column_row(f: &Facts<'_>, database: &str, table: &str, position: usize, c: &C
         def(), s(database), s(table), s(&c.name), uint(position as u64 + 1), column_default(c), yes(ty.nullable), s(ty.data_type()),
         opt(ty.character_maximum_length(), int), opt(ty.character_octet_length(), int), opt(ty.numeric_precision(), |n| uint(n as u64)), opt(ty.numeric_scale(), |n| uint(n as u64)),
         opt(ty.datetime_precision(), |n| uint(n as u64)), if is_text { s(ty.collation.charset()) } else { Value::Null }, if is_text { s(ty.collation.name()) } else { Value::Null },
-        s(ty.column_type()), s(key), s(column_extra(c)), privileges_text(f.user.on_column(database, table, &c.name)), s(&c.comment),
+        s(ty.to_string()), s(key), s(column_extra(c)), privileges_text(f.user.on_column(database, table, &c.name)), s(&c.comment),
         c.generated.as_ref().map_or(s(""), |g| s(&g.expression)), Value::Null,
     ]
 }

@@ -1,5 +1,17 @@
 //! The role that answers clients: connections, sessions, statements, SHOW and information_schema.
 //!
-//! Owns:     
-//! Promises: 
-//! Never:    
+//! Owns:     what all clients share ([`server::Server`]) and what each has ([`session::Session`]).
+//! Promises: every statement is checked against the user's privileges, and answered with MySQL's numbers and words.
+//! Never:    stores a row or a definition.
+
+pub mod auth;
+pub mod connection;
+pub mod information_schema;
+pub mod mysql_error;
+pub mod plan_cache;
+mod rsa_key;
+pub mod server;
+pub mod session;
+mod show;
+pub mod tls;
+pub mod variables;

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod bind;
+pub mod ddl;
 pub mod dml;
 pub mod fragment;
 pub mod key_values;

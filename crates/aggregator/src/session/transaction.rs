@@ -5,7 +5,7 @@
 //! Never:    retries a statement that the client could tell apart: only what has read nothing yet is run again at a newer timestamp.
 
 use super::{Outcome, Session};
-use weald_exec::{Isolation, Mark, Transaction};
+use weald_exec::{Durability, Isolation, Mark, Transaction};
 use weald_sql::ast::{self, ObjectName, TableLock, VarScope};
 use weald_types::{Fault, Value};
 
@@ -17,8 +17,12 @@ pub struct Open {
     /// The server rolled it back (deadlock).
     pub failed: bool,
     pub read_only: bool,
-    /// A statement of it has completed: its snapshot may have been seen.
+    /// Its snapshot has been read at, if only by the statement that is running.
     pub used: bool,
+    /// Statements of it that have completed: what they saw binds the snapshot.
+    pub seen_by_client: u64,
+    /// A database it wrote to wants its commits on disk.
+    pub sync: bool,
     pub savepoints: Vec<(String, Mark)>,
 }
 
@@ -51,7 +55,7 @@ impl Session {
             ast::Isolation::RepeatableRead | ast::Isolation::Serializable => Isolation::RepeatableRead,
         };
         let transaction = self.server.engine.begin(isolation);
-        self.transaction = Some(Open { transaction, autocommit, failed: false, read_only, used: false, savepoints: Vec::new() });
+        self.transaction = Some(Open { transaction, autocommit, failed: false, read_only, used: false, seen_by_client: 0, sync: false, savepoints: Vec::new() });
     }
 
     /// The transaction this statement runs in; one is started where there is none.
@@ -75,22 +79,24 @@ impl Session {
         match done {
             Ok(value) => {
                 open.used = true;
-                if open.autocommit {
-                    let open = self.transaction.take().expect("looked at above");
-                    open.transaction.commit().await?;
-                }
+                open.seen_by_client += 1;
+                if open.autocommit { self.commit_open().await?; }
                 Ok(value)
             }
             Err(fault) => {
-                if matches!(fault, Fault::Deadlock | Fault::WriteConflict) || open.autocommit { self.rollback_open() } else { open.transaction.rollback_to(&mark) }
-                Err(fault)
+                if matches!(fault, Fault::Deadlock | Fault::WriteConflict) || open.autocommit { self.rollback_open() } else { open.transaction.rollback_to(mark) }
+                Err(if fault == Fault::WriteConflict { Fault::Deadlock } else { fault })
             }
         }
     }
 
     pub(crate) async fn commit_open(&mut self) -> Result<(), Fault> {
         match self.transaction.take() {
-            Some(open) => open.transaction.commit().await,
+            Some(open) if open.transaction.has_written() => {
+                let durability = if open.sync { Durability::Sync } else { Durability::Async };
+                open.transaction.commit(durability).await.map(|_| ())
+            }
+            Some(open) => { open.transaction.rollback(); Ok(()) }
             None => Ok(()),
         }
     }
@@ -132,7 +138,7 @@ impl Session {
         let open = self.transaction.as_mut().ok_or_else(|| no_savepoint(name))?;
         let at = open.savepoints.iter().position(|s| s.0.eq_ignore_ascii_case(name)).ok_or_else(|| no_savepoint(name))?;
         open.savepoints.truncate(at + 1);
-        let (_, mark) = &open.savepoints[at];
+        let mark = open.savepoints[at].1;
         open.transaction.rollback_to(mark);
         Outcome::ok()
     }

@@ -1,0 +1,185 @@
+//! What all sessions of an aggregator share.
+//!
+//! Owns:     server-wide variables, the plan cache, the registry of connections.
+//! Promises: the catalogue a session sees is the newest this node has applied.
+//! Never:    changes the catalogue itself: it proposes commands through [`Metadata`].
+
+use crate::information_schema::{Process, Row, ServerFacts};
+use crate::plan_cache::PlanCache;
+use crate::session::Shared;
+use crate::variables::{GlobalVariables, VARIABLES};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::Arc;
+use weald_catalog::{CatalogView, Command, Outcome, TableDef};
+use weald_env::Env;
+use weald_exec::Engine;
+use weald_exec::analytic::Analytic;
+use weald_types::{Fault, Value};
+
+/// The metadata group, as an aggregator sees it; and the leaf's housekeeping that statements ask for.
+pub trait Metadata: Send + Sync {
+    fn catalog(&self) -> Arc<CatalogView>;
+    /// Durable and applied on this node when it returns; the partitions have followed.
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, Fault>>;
+    fn snapshot_database<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Fault>>;
+    /// Rows of MV_RECOVERY_STATUS and DISTRIBUTED_PARTITIONS.
+    fn recovery(&self) -> Vec<Row>;
+    fn partitions(&self) -> Vec<Row>;
+}
+
+pub struct Server {
+    pub env: Env,
+    pub engine: Arc<Engine>,
+    pub analytic: Arc<Analytic>,
+    pub metadata: Arc<dyn Metadata>,
+    pub variables: GlobalVariables,
+    pub plans: PlanCache,
+    pub version: Arc<str>,
+    pub wall_clock: fn() -> i64,
+    /// Bytes a query may hold unless the session says otherwise.
+    pub query_memory: u64,
+    /// Where large queries run.
+    pub query_runtime: tokio::runtime::Handle,
+    pub threads: usize,
+    pub counters: Counters,
+    pub started_micros: i64,
+    connections: Mutex<BTreeMap<u64, Connected>>,
+    next_connection: AtomicU64,
+    prepared: AtomicI64,
+    stop: tokio::sync::watch::Sender<bool>,
+    random: Mutex<u64>,
+    pub draining: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub connections: AtomicU64,
+    pub aborted_connects: AtomicU64,
+    pub questions: AtomicU64,
+    pub errors: AtomicU64,
+    pub slow_queries: AtomicU64,
+    pub bytes_received: AtomicU64,
+    pub bytes_sent: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Connected { shared: Arc<Shared>, close: Arc<tokio::sync::Notify>, user: String }
+
+impl Server {
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(env: Env, engine: Arc<Engine>, analytic: Arc<Analytic>, metadata: Arc<dyn Metadata>, query_runtime: tokio::runtime::Handle, wall_clock: fn() -> i64, query_memory: u64, threads: usize) -> Arc<Self> {
+        let version: Arc<str> = "8.0.36-Weald".into();
+        let seed = env.random.next_u64();
+        let started_micros = env.clock.wall_micros() as i64;
+        Arc::new(Self {
+            env, engine, analytic, metadata, variables: GlobalVariables::default(), plans: PlanCache::default(), version, wall_clock, query_memory, query_runtime, threads,
+            counters: Counters::default(), started_micros, connections: Mutex::default(), next_connection: AtomicU64::new(1), prepared: AtomicI64::new(0),
+            stop: tokio::sync::watch::channel(false).0, random: Mutex::new(seed), draining: AtomicBool::new(false),
+        })
+    }
+
+    pub fn catalog(&self) -> Arc<CatalogView> { self.metadata.catalog() }
+    pub async fn propose(&self, command: Command) -> Result<Outcome, Fault> { self.metadata.propose(command).await }
+    pub fn now_micros(&self) -> i64 { self.env.clock.wall_micros() as i64 }
+
+    /// A seed for RAND() and salts.
+    pub fn random(&self) -> u64 {
+        let mut s = self.random.lock();
+        *s = s.wrapping_add(self.env.random.next_u64());
+        *s
+    }
+
+    pub fn set_global(&self, at: usize, value: Value, _persist: bool) {
+        if VARIABLES[at].name == "maximum_table_memory" && let Value::UInt(mb) = value { self.engine.node.memory.set_limit_bytes(if mb == 0 { u64::MAX } else { mb << 20 }); }
+        self.variables.put(at, value);
+    }
+
+    // ------------------------------------------------------------------ connections
+
+    pub fn new_connection_id(&self) -> u64 { self.next_connection.fetch_add(1, Ordering::Relaxed) }
+
+    /// Files a connection; gives what wakes it when it is to close.
+    pub fn register(&self, shared: &Arc<Shared>, user: &str) -> Arc<tokio::sync::Notify> {
+        let close = Arc::new(tokio::sync::Notify::new());
+        self.connections.lock().insert(shared.id, Connected { shared: shared.clone(), close: close.clone(), user: user.into() });
+        close
+    }
+    pub fn unregister(&self, id: u64) { self.connections.lock().remove(&id); }
+    pub fn connected(&self) -> usize { self.connections.lock().len() }
+    pub fn connected_as(&self, user: &str) -> usize { self.connections.lock().values().filter(|c| c.user == user).count() }
+    pub fn owner_of(&self, id: u64) -> Option<String> { self.connections.lock().get(&id).map(|c| c.user.clone()) }
+
+    pub fn kill(&self, id: u64, query_only: bool) {
+        let Some(c) = self.connections.lock().get(&id).cloned() else { return };
+        c.shared.interrupted.store(1, Ordering::Relaxed);
+        if !query_only { c.close.notify_one(); }
+    }
+
+    /// Everybody's connection closes: at the end of a shutdown.
+    pub fn close_all(&self) {
+        for c in self.connections.lock().values() {
+            c.shared.interrupted.store(1, Ordering::Relaxed);
+            c.close.notify_one();
+        }
+    }
+
+    pub fn prepared_total(&self) -> u64 { self.prepared.load(Ordering::Relaxed).max(0) as u64 }
+    pub fn count_prepared(&self, n: i64) { self.prepared.fetch_add(n, Ordering::Relaxed); }
+
+    /// SHUTDOWN.
+    pub fn shutdown(&self) { let _ = self.stop.send(true); }
+    pub fn stopping(&self) -> tokio::sync::watch::Receiver<bool> { self.stop.subscribe() }
+
+    /// Logs are written through the process's subscriber, which has no file to reopen.
+    pub fn reopen_logs(&self) { tracing::info!("logs flushed"); }
+}
+
+impl ServerFacts for Server {
+    fn table_size(&self, table: &TableDef) -> (u64, u64, u64) {
+        let (rows, bytes) = self.engine.size(table);
+        (rows, bytes, 0)
+    }
+    fn next_auto_increment(&self, table: &TableDef) -> u64 { self.engine.next_auto_increment(table) }
+
+    fn processes(&self) -> Vec<Process> { self.connections.lock().values().map(|c| c.shared.process.lock().clone()).collect() }
+
+    fn global_status(&self) -> Vec<(String, String)> {
+        let c = &self.counters;
+        let n = |a: &AtomicU64| a.load(Ordering::Relaxed).to_string();
+        let uptime = (self.now_micros() - self.started_micros) / 1_000_000;
+        let mut all = vec![
+            ("Aborted_connects".to_string(), n(&c.aborted_connects)),
+            ("Bytes_received".into(), n(&c.bytes_received)),
+            ("Bytes_sent".into(), n(&c.bytes_sent)),
+            ("Connections".into(), n(&c.connections)),
+            ("Prepared_stmt_count".into(), self.prepared_total().to_string()),
+            ("Queries".into(), n(&c.questions)),
+            ("Questions".into(), n(&c.questions)),
+            ("Slow_queries".into(), n(&c.slow_queries)),
+            ("Ssl_cipher".into(), String::new()),
+            ("Table_memory_bytes".into(), self.engine.node.memory.used_bytes().to_string()),
+            ("Threads_connected".into(), self.connected().to_string()),
+            ("Threads_running".into(), self.processes().iter().filter(|p| p.command == "Query").count().to_string()),
+            ("Uptime".into(), uptime.to_string()),
+        ];
+        all.sort();
+        all
+    }
+
+    fn recovery(&self) -> Vec<Row> { self.metadata.recovery() }
+    fn partitions(&self) -> Vec<Row> { self.metadata.partitions() }
+
+    fn plan_cache(&self) -> Vec<Row> {
+        self.plans.list().into_iter().map(|(k, e)| {
+            let last = e.last_executed.load(Ordering::Relaxed);
+            vec![
+                Value::UInt(e.id), k.database.as_deref().map_or(Value::Null, Value::str), Value::str(String::from_utf8_lossy(&k.text)), Value::str("fragment"),
+                Value::UInt(e.executions.load(Ordering::Relaxed)),
+                if last == 0 { Value::Null } else { weald_types::DateTime::from_unix_micros(last as i64).map_or(Value::Null, |d| Value::DateTime(d.truncated(0))) },
+            ]
+        }).collect()
+    }
+}
