@@ -100,7 +100,9 @@ fn write(port: u16, seed: u64, ledger: &Mutex<Ledger>, next: &AtomicU64, stop: &
         let id = next.fetch_add(1, Ordering::SeqCst);
         if random.random_bool(0.4) {
             match c.query(&format!("INSERT INTO appended VALUES ({id}, REPEAT('x', {}))", random.random_range(0..200))) {
-                Ok(_) => drop(ledger.lock().unwrap().appended.insert(id)),
+                Ok(_) => {
+                    ledger.lock().unwrap().appended.insert(id);
+                }
                 Err(e) if e.code() == 0 => return,
                 Err(e) => panic!("insert: {e}"),
             }
@@ -205,7 +207,11 @@ fn check(c: &mut Client, ledger: &mut Ledger) {
     assert!(lost.is_empty(), "acknowledged inserts are lost: {lost:?}");
     // From here on the outcome of these is known.
     for (id, t) in std::mem::take(&mut ledger.unknown) {
-        if found.contains_key(&id) { drop(ledger.committed.insert(id, t)) } else { drop(ledger.rolled_back.insert(id)) }
+        if found.contains_key(&id) {
+            ledger.committed.insert(id, t);
+        } else {
+            ledger.rolled_back.insert(id);
+        }
     }
     ledger.appended = appended;
 }
