@@ -57,7 +57,7 @@ pub fn table(t: &TableDef, auto_increment: u64) -> String {
 }
 
 fn column(c: &ColumnDef, table: Collation) -> String {
-    let mut out = format!("{} {}", quote(&c.name), c.ty.column_type());
+    let mut out = format!("{} {}", quote(&c.name), c.ty.to_string());
     if c.ty.kind.is_text() && c.ty.collation != table {
         if c.ty.collation.charset() != table.charset() { let _ = write!(out, " CHARACTER SET {}", c.ty.collation.charset()); }
         let _ = write!(out, " COLLATE {}", c.ty.collation.name());

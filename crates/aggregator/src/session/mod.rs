@@ -5,8 +5,10 @@
 //! Never:    reads or writes packets: `connection` does; knows how rows are stored: `exec` does.
 
 mod change;
+mod client;
 mod define;
 mod explain;
+mod fast;
 mod load;
 mod names;
 mod prepared;
@@ -93,7 +95,8 @@ pub struct Session {
     /// The statement that is running.
     pub(crate) context: Option<Arc<StatementContext>>,
     pub(crate) client_found_rows: bool,
-    pub(crate) pending_load: Option<Box<ast::LoadData>>,
+    pub(crate) load: Option<Box<load::Load>>,
+    pub(crate) normal: weald_sql::Normalised,
     pub(crate) last_profile: Option<String>,
     /// The running statement only looks at the last one's warnings.
     pub(crate) diagnostic: bool,
@@ -134,7 +137,7 @@ impl Session {
         Self {
             server, shared, user, login, database: None, variables, settings, user_variables: Arc::default(), temporary: HashMap::new(), transaction: None, next_isolation: None,
             next_read_only: None, statements: HashMap::new(), named: HashMap::new(), next_statement: 0, warnings: Vec::new(), warning_total: 0, last_insert_id: 0, row_count: -1,
-            found_rows: 0, locked_tables: Vec::new(), changes: Vec::new(), context: None, client_found_rows, pending_load: None, last_profile: None, diagnostic: false,
+            found_rows: 0, locked_tables: Vec::new(), changes: Vec::new(), context: None, client_found_rows, load: None, normal: Default::default(), last_profile: None, diagnostic: false,
         }
     }
 
@@ -142,7 +145,6 @@ impl Session {
     pub fn reset(&mut self) {
         let database = self.database.clone();
         self.rollback_open();
-        self.drop_temporary_tables();
         *self = Session::new(self.server.clone(), self.shared.clone(), self.user.clone(), self.login.clone(), self.client_found_rows);
         self.database = database;
     }
@@ -240,7 +242,11 @@ impl Session {
     pub fn end_of_rows(&mut self, sent: u64, fault: Option<&Fault>) {
         self.found_rows = sent;
         self.close_context(fault);
-        if self.transaction.as_ref().is_some_and(|t| t.autocommit) { self.rollback_open(); }
+        match &mut self.transaction {
+            Some(t) if t.autocommit => self.rollback_open(),
+            Some(t) => t.seen_by_client += 1,
+            None => (),
+        }
     }
 
     fn close_context(&mut self, fault: Option<&Fault>) {

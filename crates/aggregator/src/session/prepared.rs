@@ -17,8 +17,6 @@ pub struct Prepared {
     pub text: Arc<str>,
     pub statement: Arc<Statement>,
     pub params: u32,
-    /// The normal form, where the fast path can take it: see `plan_cache`.
-    pub fast: Option<Arc<crate::plan_cache::FastStatement>>,
 }
 
 /// COM_STMT_PREPARE's answer.
@@ -67,8 +65,7 @@ impl Session {
             }
             _ => Vec::new(),
         };
-        let fast = self.server.plans.prepare(self, text, &parsed.statement);
-        Ok((Prepared { text: text.into(), statement: Arc::new(parsed.statement), params: parsed.params, fast }, columns))
+        Ok((Prepared { text: text.into(), statement: Arc::new(parsed.statement), params: parsed.params }, columns))
     }
 
     /// COM_STMT_EXECUTE.
