@@ -182,7 +182,7 @@ fn tables(f: &Facts<'_>) -> Vec<Row> {
     rows
 }
 
-fn created(t: &TableDef) -> Value { DateTime::from_unix_micros(t.created as i64).map_or(Value::Null, |d| Value::DateTime(d.truncate(0))) }
+fn created(t: &TableDef) -> Value { DateTime::from_unix_micros(t.created as i64).map_or(Value::Null, |d| Value::DateTime(d.truncated(0))) }
 
 /// 'PRI', 'UNI', 'MUL' or ''.
 pub fn column_key(t: &TableDef, ordinal: u16) -> &'static str {
@@ -316,8 +316,8 @@ fn views(f: &Facts<'_>) -> Vec<Row> {
 
 fn character_sets(_: &Facts<'_>) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    for c in Collation::all().filter(|c| Collation::default_of(c.charset()) == Some(*c)) {
-        rows.push(vec![s(c.charset()), s(c.name()), s(charset_description(c.charset())), uint(c.charset_max_bytes() as u64)]);
+    for c in Collation::all().iter().map(|i| i.collation).filter(|c| Collation::default_of(c.charset()) == Some(*c)) {
+        rows.push(vec![s(c.charset()), s(c.name()), s(charset_description(c.charset())), uint(c.max_len() as u64)]);
     }
     rows
 }
@@ -334,13 +334,13 @@ fn charset_description(charset: &str) -> &'static str {
 }
 
 fn collations(_: &Facts<'_>) -> Vec<Row> {
-    Collation::all().map(|c| {
+    Collation::all().iter().map(|i| i.collation).map(|c| {
         let default = Collation::default_of(c.charset()) == Some(c);
         vec![s(c.name()), s(c.charset()), uint(c.id() as u64), s(if default { "Yes" } else { "" }), s("Yes"), uint(1), s(if c.pad_space() { "PAD SPACE" } else { "NO PAD" })]
     }).collect()
 }
 
-fn collation_applicability(_: &Facts<'_>) -> Vec<Row> { Collation::all().map(|c| vec![s(c.name()), s(c.charset())]).collect() }
+fn collation_applicability(_: &Facts<'_>) -> Vec<Row> { Collation::all().iter().map(|i| i.collation).map(|c| vec![s(c.name()), s(c.charset())]).collect() }
 
 fn engines(_: &Facts<'_>) -> Vec<Row> {
     let comment = "Weald's in-memory rowstore: transactions, row locks, durable log. Answers to the name InnoDB, which tools expect";

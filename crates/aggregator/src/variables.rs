@@ -370,8 +370,8 @@ impl Variable {
             Kind::SqlMode => {
                 let mode = match value {
                     Value::Str(s) => SqlMode::parse(s).map_err(|bad| wrong_value(self.name, &bad))?,
-                    Value::Int(n) => SqlMode::from_mysql_bits(*n as u64),
-                    Value::UInt(n) => SqlMode::from_mysql_bits(*n),
+                    Value::Int(n) => SqlMode::from_number(*n as u64).ok_or_else(|| wrong_value(self.name, &n.to_string()))?,
+                    Value::UInt(n) => SqlMode::from_number(*n).ok_or_else(|| wrong_value(self.name, &n.to_string()))?,
                     _ => return Err(wrong_type()),
                 };
                 Ok((Value::str(mode.to_string()), false))

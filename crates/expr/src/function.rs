@@ -1,7 +1,7 @@
 //! Functions called by name: what each is called, takes and returns.
 //!
 //! Owns:     the table of all functions.
-//! Promises: every function MySQL users call is here once, for all executors; an unknown name is 1305 (as "FUNCTION db.x does not exist").
+//! Promises: a function is here once, for all executors; an unknown name is 1305 (as "FUNCTION db.x does not exist").
 //! Never:    aggregates: see `aggregate`.
 
 mod argument;
@@ -13,23 +13,16 @@ mod date_part;
 mod digest;
 mod float;
 mod interval;
-mod json_change;
-mod json_read;
-mod json_value;
 mod locale;
-mod network;
 mod number;
 mod random;
-mod regexp;
 mod result_type;
 mod session;
-mod str_to_date;
 mod text;
 mod text_code;
 mod text_list;
 mod text_search;
 mod unix_time;
-mod uuid;
 
 pub use interval::IntervalUnit;
 
@@ -121,22 +114,14 @@ static FAMILIES: &[&[FunctionDef]] = &[
     date_part::FUNCTIONS,
     digest::FUNCTIONS,
     float::FUNCTIONS,
-    interval::FUNCTIONS,
-    json_change::FUNCTIONS,
-    json_read::FUNCTIONS,
-    json_value::FUNCTIONS,
-    network::FUNCTIONS,
     number::FUNCTIONS,
     random::FUNCTIONS,
-    regexp::FUNCTIONS,
     session::FUNCTIONS,
-    str_to_date::FUNCTIONS,
     text::FUNCTIONS,
     text_code::FUNCTIONS,
     text_list::FUNCTIONS,
     text_search::FUNCTIONS,
     unix_time::FUNCTIONS,
-    uuid::FUNCTIONS,
 ];
 
 /// Second names.

@@ -156,6 +156,7 @@ fn access(f: &Fragment, name: &str) -> String {
         Access::Full => format!("TableScan {name}"),
         Access::Point { index: i, .. } => format!("IndexSeek {name}, KEY {}", index(i)),
         Access::Points { index: i, keys } => format!("IndexSeek {name}, KEY {}, {} keys", index(i), keys.len()),
+        Access::Like { index: i, prefix, pattern, .. } => format!("IndexRangeScan {name}, KEY {}, {} equal part(s), LIKE {}", index(i), prefix.len(), weald_expr::print::text(pattern)),
         Access::Range { index: i, prefix, reverse, .. } => format!("IndexRangeScan {name}, KEY {}, {} equal part(s){}", index(i), prefix.len(), if *reverse { ", backwards" } else { "" }),
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct Bound {
     pub columns: Vec<Column>,
 }
 
-pub(crate) struct Binder<'a> {
+pub struct Binder<'a> {
     pub env: Bindings<'a>,
     /// The text that spans point into: the statement's, or a view's.
     pub text: Arc<str>,

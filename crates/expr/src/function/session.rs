@@ -1,0 +1,59 @@
+//! What the session knows of itself.
+//!
+//! Owns:     nothing.
+//! Promises: facts are those of the moment the statement started.
+//! Never:    changes the session, but for LAST_INSERT_ID(expr), which asks for it.
+
+use super::argument::count;
+use super::result_type::{nullable_int, own_text, truth, unsigned};
+use super::{Call, FunctionDef};
+use crate::{EvalContext, coerce};
+use weald_types::{Fault, Value};
+
+pub const FUNCTIONS: &[FunctionDef] = &[
+    FunctionDef::new("BENCHMARK", 2, 2, truth, |_, _, _| Ok(Value::Int(0))).lazily(benchmark).volatile(),
+    FunctionDef::new("CHARSET", 1, 1, |_, c| own_text(64, false, c), |call, _, _| Ok(Value::str(call.args[0].ty().collation.charset()))),
+    FunctionDef::new("COLLATION", 1, 1, |_, c| own_text(64, false, c), |call, _, _| Ok(Value::str(call.args[0].ty().collation.name()))),
+    FunctionDef::new("CONNECTION_ID", 0, 0, unsigned, |_, _, ctx| Ok(Value::UInt(ctx.statement.connection_id))).stable(),
+    FunctionDef::new("CURRENT_USER", 0, 0, |_, c| own_text(288, false, c), |_, _, ctx| Ok(Value::str(&*ctx.statement.current_user))).stable(),
+    FunctionDef::new("DATABASE", 0, 0, |_, c| own_text(64, true, c), |_, _, ctx| Ok(ctx.statement.database.as_deref().map_or(Value::Null, Value::str))).stable(),
+    FunctionDef::new("FOUND_ROWS", 0, 0, unsigned, |_, _, ctx| Ok(Value::UInt(ctx.statement.found_rows))).stable(),
+    FunctionDef::new("LAST_INSERT_ID", 0, 1, unsigned, last_insert_id).volatile(),
+    FunctionDef::new("ROW_COUNT", 0, 0, truth, |_, _, ctx| Ok(Value::Int(ctx.statement.row_count))).stable(),
+    FunctionDef::new("SLEEP", 1, 1, nullable_int, sleep).volatile(),
+    FunctionDef::new("USER", 0, 0, |_, c| own_text(288, false, c), |_, _, ctx| Ok(Value::str(&*ctx.statement.user))).stable(),
+    FunctionDef::new("VERSION", 0, 0, |_, c| own_text(60, false, c), |_, _, ctx| Ok(Value::str(&*ctx.statement.version))).stable(),
+];
+
+fn last_insert_id(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    let Some(v) = v.first() else { return Ok(Value::UInt(ctx.statement.last_insert_id)) };
+    let n = coerce::uint(v, ctx);
+    *ctx.statement.set_last_insert_id.lock() = Some(n.unwrap_or(0));
+    Ok(n.map_or(Value::Null, Value::UInt))
+}
+
+fn benchmark(_: &Call<'_>, get: &mut dyn FnMut(usize) -> Result<Value, Fault>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    let Some(times) = count(&get(0)?, ctx).filter(|n| *n >= 0) else { return Ok(Value::Null) };
+    for _ in 0..times {
+        ctx.statement.check_interrupted()?;
+        get(1)?;
+    }
+    Ok(Value::Int(0))
+}
+
+/// Sleeps on the thread that evaluates, in steps short enough that KILL is heard; 1 where it was interrupted.
+fn sleep(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    let seconds = match coerce::double(&v[0], ctx) {
+        Some(s) if s >= 0.0 => s.min(31_536_000.0),
+        _ => return Err(super::argument::incorrect_arguments("sleep.")),
+    };
+    let end = std::time::Instant::now() + std::time::Duration::from_secs_f64(seconds);
+    loop {
+        ctx.statement.check_interrupted()?;
+        let left = end.saturating_duration_since(std::time::Instant::now());
+        if left.is_zero() {
+            return Ok(Value::Int(0));
+        }
+        std::thread::sleep(left.min(std::time::Duration::from_millis(20)));
+    }
+}
