@@ -35,13 +35,13 @@ with conn.cursor() as c:
         assert False
     except pymysql.err.ProgrammingError as e:
         assert e.args[0] == 1146, e
-    c.execute("SELECT 1; SELECT 2") if False else None
 with pymysql.connect(host="127.0.0.1", port=port, user="root", database="c_pymysql", cursorclass=pymysql.cursors.SSDictCursor, client_flag=pymysql.constants.CLIENT.MULTI_STATEMENTS) as many:
     with many.cursor() as c:
         c.execute("SELECT 1 AS a; SELECT 2 AS b")
         assert c.fetchall() == [{"a": 1}]
         assert c.nextset() and c.fetchall() == [{"b": 2}]
 conn.ping()
+conn.close()
 with admin.cursor() as c:
     c.execute("DROP DATABASE c_pymysql")
 print("ok")

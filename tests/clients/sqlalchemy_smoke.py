@@ -66,6 +66,7 @@ reflected = MetaData()
 reflected.reflect(engine)
 assert set(reflected.tables["book"].columns.keys()) == {"id", "title", "price", "extra", "author_id"}
 Base.metadata.drop_all(engine)
+engine.dispose()
 with engine.connect() as c:
     c.execute(text("DROP DATABASE c_alchemy"))
 print("ok")

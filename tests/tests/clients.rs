@@ -20,9 +20,21 @@ fn script(name: &str) -> PathBuf {
 }
 
 fn run(command: &mut Command) -> Result<Output, String> {
-    let out = command.stdin(Stdio::null()).output().map_err(|e| format!("{:?}: {e}", command.get_program()))?;
+    // A client that hangs is a failure, not a wait: `timeout` (coreutils) ends it.
+    let mut bounded = Command::new("timeout");
+    bounded.args(["--kill-after=5", "180"]).arg(command.get_program()).args(command.get_args());
+    for (k, v) in command.get_envs() {
+        bounded.env(k, v.unwrap_or_default());
+    }
+    if let Some(dir) = command.get_current_dir() {
+        bounded.current_dir(dir);
+    }
+    let out = bounded.stdin(Stdio::null()).output().map_err(|e| format!("{:?}: {e}", command.get_program()))?;
     if out.status.success() {
         return Ok(out);
+    }
+    if out.status.code() == Some(124) {
+        return Err(format!("{:?} did not end within 180 s\n{}", command.get_program(), String::from_utf8_lossy(&out.stderr)));
     }
     Err(format!("{:?} {:?}\n{}{}", command.get_program(), out.status, String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
 }
