@@ -157,7 +157,7 @@ def tpch_data(work, scale):
         venv = os.path.dirname(os.path.dirname(tool))
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         subprocess.run([os.path.join(venv, "bin", "pip"), "install", "--quiet", "tpchgen-cli"], check=True)
-    subprocess.run([tool, "--scale-factor", str(scale), "--format", "tbl", "--output-dir", out], check=True, capture_output=True)
+    subprocess.run([tool, "--scale-factor", str(scale), "--output-dir", out], check=True, capture_output=True)
     return out
 
 
