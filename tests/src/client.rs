@@ -471,7 +471,11 @@ fn binary_row(p: &[u8], columns: &[Column]) -> Result<Vec<Option<Vec<u8>>>, Erro
                 let mut d = [0u8; 11];
                 d[..len.min(11) as usize].copy_from_slice(r.bytes(len as usize)?);
                 let date = format!("{:04}-{:02}-{:02}", u16::from_le_bytes([d[0], d[1]]), d[2], d[3]);
-                if c.kind == column::DATE { date } else { format!("{date} {:02}:{:02}:{:02}{}", d[4], d[5], d[6], fraction([d[7], d[8], d[9], d[10]], c.decimals)) }
+                if c.kind == column::DATE {
+                    date
+                } else {
+                    format!("{date} {:02}:{:02}:{:02}{}", d[4], d[5], d[6], fraction([d[7], d[8], d[9], d[10]], c.decimals))
+                }
             }
             column::TIME => {
                 let len = r.u8()?;

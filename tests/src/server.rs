@@ -148,7 +148,10 @@ fn launch(dir: &Path, port: u16, http_port: u16) -> Result<Child, String> {
             let _ = child.kill();
             let status = child.wait();
             let text = std::fs::read_to_string(&log).unwrap_or_default();
-            Err(format!("no `ready` line; {status:?}; {}", text.lines().rev().take(10).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")))
+            Err(format!(
+                "no `ready` line; {status:?}; {}",
+                text.lines().rev().take(10).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+            ))
         }
     }
 }

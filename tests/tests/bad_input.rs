@@ -126,7 +126,10 @@ fn bytes_cut_anywhere_do_no_harm() {
         c.write_raw(&frame).unwrap();
         match c.read_packet() {
             Ok(p) => assert_eq!(p[0], 0xFF, "an execution cut after {n} bytes is an error"),
-            Err(Error::Io(e)) => assert!(!matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "no answer to an execution cut after {n} bytes"),
+            Err(Error::Io(e)) => assert!(
+                !matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+                "no answer to an execution cut after {n} bytes"
+            ),
             Err(e) => panic!("{e}"),
         }
     }
@@ -161,7 +164,10 @@ fn extreme_statements_are_answered_in_bounded_time() {
         ("10,000 ANDs", format!("SELECT COUNT(*) FROM t WHERE id = 1{}", " AND id = 1".repeat(10_000)).into_bytes()),
         ("10,000 CASEs", format!("SELECT {}1{}", "CASE WHEN 1 THEN ".repeat(10_000), " END".repeat(10_000)).into_bytes()),
         ("1,000 UNIONs", format!("SELECT 1{}", " UNION SELECT 1".repeat(1_000)).into_bytes()),
-        ("100 joins of one table", format!("SELECT COUNT(*) FROM t t0{}", (1..100).map(|n| format!(" JOIN t t{n} USING (id)")).collect::<String>()).into_bytes()),
+        (
+            "100 joins of one table",
+            format!("SELECT COUNT(*) FROM t t0{}", (1..100).map(|n| format!(" JOIN t t{n} USING (id)")).collect::<String>()).into_bytes(),
+        ),
         ("an IN list of 100,000", in_list.into_bytes()),
         ("10 MB in one literal", format!("SELECT LENGTH('{}')", "x".repeat(10 << 20)).into_bytes()),
         ("10 MB of spaces", format!("SELECT{}1", " ".repeat(10 << 20)).into_bytes()),
@@ -250,7 +256,8 @@ fn too_many_connections_is_error_1040_and_passes() {
         }
     }
     match refused {
-        Some(Error::Server(e)) => assert_eq!((e.code, e.state.as_str()), (1040, "08004")),
+        // Before the handshake the SQLSTATE may be left out, as MySQL does.
+        Some(Error::Server(e)) => assert!(e.code == 1040 && matches!(e.state.as_str(), "08004" | ""), "{e:?}"),
         Some(e) => panic!("instead of error 1040: {e}"),
         None => panic!("{} connections with max_connections = 12", held.len() + 1),
     }

@@ -57,7 +57,9 @@ fn python() -> Result<&'static Path, String> {
             return Ok(python);
         }
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir))?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "30"]).args(PYTHON))?;
+        run(Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "30"])
+            .args(PYTHON))?;
         std::fs::write(done, wanted).map_err(|e| e.to_string())?;
         Ok(python)
     })
@@ -155,7 +157,12 @@ fn a_dump_goes_out_and_comes_back() {
         let mut load = Command::new(&cli);
         load.args(host_args(&server)).arg("dst").stdin(std::fs::File::open(&file).unwrap());
         let out = load.output().unwrap();
-        assert!(out.status.success(), "the dump does not load: {}\n{}", String::from_utf8_lossy(&out.stderr), std::fs::read_to_string(&file).unwrap());
+        assert!(
+            out.status.success(),
+            "the dump does not load: {}\n{}",
+            String::from_utf8_lossy(&out.stderr),
+            std::fs::read_to_string(&file).unwrap()
+        );
         let of = |c: &mut weald_tests::client::Client, db: &str| {
             let rows = c.query(&format!("SELECT id, s, d, HEX(b), at FROM {db}.t ORDER BY id")).unwrap().rows;
             let view = c.query(&format!("SELECT * FROM {db}.v ORDER BY id")).unwrap().rows;
@@ -172,15 +179,17 @@ fn sysbench_works() {
     let server = Server::start();
     server.connect().unwrap().query("CREATE DATABASE sbtest").unwrap();
     let bench = |mode: &str, command: &str| {
-        run(Command::new(&sysbench).args(["oltp_read_write", "--db-driver=mysql", "--mysql-host=127.0.0.1", "--mysql-user=root", "--mysql-db=sbtest"]).args([
-            &format!("--mysql-port={}", server.port),
-            &format!("--db-ps-mode={mode}"),
-            "--tables=2",
-            "--table-size=1000",
-            "--threads=4",
-            "--time=2",
-            command,
-        ]))
+        run(Command::new(&sysbench)
+            .args(["oltp_read_write", "--db-driver=mysql", "--mysql-host=127.0.0.1", "--mysql-user=root", "--mysql-db=sbtest"])
+            .args([
+                &format!("--mysql-port={}", server.port),
+                &format!("--db-ps-mode={mode}"),
+                "--tables=2",
+                "--table-size=1000",
+                "--threads=4",
+                "--time=2",
+                command,
+            ]))
         .unwrap_or_else(|e| panic!("sysbench {command}: {e}"))
     };
     bench("auto", "prepare");

@@ -174,8 +174,10 @@ fn check(c: &mut Client, ledger: &mut Ledger) {
         let a = c.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
         a.rows.iter().map(|r| r.iter().map(|v| String::from_utf8_lossy(v.as_ref().expect("not null")).parse().unwrap()).collect()).collect()
     };
-    let found: BTreeMap<u64, (u64, u64, i64)> =
-        ids(c, "SELECT id, debit, credit, amount FROM transfer ORDER BY id").iter().map(|r| (r[0] as u64, (r[1] as u64, r[2] as u64, r[3]))).collect();
+    let found: BTreeMap<u64, (u64, u64, i64)> = ids(c, "SELECT id, debit, credit, amount FROM transfer ORDER BY id")
+        .iter()
+        .map(|r| (r[0] as u64, (r[1] as u64, r[2] as u64, r[3])))
+        .collect();
     for (id, t) in &ledger.committed {
         assert_eq!(found.get(id), Some(t), "transfer {id} was acknowledged and is lost or changed");
     }
@@ -186,7 +188,8 @@ fn check(c: &mut Client, ledger: &mut Ledger) {
         }
     }
     // Whole: both legs of every transfer, and nothing else.
-    let legs: BTreeSet<(u64, u64, u64)> = ids(c, "SELECT transfer, side, account FROM leg").iter().map(|r| (r[0] as u64, r[1] as u64, r[2] as u64)).collect();
+    let legs: BTreeSet<(u64, u64, u64)> =
+        ids(c, "SELECT transfer, side, account FROM leg").iter().map(|r| (r[0] as u64, r[1] as u64, r[2] as u64)).collect();
     let expected: BTreeSet<_> = found.iter().flat_map(|(id, (from, to, _))| [(*id, 1, *from), (*id, 2, *to)]).collect();
     assert_eq!(legs, expected, "half of a transfer");
     let mut balance: BTreeMap<u64, (i64, i64)> = (1..=ACCOUNTS).map(|n| (n, (EACH, 0))).collect();
