@@ -1,0 +1,160 @@
+//! The metadata group of one member: a log of commands, and the state they make.
+//!
+//! Owns:     the state, its log, and that one change is made at a time.
+//! Promises: a command is durable before it is applied where anyone sees it; the partitions have followed before `propose` returns.
+//! Never:    decides what a command does: see `weald-meta`.
+
+use crate::{Error, SELF};
+use futures::future::BoxFuture;
+use parking_lot::RwLock;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use weald_aggregator::information_schema::Row;
+use weald_aggregator::server::Metadata;
+use weald_catalog::privilege::{Privilege, PrivilegeSet};
+use weald_catalog::{CatalogView, Command, Outcome, UserDef};
+use weald_env::Env;
+use weald_leaf::{Leaf, Phase};
+use weald_log::{DataDir, MetaLog};
+use weald_meta::State;
+use weald_types::{Fault, Value};
+
+/// Log beyond which the state is stored anew.
+const STATE_TRIGGER_BYTES: u64 = 1 << 20;
+const SNAPSHOTS_KEPT: usize = 2;
+
+pub(crate) struct MetadataGroup {
+    env: Env,
+    log: MetaLog,
+    /// Held while a change is made.
+    change: tokio::sync::Mutex<State>,
+    view: RwLock<Arc<CatalogView>>,
+    leaf: Arc<Leaf>,
+    queries: tokio::runtime::Handle,
+}
+
+/// The state as the log has it; a new cluster's where there is none.
+pub(crate) fn recover(env: &Env, dir: &DataDir, address: SocketAddr) -> Result<(MetaLog, State), Error> {
+    let broken = |reason: String| Error::Catalog { dir: dir.root().to_path_buf(), reason };
+    let (log, found) = MetaLog::open(env, dir).map_err(|e| broken(e.to_string()))?;
+    let mut state = match found.state {
+        Some(bytes) => weald_meta::decode_state(&bytes).map_err(|e| broken(e.to_string()))?,
+        None => State::bootstrap(SELF, &address.ip().to_string(), address.port()),
+    };
+    for bytes in found.commands {
+        let command = weald_meta::decode_command(&bytes).map_err(|e| broken(e.to_string()))?;
+        state.apply(command).map_err(|e| broken(format!("a logged command is refused: {e:?}")))?;
+    }
+    if let Some(reason) = weald_meta::invariant::broken(&state) {
+        return Err(broken(reason));
+    }
+    Ok((log, state))
+}
+
+fn log_fault(e: &weald_log::Error) -> Fault { Fault::mysql(1030, "HY000", format!("Got error 1 - 'the catalogue could not be written: {e}' from storage engine")) }
+
+impl MetadataGroup {
+    pub fn new(env: Env, log: MetaLog, state: State, leaf: Arc<Leaf>, queries: tokio::runtime::Handle) -> Self {
+        let view = RwLock::new(state.catalog.clone());
+        Self { env, log, change: tokio::sync::Mutex::new(state), view, leaf, queries }
+    }
+
+    /// Gives a new cluster its first account: root, who may do everything and has no password.
+    pub async fn prepare(&self) -> Result<(), Fault> {
+        if !self.catalog().users.is_empty() {
+            return Ok(());
+        }
+        let mut root = UserDef::new("root", "%");
+        root.global = PrivilegeSet::ALL_GLOBAL.union(PrivilegeSet::of(&[Privilege::GrantOption]));
+        root.password_changed = self.env.clock.wall_micros();
+        self.change(Command::CreateUsers { users: vec![root] }).await.map(|_| ())
+    }
+
+    async fn change(&self, command: Command) -> Result<Outcome, Fault> {
+        let mut state = self.change.lock().await;
+        let mut next = state.clone();
+        let bytes = weald_meta::encode_command(&command);
+        let outcome = next.apply(command)?;
+        self.log.append(&bytes).map_err(|e| log_fault(&e))?.await.map_err(|e| log_fault(&e))?;
+        // From here on it has happened, whatever follows.
+        let (old, new) = (state.catalog.clone(), next.catalog.clone());
+        *state = next;
+        let followed = self.leaf.follow(&old, &new).await;
+        *self.view.write() = new;
+        if self.log.bytes() > STATE_TRIGGER_BYTES
+            && let Err(error) = self.log.store_state(&weald_meta::encode_state(&state))
+        {
+            tracing::warn!(%error, "the catalogue's state could not be stored; its log keeps growing");
+        }
+        followed.map(|()| outcome)
+    }
+
+    pub fn close(&self) { self.log.close(); }
+}
+
+fn text(s: &str) -> Value { Value::str(s) }
+
+impl Metadata for MetadataGroup {
+    fn catalog(&self) -> Arc<CatalogView> { self.view.read().clone() }
+
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, Fault>> { Box::pin(self.change(command)) }
+
+    fn snapshot_database<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let catalog = self.catalog();
+            let database = catalog.database(name).cloned().ok_or_else(|| Fault::mysql(1049, "42000", format!("Unknown database '{name}'")))?;
+            let (leaf, queries) = (self.leaf.clone(), self.queries.clone());
+            let taken = tokio::task::spawn_blocking(move || leaf.snapshot_database(&database, SNAPSHOTS_KEPT, &queries)).await;
+            match taken {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(e)) => Err(Fault::mysql(1030, "HY000", format!("Got error 1 - 'snapshot failed: {e}' from storage engine"))),
+                Err(e) => Err(Fault::Internal { incident: e.to_string() }),
+            }
+        })
+    }
+
+    fn recovery(&self) -> Vec<Row> {
+        let catalog = self.catalog();
+        let name = |id| catalog.databases.values().find(|d| d.id == id).map_or("?", |d| &d.name);
+        let row = |(id, s): (weald_types::PartitionId, weald_leaf::PartitionStatus)| {
+            let percent = if s.phase == Phase::Online { 100 } else { 0 };
+            vec![
+                Value::str(format!("{}_{}", name(id.database()), id.ordinal())),
+                Value::Int(id.database().raw() as i64),
+                Value::Int(SELF.raw() as i64),
+                Value::Null,
+                if s.doing.is_empty() { Value::Null } else { text(&s.doing) },
+                Value::UInt(s.replayed_lsn.raw()),
+                Value::UInt(s.snapshot_lsn.raw()),
+                text("DISK"),
+                text(s.phase.name()),
+                Value::Int(percent),
+                if s.details.is_empty() { Value::Null } else { text(&s.details) },
+            ]
+        };
+        self.leaf.status().into_iter().map(row).collect()
+    }
+
+    fn partitions(&self) -> Vec<Row> {
+        let state = match self.change.try_lock() {
+            Ok(state) => state.clone(),
+            // A change is under way: what it changes is not there yet.
+            Err(_) => return Vec::new(),
+        };
+        let phases: std::collections::BTreeMap<_, _> = self.leaf.status().into_iter().collect();
+        let row = |(id, place): (&weald_types::PartitionId, &weald_meta::Place)| {
+            let database = state.catalog.databases.values().find(|d| d.id == id.database())?;
+            let node = state.nodes.get(&place.primary)?;
+            Some(vec![
+                text(&database.name),
+                Value::Int(id.ordinal() as i64),
+                text(&node.host),
+                Value::Int(node.port as i64),
+                text("Master"),
+                text(phases.get(id).map_or("offline", |s| if s.phase == Phase::Online { "online" } else { "recovering" })),
+                Value::Int(place.epoch.raw() as i64),
+            ])
+        };
+        state.places.iter().filter_map(row).collect()
+    }
+}
