@@ -111,7 +111,7 @@ impl Session {
                 global_variables: &|| super::set::shown(&global.variables.values(), false),
                 session_status: &|| crate::information_schema::ServerFacts::global_status(&*global),
             };
-            information_schema::rows(name, &facts).ok_or_else(|| Fault::UnknownTable { name: name.to_string() })
+            information_schema::rows(name.rsplit('.').next().unwrap_or(name), &facts).ok_or_else(|| Fault::UnknownTable { name: name.to_string() })
         };
         Arc::new(Snapshotted::new(self.server.engine.clone(), snapshot, Arc::new(virtual_rows), self.server.threads))
     }

@@ -4,6 +4,7 @@
 //! Promises: an expression that passed reads only the aggregation's output and enclosing blocks. A column that the groups determine, or any column at all
 //!           where ONLY_FULL_GROUP_BY is off, becomes that of some row of the group.
 //! See:      MySQL 8.0 manual, 14.19.3 and 14.19.4.
+//! Never:    judges a query without GROUP BY or aggregates.
 
 use super::scope::Block;
 use super::{Binder, value_type};

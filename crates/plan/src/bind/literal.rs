@@ -2,6 +2,7 @@
 //!
 //! Owns:     nothing.
 //! Promises: types as MySQL gives them: integers BIGINT, numbers with a point DECIMAL, text in the connection's collation.
+//! Never:    looks at a column.
 
 use super::Binder;
 use weald_expr::Expr;

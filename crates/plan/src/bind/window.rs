@@ -3,6 +3,7 @@
 //! Owns:     nothing; they are collected in [`super::scope::Block::windows`].
 //! Promises: every function has its whole window: inherited parts and the default frame filled in.
 //! See:      MySQL 8.0 manual, 14.20.
+//! Never:    computes a window.
 
 use super::aggregate::function_of;
 use super::scope::{Clause, same_name};

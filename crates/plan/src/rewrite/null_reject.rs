@@ -3,6 +3,7 @@
 //! Owns:     nothing.
 //! Promises: `rejects` says true only where it is certain; then an outer join below the condition is an inner one.
 //! See:      Galindo-Legaria and Rosenthal, "Outerjoin simplification and reordering", 1997.
+//! Never:    evaluates the predicate.
 
 use crate::walk;
 use std::collections::BTreeSet;

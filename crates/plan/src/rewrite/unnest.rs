@@ -4,6 +4,7 @@
 //! Promises: EXISTS and IN in a filter become semi and anti joins, correlated aggregates a left join with groups, wherever NULLs and duplicates come out the
 //!           same; what does not fit stays a subquery that is run for each row (or once, if nothing correlates it).
 //! See:      Kim 1982 and Dayal 1987 for the shapes; the COUNT bug is avoided by giving an empty group the aggregate's value of no rows.
+//! Never:    changes which rows a query gives.
 
 use super::predicate::split;
 use super::{Rewriter, estimate};
