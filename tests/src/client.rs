@@ -4,6 +4,7 @@
 //! Promises: shows what the server said, undecorated: values as text, errors with number and SQLSTATE, counts, whether more results follow.
 //! Never:    retries, reconnects, or waits longer than its timeout.
 
+use rsa::pkcs8::DecodePublicKey;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -159,7 +160,7 @@ impl Client {
             match p.first() {
                 Some(0x00) => return Ok(c),
                 Some(0xFF) => return Err(error_packet(&p)),
-                // caching_sha2: 3 = the fast way succeeded, 4 = the server wants the password itself, which this client has no TLS for.
+                // caching_sha2: 3 = the fast way succeeded, 4 = the server wants the password itself, sealed with its key.
                 Some(0x01) if p.get(1) == Some(&3) => continue,
                 Some(0x01) if p.get(1) == Some(&4) => {
                     c.write_packet(&[2])?;
@@ -167,7 +168,8 @@ impl Client {
                     if key.first() == Some(&0xFF) {
                         return Err(error_packet(&key));
                     }
-                    return Err(Error::Protocol("full caching_sha2 authentication asked for".into()));
+                    let sealed = seal(&key[1..], password, &scramble)?;
+                    c.write_packet(&sealed)?;
                 }
                 Some(0xFE) => {
                     let mut r = Reader::new(&p[1..]);
@@ -423,6 +425,17 @@ fn answer(plugin: &str, password: &str, scramble: &[u8; 20]) -> Result<Vec<u8>, 
         "caching_sha2_password" => Ok(sha2_answer(password.as_bytes(), scramble)),
         other => Err(Error::Protocol(format!("unknown authentication plugin {other}"))),
     }
+}
+
+/// The password under the server's RSA key, as caching_sha2_password wants it where there is no TLS.
+fn seal(pem: &[u8], password: &str, scramble: &[u8; 20]) -> Result<Vec<u8>, Error> {
+    let bad = |e: String| Error::Protocol(format!("the server's public key: {e}"));
+    let text = std::str::from_utf8(pem).map_err(|e| bad(e.to_string()))?;
+    let key = rsa::RsaPublicKey::from_public_key_pem(text.trim_end_matches('\0')).map_err(|e| bad(e.to_string()))?;
+    let mut plain = password.as_bytes().to_vec();
+    plain.push(0);
+    weald_wire::scramble::unxor_password(&mut plain, scramble);
+    key.encrypt(&mut rsa::rand_core::OsRng, rsa::Oaep::new::<sha1::Sha1>(), &plain).map_err(|e| bad(e.to_string()))
 }
 
 fn error_packet(p: &[u8]) -> Error {
