@@ -55,9 +55,9 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
             let descending = part.as_ref().is_some_and(|p| p.descending);
             let bounded = !matches!((&low, &high), (Bound::Unbounded, Bound::Unbounded));
             // NULLs lie before everything; a range with a bound leaves them out.
-            if bounded && matches!(low, Bound::Unbounded) {
+            if bounded && matches!(low, Bound::Unbounded) && let Some(p) = part.as_ref().filter(|p| p.ty.nullable) {
                 let mut k = start.clone();
-                if let Some(p) = &part { encode_part(&Value::Null, &p.ty, p.descending, p.prefix, &mut k); }
+                encode_part(&Value::Null, &p.ty, p.descending, p.prefix, &mut k);
                 low = Bound::Excluded(k);
             }
             if descending { std::mem::swap(&mut low, &mut high); }

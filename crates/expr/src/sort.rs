@@ -16,12 +16,10 @@ pub fn sort_key(v: &Value, ty: &SqlType, descending: bool, out: &mut Vec<u8>) {
 pub fn group_key(v: &Value, ty: &SqlType, out: &mut Vec<u8>) { encode_part(v, &form_of(v, ty), false, None, out) }
 
 /// The type by which a value is encoded. An evaluated ENUM is text, an expression may give another variant than its type says (a text in a numeric context):
-/// what counts is the value.
+/// what counts is the value, so that equal values of an INT NOT NULL and a BIGINT column meet.
 fn form_of(v: &Value, ty: &SqlType) -> SqlType {
     let kind = match (v, &ty.kind) {
-        (Value::Str(_), TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_)) => return ty.clone(),
         (Value::Str(_), _) => return SqlType::varchar(u32::MAX, true, ty.collation),
-        (Value::Int(_), TypeKind::Int { unsigned: false, .. } | TypeKind::Year) | (Value::UInt(_), TypeKind::Int { unsigned: true, .. } | TypeKind::Bit { .. } | TypeKind::Enum(_) | TypeKind::Set(_)) => return ty.clone(),
         (Value::Int(_), _) => return SqlType::bigint(true),
         (Value::UInt(_), _) => return SqlType::bigint_unsigned(true),
         (Value::Decimal(d), _) => TypeKind::Decimal { precision: 65, scale: match ty.kind { TypeKind::Decimal { scale, .. } => scale.max(d.scale()), _ => d.scale() }, unsigned: false },
@@ -31,7 +29,7 @@ fn form_of(v: &Value, ty: &SqlType) -> SqlType {
         (Value::Time(_), _) => TypeKind::Time { fsp: 6 },
         (Value::DateTime(_), _) => TypeKind::DateTime { fsp: 6 },
         (Value::Json(_), _) => return SqlType::string(TypeKind::Json, true, ty.collation),
-        (Value::Null, _) => return ty.clone(),
+        (Value::Null, _) => return SqlType::bigint(true),
     };
     SqlType::new(kind, true)
 }
