@@ -87,7 +87,11 @@ fn every_script_answers_as_mysql_does() {
     println!("{} scripts, {statements} statements, {} different", files.len(), failures.len());
     if list {
         let lines: String = listed.iter().map(|k| format!("{k}\n")).collect();
-        fs::write(dir.join("known_failures.txt"), format!("# Blocks that are known to answer otherwise: `script: first statement of the block`. Each is a fault to be mended.\n{lines}")).unwrap();
+        fs::write(
+            dir.join("known_failures.txt"),
+            format!("# Blocks that are known to answer otherwise: `script: first statement of the block`. Each is a fault to be mended.\n{lines}"),
+        )
+        .unwrap();
         return;
     }
     if mariadb.is_none() && only.is_none() && !write {

@@ -58,7 +58,10 @@ fn rooms(root: &Path, findings: &mut Vec<String>) -> BTreeMap<String, Room> {
         let Ok(text) = fs::read_to_string(path.join("Cargo.toml")) else { continue };
         let manifest: toml::Table = match text.parse() {
             Ok(m) => m,
-            Err(e) => { findings.push(format!("{}: {e}", path.display())); continue }
+            Err(e) => {
+                findings.push(format!("{}: {e}", path.display()));
+                continue;
+            }
         };
         let package = &manifest["package"];
         let name = package["name"].as_str().unwrap_or_default().trim_start_matches("weald-").to_string();
@@ -80,10 +83,14 @@ fn floors_and_wall(room: &Room, rooms: &BTreeMap<String, Room>, findings: &mut V
     for import in room.imports.iter().filter_map(|i| i.strip_prefix("weald-")) {
         let Some(other) = rooms.get(import) else { continue };
         if other.floor >= room.floor {
-            findings.push(format!("{} (floor {}) imports {} (floor {}): only lower floors may be imported", room.name, room.floor, other.name, other.floor));
+            findings.push(format!(
+                "{} (floor {}) imports {} (floor {}): only lower floors may be imported",
+                room.name, room.floor, other.name, other.floor
+            ));
         }
         if room.wing != "shared" && other.wing != "shared" && room.wing != other.wing {
-            findings.push(format!("{} ({} wing) imports {} ({} wing): the wings speak by message only", room.name, room.wing, other.name, other.wing));
+            findings
+                .push(format!("{} ({} wing) imports {} ({} wing): the wings speak by message only", room.name, room.wing, other.name, other.wing));
         }
     }
 }
@@ -128,7 +135,11 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
     let mut open = vec![dir.to_path_buf()];
     while let Some(d) = open.pop() {
         for path in fs::read_dir(&d).into_iter().flatten().flatten().map(|e| e.path()) {
-            if path.is_dir() { open.push(path) } else if path.extension().is_some_and(|e| e == "rs") { files.push(path) }
+            if path.is_dir() {
+                open.push(path)
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                files.push(path)
+            }
         }
     }
     files.sort();

@@ -21,11 +21,15 @@ const ROUNDS: u32 = 5;
 
 /// What `mysql.user` would keep of `password`. `seed` makes the salt.
 pub fn store_password(plugin: &str, password: &str, seed: u64) -> Vec<u8> {
-    if password.is_empty() { return Vec::new(); }
+    if password.is_empty() {
+        return Vec::new();
+    }
     if plugin == NATIVE {
         let hash = scramble::sha1(&[&scramble::sha1(&[password.as_bytes()])]);
         let mut text = String::from("*");
-        for b in hash { text.push_str(&format!("{b:02X}")); }
+        for b in hash {
+            text.push_str(&format!("{b:02X}"));
+        }
         return text.into_bytes();
     }
     // Printable salt, so that SHOW CREATE USER can print it.
@@ -38,8 +42,14 @@ pub fn store_password(plugin: &str, password: &str, seed: u64) -> Vec<u8> {
 }
 
 pub fn is_stored_password(plugin: &str, hash: &[u8]) -> bool {
-    if hash.is_empty() { return true; }
-    if plugin == NATIVE { hash.len() == 41 && hash[0] == b'*' && hash[1..].iter().all(u8::is_ascii_hexdigit) } else { hash.len() == 70 && hash.starts_with(b"$A$") }
+    if hash.is_empty() {
+        return true;
+    }
+    if plugin == NATIVE {
+        hash.len() == 41 && hash[0] == b'*' && hash[1..].iter().all(u8::is_ascii_hexdigit)
+    } else {
+        hash.len() == 70 && hash.starts_with(b"$A$")
+    }
 }
 
 /// Whether `password` is the one stored.
@@ -60,36 +70,66 @@ fn sha256_crypt(key: &[u8], salt: &[u8], rounds: u32) -> String {
     a.update(key);
     a.update(salt);
     let mut n = key.len();
-    while n > 32 { a.update(b); n -= 32; }
+    while n > 32 {
+        a.update(b);
+        n -= 32;
+    }
     a.update(&b[..n]);
     let mut n = key.len();
     while n > 0 {
-        if n & 1 == 1 { a.update(b) } else { a.update(key) }
+        if n & 1 == 1 {
+            a.update(b)
+        } else {
+            a.update(key)
+        }
         n >>= 1;
     }
     let mut a = a.finalize();
     let mut dp = Sha256::new();
-    for _ in 0..key.len() { dp.update(key); }
+    for _ in 0..key.len() {
+        dp.update(key);
+    }
     let dp = dp.finalize();
     let p: Vec<u8> = dp.iter().copied().cycle().take(key.len()).collect();
     let mut ds = Sha256::new();
-    for _ in 0..16 + a[0] as usize { ds.update(salt); }
+    for _ in 0..16 + a[0] as usize {
+        ds.update(salt);
+    }
     let ds = ds.finalize();
     let s: Vec<u8> = ds.iter().copied().cycle().take(salt.len()).collect();
     for i in 0..rounds {
         let mut c = Sha256::new();
-        if i & 1 == 1 { c.update(&p) } else { c.update(a) }
-        if i % 3 != 0 { c.update(&s); }
-        if i % 7 != 0 { c.update(&p); }
-        if i & 1 == 1 { c.update(a) } else { c.update(&p) }
+        if i & 1 == 1 {
+            c.update(&p)
+        } else {
+            c.update(a)
+        }
+        if i % 3 != 0 {
+            c.update(&s);
+        }
+        if i % 7 != 0 {
+            c.update(&p);
+        }
+        if i & 1 == 1 {
+            c.update(a)
+        } else {
+            c.update(&p)
+        }
         a = c.finalize();
     }
     let mut out = String::with_capacity(43);
     let mut put = |x: u8, y: u8, z: u8, n: usize| {
         let mut w = (x as u32) << 16 | (y as u32) << 8 | z as u32;
-        for _ in 0..n { out.push(CRYPT[(w & 63) as usize] as char); w >>= 6; }
+        for _ in 0..n {
+            out.push(CRYPT[(w & 63) as usize] as char);
+            w >>= 6;
+        }
     };
-    for (x, y, z) in [(0, 10, 20), (21, 1, 11), (12, 22, 2), (3, 13, 23), (24, 4, 14), (15, 25, 5), (6, 16, 26), (27, 7, 17), (18, 28, 8), (9, 19, 29)] { put(a[x], a[y], a[z], 4); }
+    for (x, y, z) in
+        [(0, 10, 20), (21, 1, 11), (12, 22, 2), (3, 13, 23), (24, 4, 14), (15, 25, 5), (6, 16, 26), (27, 7, 17), (18, 28, 8), (9, 19, 29)]
+    {
+        put(a[x], a[y], a[z], 4);
+    }
     put(0, a[31], a[30], 3);
     out
 }
@@ -100,22 +140,41 @@ pub struct Sha2Cache(Mutex<HashMap<(Box<str>, Box<str>), (Vec<u8>, [u8; 32])>>);
 
 /// What a first answer led to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict { Yes, No, /** the password itself is needed: over TLS, or under RSA */ Full }
+pub enum Verdict {
+    Yes,
+    No,
+    /** the password itself is needed: over TLS, or under RSA */
+    Full,
+}
 
 impl Sha2Cache {
     pub fn fast(&self, user: &UserDef, answer: &[u8], scramble: &[u8; 20]) -> Verdict {
-        if user.auth.is_empty() { return if answer.is_empty() { Verdict::Yes } else { Verdict::No }; }
-        if answer.is_empty() { return Verdict::No; }
+        if user.auth.is_empty() {
+            return if answer.is_empty() { Verdict::Yes } else { Verdict::No };
+        }
+        if answer.is_empty() {
+            return Verdict::No;
+        }
         let known = self.0.lock();
         match known.get(&(user.user.clone(), user.host.clone())) {
-            Some((stored, cached)) if *stored == user.auth => if scramble::sha2_matches(answer, scramble, cached) { Verdict::Yes } else { Verdict::Full },
+            Some((stored, cached)) if *stored == user.auth => {
+                if scramble::sha2_matches(answer, scramble, cached) {
+                    Verdict::Yes
+                } else {
+                    Verdict::Full
+                }
+            }
             _ => Verdict::Full,
         }
     }
 
     pub fn full(&self, user: &UserDef, password: &[u8]) -> bool {
-        if user.auth.is_empty() { return password.is_empty(); }
-        if !sha2_matches_stored(password, &user.auth) { return false; }
+        if user.auth.is_empty() {
+            return password.is_empty();
+        }
+        if !sha2_matches_stored(password, &user.auth) {
+            return false;
+        }
         let twice = scramble::sha256(&[&scramble::sha256(&[password])]);
         self.0.lock().insert((user.user.clone(), user.host.clone()), (user.auth.clone(), twice));
         true
@@ -123,7 +182,9 @@ impl Sha2Cache {
 }
 
 pub fn native(user: &UserDef, answer: &[u8], scramble: &[u8; 20]) -> bool {
-    if user.auth.is_empty() { return answer.is_empty(); }
+    if user.auth.is_empty() {
+        return answer.is_empty();
+    }
     let Some(hex) = user.auth.strip_prefix(b"*").and_then(|h| std::str::from_utf8(h).ok()).filter(|h| h.len() == 40) else { return false };
     let mut stored = [0; 20];
     for (i, b) in stored.iter_mut().enumerate() {
@@ -135,19 +196,40 @@ pub fn native(user: &UserDef, answer: &[u8], scramble: &[u8; 20]) -> bool {
 
 /// The account a client comes in by: most specific host first, then named before anonymous, as MySQL sorts them.
 pub fn find_account(catalog: &CatalogView, user: &str, host: &str) -> Option<Arc<UserDef>> {
-    let mut fitting: Vec<&Arc<UserDef>> = catalog.users.values().filter(|u| (*u.user == *user || u.user.is_empty()) && host_matches(&u.host, host)).collect();
-    let rank = |u: &UserDef| (if !u.host.contains(['%', '_', '/']) { 0 } else if u.host.contains('/') { 1 } else { 2 }, usize::MAX - u.host.find(['%', '_']).unwrap_or(u.host.len()), u.user.is_empty());
+    let mut fitting: Vec<&Arc<UserDef>> =
+        catalog.users.values().filter(|u| (*u.user == *user || u.user.is_empty()) && host_matches(&u.host, host)).collect();
+    let rank = |u: &UserDef| {
+        (
+            if !u.host.contains(['%', '_', '/']) {
+                0
+            } else if u.host.contains('/') {
+                1
+            } else {
+                2
+            },
+            usize::MAX - u.host.find(['%', '_']).unwrap_or(u.host.len()),
+            u.user.is_empty(),
+        )
+    };
     fitting.sort_by_key(|u| rank(u));
     fitting.first().map(|u| Arc::clone(u))
 }
 
 fn host_matches(pattern: &str, host: &str) -> bool {
-    if pattern == "%" || pattern.is_empty() || pattern.eq_ignore_ascii_case(host) { return true; }
+    if pattern == "%" || pattern.is_empty() || pattern.eq_ignore_ascii_case(host) {
+        return true;
+    }
     let local = matches!(host, "127.0.0.1" | "::1" | "localhost");
-    if local && matches!(pattern, "localhost" | "127.0.0.1" | "::1") { return true; }
+    if local && matches!(pattern, "localhost" | "127.0.0.1" | "::1") {
+        return true;
+    }
     if let Some((net, mask)) = pattern.split_once('/') {
         let (Ok(net), Ok(host)) = (net.parse::<std::net::Ipv4Addr>(), host.parse::<std::net::Ipv4Addr>()) else { return false };
-        let mask = match (mask.parse::<std::net::Ipv4Addr>(), mask.parse::<u32>()) { (Ok(m), _) => u32::from(m), (_, Ok(n)) if n <= 32 => u32::MAX.checked_shl(32 - n).unwrap_or(0), _ => return false };
+        let mask = match (mask.parse::<std::net::Ipv4Addr>(), mask.parse::<u32>()) {
+            (Ok(m), _) => u32::from(m),
+            (_, Ok(n)) if n <= 32 => u32::MAX.checked_shl(32 - n).unwrap_or(0),
+            _ => return false,
+        };
         return u32::from(net) & mask == u32::from(host) & mask;
     }
     weald_catalog::user::matches_pattern(host, pattern)
@@ -185,7 +267,9 @@ mod tests {
     #[test]
     fn the_most_specific_host_wins() {
         let mut c = CatalogView::default();
-        for host in ["%", "10.0.0.%", "10.0.0.1", "192.168.0.0/255.255.0.0"] { c.users.insert(("u".into(), host.into()), Arc::new(UserDef::new("u", host))); }
+        for host in ["%", "10.0.0.%", "10.0.0.1", "192.168.0.0/255.255.0.0"] {
+            c.users.insert(("u".into(), host.into()), Arc::new(UserDef::new("u", host)));
+        }
         assert_eq!(&*find_account(&c, "u", "10.0.0.1").unwrap().host, "10.0.0.1");
         assert_eq!(&*find_account(&c, "u", "10.0.0.2").unwrap().host, "10.0.0.%");
         assert_eq!(&*find_account(&c, "u", "192.168.3.4").unwrap().host, "192.168.0.0/255.255.0.0");

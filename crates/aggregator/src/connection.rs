@@ -30,7 +30,11 @@ use weald_wire::handshake::{self, Hello, Login};
 use weald_wire::{frame, reply};
 
 /// What the listener hands to each connection.
-pub struct Door { pub server: Arc<Server>, pub tls: Option<tokio_rustls::TlsAcceptor>, pub sha2: Sha2Cache }
+pub struct Door {
+    pub server: Arc<Server>,
+    pub tls: Option<tokio_rustls::TlsAcceptor>,
+    pub sha2: Sha2Cache,
+}
 
 trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
@@ -65,22 +69,34 @@ struct Pipe {
 }
 
 impl Pipe {
-    fn socket(&mut self) -> Result<&mut Box<dyn Socket>, End> { self.socket.as_mut().ok_or(End::Gone) }
+    fn socket(&mut self) -> Result<&mut Box<dyn Socket>, End> {
+        self.socket.as_mut().ok_or(End::Gone)
+    }
 
     async fn flush(&mut self) -> Result<(), End> {
-        if self.out.is_empty() { return Ok(()); }
+        if self.out.is_empty() {
+            return Ok(());
+        }
         self.server.counters.bytes_sent.fetch_add(self.out.len() as u64, Ordering::Relaxed);
         let mut bytes = std::mem::take(&mut self.out);
         let mut packed = std::mem::take(&mut self.packed);
         let send: &[u8] = match &mut self.compressor {
-            Some(c) => { packed.clear(); c.pack(&bytes, &mut packed)?; &packed }
+            Some(c) => {
+                packed.clear();
+                c.pack(&bytes, &mut packed)?;
+                &packed
+            }
             None => &bytes,
         };
         let done = self.socket()?.write_all(send).await;
-        if self.compressor.is_some() { self.socket()?.flush().await?; }
+        if self.compressor.is_some() {
+            self.socket()?.flush().await?;
+        }
         // The buffers stay; a giant answer's does not.
         bytes.clear();
-        if bytes.capacity() <= 1 << 20 { self.out = bytes; }
+        if bytes.capacity() <= 1 << 20 {
+            self.out = bytes;
+        }
         self.packed = packed;
         done?;
         self.socket()?.flush().await?;
@@ -90,7 +106,9 @@ impl Pipe {
     /// The next packet. Answers that are ready are written before anything is waited for.
     async fn packet(&mut self, timeout: Duration) -> Result<bytes::Bytes, End> {
         loop {
-            if let Some(p) = self.decoder.next(&mut self.plain)? { return Ok(p); }
+            if let Some(p) = self.decoder.next(&mut self.plain)? {
+                return Ok(p);
+            }
             self.flush().await?;
             let read = async {
                 let Some(socket) = self.socket.as_mut() else { return Err(End::Gone) };
@@ -99,9 +117,13 @@ impl Pipe {
                 Ok(socket.read_buf(into).await?)
             };
             let n = tokio::time::timeout(timeout, read).await.map_err(|_| End::Timeout)??;
-            if n == 0 { return Err(End::Gone); }
+            if n == 0 {
+                return Err(End::Gone);
+            }
             self.server.counters.bytes_received.fetch_add(n as u64, Ordering::Relaxed);
-            if let Some(c) = &mut self.compressor { c.expand(&mut self.raw, &mut self.plain)?; }
+            if let Some(c) = &mut self.compressor {
+                c.expand(&mut self.raw, &mut self.plain)?;
+            }
         }
     }
 
@@ -126,8 +148,15 @@ pub async fn serve(door: Arc<Door>, socket: TcpStream, host: String) {
     let _ = socket.set_nodelay(true);
     let id = server.new_connection_id();
     let mut pipe = Pipe {
-        socket: Some(Box::new(socket)), raw: BytesMut::new(), plain: BytesMut::with_capacity(4096), decoder: frame::Decoder::new(1 << 24), sequence: 0, out: Vec::with_capacity(4096), compressor: None,
-        packed: Vec::new(), server: server.clone(),
+        socket: Some(Box::new(socket)),
+        raw: BytesMut::new(),
+        plain: BytesMut::with_capacity(4096),
+        decoder: frame::Decoder::new(1 << 24),
+        sequence: 0,
+        out: Vec::with_capacity(4096),
+        compressor: None,
+        packed: Vec::new(),
+        server: server.clone(),
     };
     let timeout = Duration::from_secs(server.variables.values().int("connect_timeout").max(2));
     let entered = match tokio::time::timeout(timeout, enter(&door, &mut pipe, id, &host)).await {
@@ -138,11 +167,23 @@ pub async fn serve(door: Arc<Door>, socket: TcpStream, host: String) {
             let _ = pipe.flush().await;
             return;
         }
-        Err(_) => { server.counters.aborted_connects.fetch_add(1, Ordering::Relaxed); return }
+        Err(_) => {
+            server.counters.aborted_connects.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
     };
     let Entered { session, login, shared } = entered;
     let close = server.register(&shared, &login.user);
-    let mut c = Connection { pipe, session, capabilities: login.capabilities, long: HashMap::new(), types: HashMap::new(), cursors: HashMap::new(), door, host };
+    let mut c = Connection {
+        pipe,
+        session,
+        capabilities: login.capabilities,
+        long: HashMap::new(),
+        types: HashMap::new(),
+        cursors: HashMap::new(),
+        door,
+        host,
+    };
     let end = tokio::select! {
         end = c.run() => end,
         () = close.notified() => {
@@ -152,12 +193,18 @@ pub async fn serve(door: Arc<Door>, socket: TcpStream, host: String) {
             Ok(())
         }
     };
-    if let Err(end) = end { tracing::debug!(id, %end, "connection ended"); }
+    if let Err(end) = end {
+        tracing::debug!(id, %end, "connection ended");
+    }
     c.session.end();
     server.unregister(id);
 }
 
-struct Entered { session: Session, login: Login, shared: Arc<Shared> }
+struct Entered {
+    session: Session,
+    login: Login,
+    shared: Arc<Shared>,
+}
 
 async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str) -> Result<Entered, End> {
     let server = &door.server;
@@ -176,12 +223,20 @@ async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str) -> Result<Ente
         Hello::Tls { .. } => {
             let (Some(tls), Some(socket)) = (&door.tls, pipe.socket.take()) else { return Err(End::Refused) };
             // Nothing may have been sent in clear behind the request.
-            if !pipe.plain.is_empty() { return Err(End::Refused); }
+            if !pipe.plain.is_empty() {
+                return Err(End::Refused);
+            }
             let stream = tls.accept(SocketBox(socket)).await?;
             pipe.socket = Some(Box::new(stream));
             secure = true;
             let packet = pipe.packet(long).await?;
-            match handshake::hello(&packet, offered & !client::SSL)? { Hello::Login(mut l) => { l.capabilities |= client::SSL; l } Hello::Tls { .. } => return Err(End::Refused) }
+            match handshake::hello(&packet, offered & !client::SSL)? {
+                Hello::Login(mut l) => {
+                    l.capabilities |= client::SSL;
+                    l
+                }
+                Hello::Tls { .. } => return Err(End::Refused),
+            }
         }
     };
     pipe.sequence = pipe.decoder.sequence();
@@ -200,31 +255,55 @@ async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str) -> Result<Ente
     let shared = Arc::new(Shared {
         id,
         interrupted: Arc::default(),
-        process: parking_lot::Mutex::new(Process { id, user: login.user.clone(), host: host.to_string(), database: None, command: "Sleep", seconds: 0, state: String::new(), info: None }),
+        process: parking_lot::Mutex::new(Process {
+            id,
+            user: login.user.clone(),
+            host: host.to_string(),
+            database: None,
+            command: "Sleep",
+            seconds: 0,
+            state: String::new(),
+            info: None,
+        }),
     });
-    let mut session = Session::new(server.clone(), shared.clone(), user, format!("{}@{host}", login.user).into(), login.capabilities & client::FOUND_ROWS != 0);
+    let mut session =
+        Session::new(server.clone(), shared.clone(), user, format!("{}@{host}", login.user).into(), login.capabilities & client::FOUND_ROWS != 0);
     session.set_client_collation(Collation::by_id(login.collation as u16).unwrap_or(Collation::UTF8MB4_GENERAL_CI));
-    if let Some(db) = &login.database {
-        if let Err(f) = session.init_db(db) {
+    if let Some(db) = &login.database
+        && let Err(f) = session.init_db(db) {
             pipe.error(&f);
             return Err(End::Refused);
         }
-    }
     pipe.write(|o| reply::ok(o, 0, &reply::Done { status: status::AUTOCOMMIT, ..Default::default() }, login.capabilities));
     pipe.flush().await?;
-    if login.capabilities & client::ZSTD_COMPRESSION != 0 && login.capabilities & client::COMPRESS == 0 { pipe.compressor = Some(Compressor::new(Algorithm::Zstd { level: login.zstd_level })); }
-    else if login.capabilities & client::COMPRESS != 0 { pipe.compressor = Some(Compressor::new(Algorithm::Zlib)); }
+    if login.capabilities & client::ZSTD_COMPRESSION != 0 && login.capabilities & client::COMPRESS == 0 {
+        pipe.compressor = Some(Compressor::new(Algorithm::Zstd { level: login.zstd_level }));
+    } else if login.capabilities & client::COMPRESS != 0 {
+        pipe.compressor = Some(Compressor::new(Algorithm::Zlib));
+    }
     pipe.decoder.limit = server.variables.values().int("max_allowed_packet") as usize;
     Ok(Entered { session, login, shared })
 }
 
 /// Asks for the proof that the account's plugin wants. `safe`: a password may come in clear over this connection.
-async fn authenticate(door: &Door, pipe: &mut Pipe, login: &Login, salt: &[u8; 20], host: &str, safe: bool, secure: bool) -> Result<Arc<UserDef>, End> {
+async fn authenticate(
+    door: &Door,
+    pipe: &mut Pipe,
+    login: &Login,
+    salt: &[u8; 20],
+    host: &str,
+    safe: bool,
+    secure: bool,
+) -> Result<Arc<UserDef>, End> {
     let long = Duration::from_secs(3600);
     let catalog = door.server.catalog();
     let found = auth::find_account(&catalog, &login.user, host);
     // An unknown user is asked just the same.
-    let user = found.clone().unwrap_or_else(|| { let mut u = UserDef::new(&login.user, host); u.auth = b"$A$005$unknown-user-unknown-nothing-matches-this-string-of-seventy-byte".to_vec(); Arc::new(u) });
+    let user = found.clone().unwrap_or_else(|| {
+        let mut u = UserDef::new(&login.user, host);
+        u.auth = b"$A$005$unknown-user-unknown-nothing-matches-this-string-of-seventy-byte".to_vec();
+        Arc::new(u)
+    });
     let mut answer = login.auth.clone();
     let client_plugin = login.plugin.as_deref().unwrap_or(auth::NATIVE);
     if client_plugin != &*user.plugin {
@@ -234,11 +313,20 @@ async fn authenticate(door: &Door, pipe: &mut Pipe, login: &Login, salt: &[u8; 2
         pipe.sequence = pipe.decoder.sequence();
     }
     // Some clients end an empty answer with a zero byte.
-    if answer == [0] { answer.clear(); }
+    if answer == [0] {
+        answer.clear();
+    }
     let with_password = !answer.is_empty();
-    let ok = if &*user.plugin == auth::NATIVE { auth::native(&user, &answer, salt) } else {
+    let ok = if &*user.plugin == auth::NATIVE {
+        auth::native(&user, &answer, salt)
+    } else {
         match door.sha2.fast(&user, &answer, salt) {
-            Verdict::Yes => { if with_password { pipe.write(|o| handshake::auth_more(o, &[3])); } true }
+            Verdict::Yes => {
+                if with_password {
+                    pipe.write(|o| handshake::auth_more(o, &[3]));
+                }
+                true
+            }
             Verdict::No => false,
             Verdict::Full => {
                 pipe.write(|o| handshake::auth_more(o, &[4]));
@@ -256,7 +344,9 @@ async fn authenticate(door: &Door, pipe: &mut Pipe, login: &Login, salt: &[u8; 2
                 } else if !safe {
                     sent.clear();
                 }
-                if sent.last() == Some(&0) { sent.pop(); }
+                if sent.last() == Some(&0) {
+                    sent.pop();
+                }
                 door.sha2.full(&user, &sent)
             }
         }
@@ -280,12 +370,24 @@ async fn authenticate(door: &Door, pipe: &mut Pipe, login: &Login, salt: &[u8; 2
 /// A boxed socket is a socket: TLS wraps it.
 struct SocketBox(Box<dyn Socket>);
 impl AsyncRead for SocketBox {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>, buf: &mut tokio::io::ReadBuf<'_>) -> std::task::Poll<std::io::Result<()>> { Pin::new(&mut self.0).poll_read(cx, buf) }
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
 }
 impl AsyncWrite for SocketBox {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>, buf: &[u8]) -> std::task::Poll<std::io::Result<usize>> { Pin::new(&mut self.0).poll_write(cx, buf) }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> { Pin::new(&mut self.0).poll_flush(cx) }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> { Pin::new(&mut self.0).poll_shutdown(cx) }
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>, buf: &[u8]) -> std::task::Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
 }
 
 struct Connection {
@@ -301,13 +403,19 @@ struct Connection {
     host: String,
 }
 
-struct Cursor { columns: Vec<Column>, rows: std::vec::IntoIter<Row> }
+struct Cursor {
+    columns: Vec<Column>,
+    rows: std::vec::IntoIter<Row>,
+}
 
 impl Connection {
     async fn run(&mut self) -> Result<(), End> {
         loop {
             self.pipe.decoder.restart();
-            if let Some(c) = &mut self.pipe.compressor { if self.pipe.plain.is_empty() { c.restart(); } }
+            if let Some(c) = &mut self.pipe.compressor
+                && self.pipe.plain.is_empty() {
+                    c.restart();
+                }
             let idle = Duration::from_secs(self.session.idle_seconds(self.capabilities & client::INTERACTIVE != 0));
             let packet = match self.pipe.packet(idle).await {
                 Ok(p) => p,
@@ -322,10 +430,15 @@ impl Connection {
             self.pipe.sequence = self.pipe.decoder.sequence();
             let command = match command::parse(&packet, self.capabilities) {
                 Ok(c) => c,
-                Err(e) => { self.pipe.error(&wire_fault(&e)); continue }
+                Err(e) => {
+                    self.pipe.error(&wire_fault(&e));
+                    continue;
+                }
             };
             self.door.server.counters.questions.fetch_add(1, Ordering::Relaxed);
-            if matches!(command, Command::Quit) { return Ok(()); }
+            if matches!(command, Command::Quit) {
+                return Ok(());
+            }
             self.command(command).await?;
         }
     }
@@ -343,19 +456,37 @@ impl Connection {
                 let (table, wildcard) = (String::from_utf8_lossy(table).into_owned(), String::from_utf8_lossy(wildcard).into_owned());
                 match self.session.field_list(&table, &wildcard) {
                     Err(f) => self.pipe.error(&f),
-                    Ok(columns) => { for c in &columns { self.column(c, true); } self.eof(0) }
+                    Ok(columns) => {
+                        for c in &columns {
+                            self.column(c, true);
+                        }
+                        self.eof(0)
+                    }
                 }
             }
             Command::Statistics => {
                 let text = self.session.statistics();
                 self.pipe.write(|o| o.extend_from_slice(text.as_bytes()));
             }
-            Command::ProcessKill(id) => { let done = self.session.kill_connection(id as u64, false); self.result(done) }
-            Command::ResetConnection => { self.forget(); self.session.reset(); self.ok(Done::default(), false) }
+            Command::ProcessKill(id) => {
+                let done = self.session.kill_connection(id as u64, false);
+                self.result(done)
+            }
+            Command::ResetConnection => {
+                self.forget();
+                self.session.reset();
+                self.ok(Done::default(), false)
+            }
             Command::ChangeUser(body) => return self.change_user(body).await,
             Command::SetOption(n) => match n {
-                0 => { self.capabilities |= client::MULTI_STATEMENTS; self.eof(0) }
-                1 => { self.capabilities &= !client::MULTI_STATEMENTS; self.eof(0) }
+                0 => {
+                    self.capabilities |= client::MULTI_STATEMENTS;
+                    self.eof(0)
+                }
+                1 => {
+                    self.capabilities &= !client::MULTI_STATEMENTS;
+                    self.eof(0)
+                }
                 _ => self.unknown(),
             },
             Command::Prepare(text) => self.prepare(text),
@@ -363,9 +494,16 @@ impl Connection {
             Command::SendLongData { statement, param, data } => {
                 let limit = self.door.server.variables.values().int("max_allowed_packet") as usize;
                 let held = self.long.entry((statement, param)).or_default();
-                if held.len() + data.len() <= limit { held.extend_from_slice(data); }
+                if held.len() + data.len() <= limit {
+                    held.extend_from_slice(data);
+                }
             }
-            Command::Close(id) => { self.cursors.remove(&id); self.types.remove(&id); self.long.retain(|k, _| k.0 != id); self.session.close(id) }
+            Command::Close(id) => {
+                self.cursors.remove(&id);
+                self.types.remove(&id);
+                self.long.retain(|k, _| k.0 != id);
+                self.session.close(id)
+            }
             Command::Reset(id) => {
                 self.cursors.remove(&id);
                 self.long.retain(|k, _| k.0 != id);
@@ -377,18 +515,39 @@ impl Connection {
         Ok(())
     }
 
-    fn unknown(&mut self) { self.pipe.error(&Fault::mysql(1047, "08S01", "Unknown command")) }
-    fn no_statement(&mut self, id: u32, what: &str) { self.pipe.error(&Fault::mysql(1243, "HY000", format!("Unknown prepared statement handler ({id}) given to {what}"))) }
-    fn forget(&mut self) { self.cursors.clear(); self.types.clear(); self.long.clear() }
-    fn result(&mut self, done: Result<(), Fault>) { match done { Ok(()) => self.ok(Done::default(), false), Err(f) => self.pipe.error(&f) } }
+    fn unknown(&mut self) {
+        self.pipe.error(&Fault::mysql(1047, "08S01", "Unknown command"))
+    }
+    fn no_statement(&mut self, id: u32, what: &str) {
+        self.pipe.error(&Fault::mysql(1243, "HY000", format!("Unknown prepared statement handler ({id}) given to {what}")))
+    }
+    fn forget(&mut self) {
+        self.cursors.clear();
+        self.types.clear();
+        self.long.clear()
+    }
+    fn result(&mut self, done: Result<(), Fault>) {
+        match done {
+            Ok(()) => self.ok(Done::default(), false),
+            Err(f) => self.pipe.error(&f),
+        }
+    }
 
-    fn status(&self, more: bool) -> u16 { self.session.status_flags() | if more { status::MORE_RESULTS } else { 0 } }
+    fn status(&self, more: bool) -> u16 {
+        self.session.status_flags() | if more { status::MORE_RESULTS } else { 0 }
+    }
 
     fn ok(&mut self, done: Done, more: bool) {
         let (schema, variables) = self.session.take_changes();
         let variables: Vec<(&str, &str)> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
         let d = reply::Done {
-            affected: done.affected, last_insert_id: done.last_insert_id, status: self.status(more), warnings: self.session.warning_count(), info: &done.info, schema: schema.as_deref(), variables: &variables,
+            affected: done.affected,
+            last_insert_id: done.last_insert_id,
+            status: self.status(more),
+            warnings: self.session.warning_count(),
+            info: &done.info,
+            schema: schema.as_deref(),
+            variables: &variables,
         };
         let capabilities = self.capabilities;
         self.pipe.write(|o| reply::ok(o, 0, &d, capabilities));
@@ -401,7 +560,9 @@ impl Connection {
 
     /// The end of rows.
     fn end_rows(&mut self, extra: u16) {
-        if self.capabilities & client::DEPRECATE_EOF == 0 { return self.eof(extra); }
+        if self.capabilities & client::DEPRECATE_EOF == 0 {
+            return self.eof(extra);
+        }
         let d = reply::Done { status: self.session.status_flags() | extra, warnings: self.session.warning_count(), ..Default::default() };
         let capabilities = self.capabilities;
         self.pipe.write(|o| reply::ok(o, 0xFE, &d, capabilities));
@@ -413,16 +574,22 @@ impl Connection {
             self.pipe.error(&Fault::mysql(1300, "HY000", format!("Invalid utf8mb4 character string: '{shown}'")));
             return Ok(());
         };
-        if self.capabilities & client::MULTI_STATEMENTS == 0 { return self.statement(text, false).await.map(|_| ()); }
+        if self.capabilities & client::MULTI_STATEMENTS == 0 {
+            return self.statement(text, false).await.map(|_| ());
+        }
         let mut statements = Statements::new(text, self.session.sql_mode());
         let mut any = false;
         while let Some(range) = statements.next() {
             any = true;
             let more = statements.has_more();
-            if !self.statement(&text[range], more).await? { return Ok(()); }
+            if !self.statement(&text[range], more).await? {
+                return Ok(());
+            }
             statements.set_sql_mode(self.session.sql_mode());
         }
-        if !any { return self.statement(text, false).await.map(|_| ()); }
+        if !any {
+            return self.statement(text, false).await.map(|_| ());
+        }
         Ok(())
     }
 
@@ -434,8 +601,14 @@ impl Connection {
 
     async fn answer(&mut self, done: Result<Outcome, Fault>, binary: bool, more: bool) -> Result<bool, End> {
         match done {
-            Err(f) => { self.pipe.error(&f); Ok(false) }
-            Ok(Outcome::Ok(d)) => { self.ok(d, more); Ok(true) }
+            Err(f) => {
+                self.pipe.error(&f);
+                Ok(false)
+            }
+            Ok(Outcome::Ok(d)) => {
+                self.ok(d, more);
+                Ok(true)
+            }
             Ok(Outcome::Rows { columns, rows }) => self.rows(columns, rows, binary, more).await,
             Ok(Outcome::SendFile { path }) => self.receive_file(&path, more).await,
         }
@@ -446,32 +619,61 @@ impl Connection {
         let o = c.origin.as_deref();
         let mut flags = 0;
         if let Some(f) = o.map(|o| o.flags) {
-            for (on, bit) in [(f.primary_key, flag::PRI_KEY), (f.unique_key, flag::UNIQUE_KEY), (f.multiple_key, flag::MULTIPLE_KEY), (f.auto_increment, flag::AUTO_INCREMENT), (f.no_default, flag::NO_DEFAULT_VALUE), (f.on_update_now, flag::ON_UPDATE_NOW)] {
-                if on { flags |= bit }
+            for (on, bit) in [
+                (f.primary_key, flag::PRI_KEY),
+                (f.unique_key, flag::UNIQUE_KEY),
+                (f.multiple_key, flag::MULTIPLE_KEY),
+                (f.auto_increment, flag::AUTO_INCREMENT),
+                (f.no_default, flag::NO_DEFAULT_VALUE),
+                (f.on_update_now, flag::ON_UPDATE_NOW),
+            ] {
+                if on {
+                    flags |= bit
+                }
             }
         }
         let charset = self.session.results_collation();
         let def = reply::ColumnDef {
-            schema: o.map_or(empty, |o| &o.database), table: o.map_or(empty, |o| &o.table_alias), org_table: o.map_or(empty, |o| &o.table), name: &c.name, org_name: o.map_or(empty, |o| &o.column), ty: &c.ty, flags, charset,
+            schema: o.map_or(empty, |o| &o.database),
+            table: o.map_or(empty, |o| &o.table_alias),
+            org_table: o.map_or(empty, |o| &o.table),
+            name: &c.name,
+            org_name: o.map_or(empty, |o| &o.column),
+            ty: &c.ty,
+            flags,
+            charset,
         };
-        self.pipe.write(|o| { reply::column(o, &def); if with_default { o.push(0xFB) } });
+        self.pipe.write(|o| {
+            reply::column(o, &def);
+            if with_default {
+                o.push(0xFB)
+            }
+        });
     }
 
     fn columns(&mut self, columns: &[Column], cursor: bool) {
         self.pipe.write(|o| {
             weald_wire::value::put_lenenc(o, columns.len() as u64);
         });
-        for c in columns { self.column(c, false); }
-        if self.capabilities & client::DEPRECATE_EOF == 0 || cursor { self.eof(if cursor { status::CURSOR_EXISTS } else { 0 }); }
+        for c in columns {
+            self.column(c, false);
+        }
+        if self.capabilities & client::DEPRECATE_EOF == 0 || cursor {
+            self.eof(if cursor { status::CURSOR_EXISTS } else { 0 });
+        }
     }
 
     fn row(&mut self, row: &Row, types: &[SqlType], binary: bool) {
         self.pipe.write(|o| {
             if binary {
                 let nulls = reply::binary_row(o, types.len());
-                for (i, (v, ty)) in row.iter().zip(types).enumerate() { reply::binary_cell(o, nulls, i, v, ty, |o| write_text(v, ty, o)); }
+                for (i, (v, ty)) in row.iter().zip(types).enumerate() {
+                    reply::binary_cell(o, nulls, i, v, ty, |o| write_text(v, ty, o));
+                }
             } else {
-                for (v, ty) in row.iter().zip(types) { reply::text_cell(o, v, |o| write_text(v, ty, o)); }
+                for (v, ty) in row.iter().zip(types) {
+                    reply::text_cell(o, v, |o| write_text(v, ty, o));
+                }
             }
         });
     }
@@ -481,19 +683,29 @@ impl Connection {
         // The first rows decide between an answer and an error: nothing is sent before.
         let mut batch = match rows.next().await {
             Ok(b) => b,
-            Err(f) => { self.session.end_of_rows(0, Some(&f)); self.pipe.error(&f); return Ok(false) }
+            Err(f) => {
+                self.session.end_of_rows(0, Some(&f));
+                self.pipe.error(&f);
+                return Ok(false);
+            }
         };
         self.columns(&columns, false);
         let mut sent = 0;
         while let Some(b) = batch {
             for row in &b {
                 self.row(row, &types, binary);
-                if self.pipe.out.len() >= FLUSH_BYTES { self.flush_timed().await?; }
+                if self.pipe.out.len() >= FLUSH_BYTES {
+                    self.flush_timed().await?;
+                }
             }
             sent += b.len() as u64;
             batch = match rows.next().await {
                 Ok(b) => b,
-                Err(f) => { self.session.end_of_rows(sent, Some(&f)); self.pipe.error(&f); return Ok(false) }
+                Err(f) => {
+                    self.session.end_of_rows(sent, Some(&f));
+                    self.pipe.error(&f);
+                    return Ok(false);
+                }
             };
         }
         drop(rows);
@@ -516,44 +728,82 @@ impl Connection {
         loop {
             let piece = self.pipe.packet(limit).await?;
             self.pipe.sequence = self.pipe.decoder.sequence();
-            if piece.is_empty() { break; }
+            if piece.is_empty() {
+                break;
+            }
             if fault.is_none()
                 && let Err(f) = self.session.load_chunk(&piece).await
             {
                 fault = Some(f);
             }
         }
-        let done = match fault { Some(f) => self.session.load_failed(f), None => self.session.load_end().await };
+        let done = match fault {
+            Some(f) => self.session.load_failed(f),
+            None => self.session.load_end().await,
+        };
         match done {
-            Ok(d) => { self.ok(d, more); Ok(true) }
-            Err(f) => { self.pipe.error(&f); Ok(false) }
+            Ok(d) => {
+                self.ok(d, more);
+                Ok(true)
+            }
+            Err(f) => {
+                self.pipe.error(&f);
+                Ok(false)
+            }
         }
     }
 
     fn prepare(&mut self, text: &[u8]) {
         let Ok(text) = std::str::from_utf8(text) else { return self.pipe.error(&Fault::mysql(1300, "HY000", "Invalid utf8mb4 character string")) };
-        let info = match self.session.prepare(text) { Ok(i) => i, Err(f) => return self.pipe.error(&f) };
+        let info = match self.session.prepare(text) {
+            Ok(i) => i,
+            Err(f) => return self.pipe.error(&f),
+        };
         self.pipe.write(|o| reply::prepared(o, info.id, info.columns.len() as u16, info.params as u16, 0));
-        let question = Column { id: weald_types::ColumnId::new(0), ty: SqlType::varchar(65535 / 4, true, Collation::UTF8MB4_GENERAL_CI), name: "?".into(), origin: None };
-        for _ in 0..info.params { self.column(&question, false); }
-        if info.params > 0 && self.capabilities & client::DEPRECATE_EOF == 0 { self.eof(0); }
-        for c in &info.columns { self.column(c, false); }
-        if !info.columns.is_empty() && self.capabilities & client::DEPRECATE_EOF == 0 { self.eof(0); }
+        let question = Column {
+            id: weald_types::ColumnId::new(0),
+            ty: SqlType::varchar(65535 / 4, true, Collation::UTF8MB4_GENERAL_CI),
+            name: "?".into(),
+            origin: None,
+        };
+        for _ in 0..info.params {
+            self.column(&question, false);
+        }
+        if info.params > 0 && self.capabilities & client::DEPRECATE_EOF == 0 {
+            self.eof(0);
+        }
+        for c in &info.columns {
+            self.column(c, false);
+        }
+        if !info.columns.is_empty() && self.capabilities & client::DEPRECATE_EOF == 0 {
+            self.eof(0);
+        }
     }
 
     async fn execute(&mut self, body: &[u8]) -> Result<(), End> {
         let id = command::statement_of(body)?;
-        let Some(count) = self.session.params_of(id) else { self.no_statement(id, "mysqld_stmt_execute"); return Ok(()) };
+        let Some(count) = self.session.params_of(id) else {
+            self.no_statement(id, "mysqld_stmt_execute");
+            return Ok(());
+        };
         let kept = self.types.get(&id).cloned().unwrap_or_default();
         let long = |i: usize| self.long.contains_key(&(id, i as u16));
         let e = match command::execute(body, count as usize, &kept, self.capabilities, &long) {
             Ok(e) => e,
-            Err(e) => { self.pipe.error(&wire_fault(&e)); return Ok(()) }
+            Err(e) => {
+                self.pipe.error(&wire_fault(&e));
+                return Ok(());
+            }
         };
-        let params: Vec<Value> = e.params.into_iter().enumerate().map(|(i, v)| match v {
-            Some(v) => v,
-            None => self.long.get(&(id, i as u16)).map_or(Value::Null, |b| command::text(b)),
-        }).collect();
+        let params: Vec<Value> = e
+            .params
+            .into_iter()
+            .enumerate()
+            .map(|(i, v)| match v {
+                Some(v) => v,
+                None => self.long.get(&(id, i as u16)).map_or(Value::Null, |b| command::text(b)),
+            })
+            .collect();
         self.types.insert(id, e.types);
         self.cursors.remove(&id);
         let done = self.session.execute(id, &params).await;
@@ -564,7 +814,11 @@ impl Connection {
                     match rows.next().await {
                         Ok(Some(b)) => all.extend(b),
                         Ok(None) => break,
-                        Err(f) => { self.session.end_of_rows(0, Some(&f)); self.pipe.error(&f); return Ok(()) }
+                        Err(f) => {
+                            self.session.end_of_rows(0, Some(&f));
+                            self.pipe.error(&f);
+                            return Ok(());
+                        }
                     }
                 }
                 self.session.end_of_rows(all.len() as u64, None);
@@ -584,16 +838,26 @@ impl Connection {
         let types: Vec<SqlType> = cursor.columns.iter().map(|c| c.ty.clone()).collect();
         for row in cursor.rows.by_ref().take(n as usize) {
             self.row(&row, &types, true);
-            if self.pipe.out.len() >= FLUSH_BYTES { self.flush_timed().await?; }
+            if self.pipe.out.len() >= FLUSH_BYTES {
+                self.flush_timed().await?;
+            }
         }
         let last = cursor.rows.len() == 0;
         self.end_rows(status::CURSOR_EXISTS | if last { status::LAST_ROW_SENT } else { 0 });
-        if !last { self.cursors.insert(id, cursor); }
+        if !last {
+            self.cursors.insert(id, cursor);
+        }
         Ok(())
     }
 
     async fn change_user(&mut self, body: &[u8]) -> Result<(), End> {
-        let login = match handshake::change_user(body, self.capabilities) { Ok(l) => l, Err(e) => { self.pipe.error(&wire_fault(&e)); return Ok(()) } };
+        let login = match handshake::change_user(body, self.capabilities) {
+            Ok(l) => l,
+            Err(e) => {
+                self.pipe.error(&wire_fault(&e));
+                return Ok(());
+            }
+        };
         let mut salt = [0u8; 20];
         self.door.server.env.random.fill(&mut salt);
         salt.iter_mut().for_each(|b| *b = 33 + *b % 93);
@@ -606,8 +870,14 @@ impl Connection {
         self.forget();
         let name = format!("{}@{}", asked.user, self.host);
         match self.session.change_user(user, name.into(), asked.database.as_deref()) {
-            Ok(()) => { self.ok(Done::default(), false); Ok(()) }
-            Err(f) => { self.pipe.error(&f); Err(End::Refused) }
+            Ok(()) => {
+                self.ok(Done::default(), false);
+                Ok(())
+            }
+            Err(f) => {
+                self.pipe.error(&f);
+                Err(End::Refused)
+            }
         }
     }
 }
@@ -626,7 +896,10 @@ pub fn split_changes(changes: Vec<Change>) -> (Option<String>, Vec<(&'static str
     let mut schema = None;
     let mut variables = Vec::new();
     for c in changes {
-        match c { Change::Schema(s) => schema = Some(s), Change::Variable(n, v) => variables.push((n, v)) }
+        match c {
+            Change::Schema(s) => schema = Some(s),
+            Change::Variable(n, v) => variables.push((n, v)),
+        }
     }
     (schema, variables)
 }

@@ -52,14 +52,20 @@ pub struct Process {
     pub info: Option<String>,
 }
 
-struct Table { name: &'static str, columns: &'static str, rows: fn(&Facts<'_>) -> Vec<Row> }
+struct Table {
+    name: &'static str,
+    columns: &'static str,
+    rows: fn(&Facts<'_>) -> Vec<Row>,
+}
 
 /// Columns of a table, by its name in any case.
 pub fn columns(name: &str) -> Option<Vec<(Arc<str>, SqlType)>> {
     TYPES.iter().find(|(table, _)| table.eq_ignore_ascii_case(name)).map(|(_, columns)| columns.clone())
 }
 
-pub fn names() -> impl Iterator<Item = &'static str> { TABLES.iter().map(|t| t.name) }
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|t| t.name)
+}
 
 pub fn rows(name: &str, facts: &Facts<'_>) -> Option<Vec<Row>> {
     TABLES.iter().find(|t| t.name.eq_ignore_ascii_case(name)).map(|t| (t.rows)(facts))
@@ -69,80 +75,215 @@ type Columns = Vec<(Arc<str>, SqlType)>;
 static TYPES: LazyLock<Vec<(&'static str, Columns)>> = LazyLock::new(|| TABLES.iter().map(|t| (t.name, parse_columns(t.columns))).collect());
 
 fn parse_columns(text: &str) -> Columns {
-    text.split_whitespace().map(|c| {
-        let (name, ty) = c.split_once(':').unwrap_or((c, "v64"));
-        let (ty, nullable) = match ty.strip_suffix('?') { Some(t) => (t, true), None => (ty, false) };
-        let text = |kind| SqlType::string(kind, nullable, Collation::UTF8MB3_GENERAL_CI);
-        let ty = match ty {
-            "l" => text(TypeKind::Text(BlobSize::Long)),
-            "i" => SqlType::bigint(nullable),
-            "u" => SqlType::bigint_unsigned(nullable),
-            "d" => SqlType::new(TypeKind::DateTime { fsp: 0 }, nullable),
-            "j" => SqlType::string(TypeKind::Json, nullable, Collation::UTF8MB4_BIN),
-            v => text(TypeKind::VarChar { chars: v.trim_start_matches('v').parse().unwrap_or(64) }),
-        };
-        (Arc::from(name), ty)
-    }).collect()
+    text.split_whitespace()
+        .map(|c| {
+            let (name, ty) = c.split_once(':').unwrap_or((c, "v64"));
+            let (ty, nullable) = match ty.strip_suffix('?') {
+                Some(t) => (t, true),
+                None => (ty, false),
+            };
+            let text = |kind| SqlType::string(kind, nullable, Collation::UTF8MB3_GENERAL_CI);
+            let ty = match ty {
+                "l" => text(TypeKind::Text(BlobSize::Long)),
+                "i" => SqlType::bigint(nullable),
+                "u" => SqlType::bigint_unsigned(nullable),
+                "d" => SqlType::new(TypeKind::DateTime { fsp: 0 }, nullable),
+                "j" => SqlType::string(TypeKind::Json, nullable, Collation::UTF8MB4_BIN),
+                v => text(TypeKind::VarChar { chars: v.trim_start_matches('v').parse().unwrap_or(64) }),
+            };
+            (Arc::from(name), ty)
+        })
+        .collect()
 }
 
 static TABLES: &[Table] = &[
-    Table { name: "ADMINISTRABLE_ROLE_AUTHORIZATIONS", columns: "USER:v97? HOST:v256? GRANTEE:v97? GRANTEE_HOST:v256? ROLE_NAME:v255? ROLE_HOST:v256? IS_GRANTABLE:v3 IS_DEFAULT:v3? IS_MANDATORY:v3", rows: none },
-    Table { name: "APPLICABLE_ROLES", columns: "USER:v97? HOST:v256? GRANTEE:v97? GRANTEE_HOST:v256? ROLE_NAME:v255? ROLE_HOST:v256? IS_GRANTABLE:v3 IS_DEFAULT:v3? IS_MANDATORY:v3", rows: none },
+    Table {
+        name: "ADMINISTRABLE_ROLE_AUTHORIZATIONS",
+        columns: "USER:v97? HOST:v256? GRANTEE:v97? GRANTEE_HOST:v256? ROLE_NAME:v255? ROLE_HOST:v256? IS_GRANTABLE:v3 IS_DEFAULT:v3? IS_MANDATORY:v3",
+        rows: none,
+    },
+    Table {
+        name: "APPLICABLE_ROLES",
+        columns: "USER:v97? HOST:v256? GRANTEE:v97? GRANTEE_HOST:v256? ROLE_NAME:v255? ROLE_HOST:v256? IS_GRANTABLE:v3 IS_DEFAULT:v3? IS_MANDATORY:v3",
+        rows: none,
+    },
     Table { name: "CHARACTER_SETS", columns: "CHARACTER_SET_NAME:v64 DEFAULT_COLLATE_NAME:v64 DESCRIPTION:v2048 MAXLEN:u", rows: character_sets },
     Table { name: "CHECK_CONSTRAINTS", columns: "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME CHECK_CLAUSE:l", rows: check_constraints },
-    Table { name: "COLLATIONS", columns: "COLLATION_NAME:v64 CHARACTER_SET_NAME:v64 ID:u IS_DEFAULT:v3 IS_COMPILED:v3 SORTLEN:u PAD_ATTRIBUTE:v9", rows: collations },
+    Table {
+        name: "COLLATIONS",
+        columns: "COLLATION_NAME:v64 CHARACTER_SET_NAME:v64 ID:u IS_DEFAULT:v3 IS_COMPILED:v3 SORTLEN:u PAD_ATTRIBUTE:v9",
+        rows: collations,
+    },
     Table { name: "COLLATION_CHARACTER_SET_APPLICABILITY", columns: "COLLATION_NAME:v64 CHARACTER_SET_NAME:v64", rows: collation_applicability },
-    Table { name: "COLUMNS", columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME COLUMN_NAME:v64? ORDINAL_POSITION:u COLUMN_DEFAULT:l? IS_NULLABLE:v3 DATA_TYPE:l? CHARACTER_MAXIMUM_LENGTH:i? CHARACTER_OCTET_LENGTH:i? NUMERIC_PRECISION:u? NUMERIC_SCALE:u? DATETIME_PRECISION:u? CHARACTER_SET_NAME:v64? COLLATION_NAME:v64? COLUMN_TYPE:l COLUMN_KEY:v3 EXTRA:v256? PRIVILEGES:v154? COLUMN_COMMENT:l GENERATION_EXPRESSION:l SRS_ID:u?", rows: table_columns },
-    Table { name: "COLUMN_PRIVILEGES", columns: "GRANTEE:v292 TABLE_CATALOG:v512 TABLE_SCHEMA TABLE_NAME COLUMN_NAME PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3", rows: column_privileges },
+    Table {
+        name: "COLUMNS",
+        columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME COLUMN_NAME:v64? ORDINAL_POSITION:u COLUMN_DEFAULT:l? IS_NULLABLE:v3 DATA_TYPE:l? CHARACTER_MAXIMUM_LENGTH:i? CHARACTER_OCTET_LENGTH:i? NUMERIC_PRECISION:u? NUMERIC_SCALE:u? DATETIME_PRECISION:u? CHARACTER_SET_NAME:v64? COLLATION_NAME:v64? COLUMN_TYPE:l COLUMN_KEY:v3 EXTRA:v256? PRIVILEGES:v154? COLUMN_COMMENT:l GENERATION_EXPRESSION:l SRS_ID:u?",
+        rows: table_columns,
+    },
+    Table {
+        name: "COLUMN_PRIVILEGES",
+        columns: "GRANTEE:v292 TABLE_CATALOG:v512 TABLE_SCHEMA TABLE_NAME COLUMN_NAME PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3",
+        rows: column_privileges,
+    },
     Table { name: "COLUMN_STATISTICS", columns: "SCHEMA_NAME TABLE_NAME COLUMN_NAME HISTOGRAM:j", rows: none },
-    Table { name: "DISTRIBUTED_DATABASES", columns: "DATABASE_ID:i DATABASE_NAME NUM_PARTITIONS:i SYNC_REPLICATION:i SYNC_DURABILITY:i", rows: distributed_databases },
-    Table { name: "DISTRIBUTED_PARTITIONS", columns: "DATABASE_NAME ORDINAL:i HOST:v512 PORT:i ROLE:v64 STATE:v64 TERM:i", rows: |f| f.server.partitions() },
+    Table {
+        name: "DISTRIBUTED_DATABASES",
+        columns: "DATABASE_ID:i DATABASE_NAME NUM_PARTITIONS:i SYNC_REPLICATION:i SYNC_DURABILITY:i",
+        rows: distributed_databases,
+    },
+    Table {
+        name: "DISTRIBUTED_PARTITIONS",
+        columns: "DATABASE_NAME ORDINAL:i HOST:v512 PORT:i ROLE:v64 STATE:v64 TERM:i",
+        rows: |f| f.server.partitions(),
+    },
     Table { name: "ENABLED_ROLES", columns: "ROLE_NAME:v255? ROLE_HOST:v255? IS_DEFAULT:v3? IS_MANDATORY:v3", rows: none },
     Table { name: "ENGINES", columns: "ENGINE:v64 SUPPORT:v8 COMMENT:v80 TRANSACTIONS:v3? XA:v3? SAVEPOINTS:v3?", rows: engines },
-    Table { name: "EVENTS", columns: "EVENT_CATALOG EVENT_SCHEMA EVENT_NAME DEFINER:v288 TIME_ZONE:v64 EVENT_BODY:v3 EVENT_DEFINITION:l EVENT_TYPE:v9 EXECUTE_AT:d? INTERVAL_VALUE:v256? INTERVAL_FIELD:v18? SQL_MODE:v512 STARTS:d? ENDS:d? STATUS:v21 ON_COMPLETION:v12 CREATED:d LAST_ALTERED:d LAST_EXECUTED:d? EVENT_COMMENT:v2048 ORIGINATOR:u CHARACTER_SET_CLIENT:v64 COLLATION_CONNECTION:v64 DATABASE_COLLATION:v64", rows: none },
-    Table { name: "FILES", columns: "FILE_ID:i? FILE_NAME:l? FILE_TYPE:v256? TABLESPACE_NAME:v268 TABLE_CATALOG:v1 TABLE_SCHEMA:v1? TABLE_NAME:v1? LOGFILE_GROUP_NAME:v256? LOGFILE_GROUP_NUMBER:i? ENGINE:v64 FULLTEXT_KEYS:v1? DELETED_ROWS:i? UPDATE_COUNT:i? FREE_EXTENTS:i? TOTAL_EXTENTS:i? EXTENT_SIZE:i? INITIAL_SIZE:i? MAXIMUM_SIZE:i? AUTOEXTEND_SIZE:i? CREATION_TIME:v1? LAST_UPDATE_TIME:v1? LAST_ACCESS_TIME:v1? RECOVER_TIME:v1? TRANSACTION_COUNTER:v1? VERSION:i? ROW_FORMAT:v256? TABLE_ROWS:v1? AVG_ROW_LENGTH:v1? DATA_LENGTH:v1? MAX_DATA_LENGTH:v1? INDEX_LENGTH:v1? DATA_FREE:i? CREATE_TIME:v1? UPDATE_TIME:v1? CHECK_TIME:v1? CHECKSUM:v1? STATUS:v256? EXTRA:v256?", rows: none },
+    Table {
+        name: "EVENTS",
+        columns: "EVENT_CATALOG EVENT_SCHEMA EVENT_NAME DEFINER:v288 TIME_ZONE:v64 EVENT_BODY:v3 EVENT_DEFINITION:l EVENT_TYPE:v9 EXECUTE_AT:d? INTERVAL_VALUE:v256? INTERVAL_FIELD:v18? SQL_MODE:v512 STARTS:d? ENDS:d? STATUS:v21 ON_COMPLETION:v12 CREATED:d LAST_ALTERED:d LAST_EXECUTED:d? EVENT_COMMENT:v2048 ORIGINATOR:u CHARACTER_SET_CLIENT:v64 COLLATION_CONNECTION:v64 DATABASE_COLLATION:v64",
+        rows: none,
+    },
+    Table {
+        name: "FILES",
+        columns: "FILE_ID:i? FILE_NAME:l? FILE_TYPE:v256? TABLESPACE_NAME:v268 TABLE_CATALOG:v1 TABLE_SCHEMA:v1? TABLE_NAME:v1? LOGFILE_GROUP_NAME:v256? LOGFILE_GROUP_NUMBER:i? ENGINE:v64 FULLTEXT_KEYS:v1? DELETED_ROWS:i? UPDATE_COUNT:i? FREE_EXTENTS:i? TOTAL_EXTENTS:i? EXTENT_SIZE:i? INITIAL_SIZE:i? MAXIMUM_SIZE:i? AUTOEXTEND_SIZE:i? CREATION_TIME:v1? LAST_UPDATE_TIME:v1? LAST_ACCESS_TIME:v1? RECOVER_TIME:v1? TRANSACTION_COUNTER:v1? VERSION:i? ROW_FORMAT:v256? TABLE_ROWS:v1? AVG_ROW_LENGTH:v1? DATA_LENGTH:v1? MAX_DATA_LENGTH:v1? INDEX_LENGTH:v1? DATA_FREE:i? CREATE_TIME:v1? UPDATE_TIME:v1? CHECK_TIME:v1? CHECKSUM:v1? STATUS:v256? EXTRA:v256?",
+        rows: none,
+    },
     Table { name: "GLOBAL_STATUS", columns: "VARIABLE_NAME:v64 VARIABLE_VALUE:v1024?", rows: |f| pairs(f.server.global_status()) },
     Table { name: "GLOBAL_VARIABLES", columns: "VARIABLE_NAME:v64 VARIABLE_VALUE:v1024?", rows: |f| pairs((f.global_variables)()) },
-    Table { name: "KEY_COLUMN_USAGE", columns: "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME:v64? TABLE_CATALOG TABLE_SCHEMA TABLE_NAME COLUMN_NAME:v64? ORDINAL_POSITION:u POSITION_IN_UNIQUE_CONSTRAINT:u? REFERENCED_TABLE_SCHEMA:v64? REFERENCED_TABLE_NAME:v64? REFERENCED_COLUMN_NAME:v64?", rows: key_column_usage },
+    Table {
+        name: "KEY_COLUMN_USAGE",
+        columns: "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME:v64? TABLE_CATALOG TABLE_SCHEMA TABLE_NAME COLUMN_NAME:v64? ORDINAL_POSITION:u POSITION_IN_UNIQUE_CONSTRAINT:u? REFERENCED_TABLE_SCHEMA:v64? REFERENCED_TABLE_NAME:v64? REFERENCED_COLUMN_NAME:v64?",
+        rows: key_column_usage,
+    },
     Table { name: "KEYWORDS", columns: "WORD:v128? RESERVED:i?", rows: none },
-    Table { name: "MV_PROCESSLIST", columns: "NODE_ID:i ID:u USER:v288 HOST:v261 DB:v64? COMMAND:v16 TIME:i STATE:v64? INFO:l?", rows: mv_processlist },
-    Table { name: "MV_RECOVERY_STATUS", columns: "DATABASE_NAME:v512 DATABASE_ID:i NODE_ID:i REPLAY_ETA:v256? REPLAY_STATUS:v256? REPLAYED_LSN:u STARTUP_COMMITTED_LSN:u RECOVERY_TYPE:v64 STATE:v64 PERCENT:i DETAILS:v512?", rows: |f| f.server.recovery() },
+    Table {
+        name: "MV_PROCESSLIST",
+        columns: "NODE_ID:i ID:u USER:v288 HOST:v261 DB:v64? COMMAND:v16 TIME:i STATE:v64? INFO:l?",
+        rows: mv_processlist,
+    },
+    Table {
+        name: "MV_RECOVERY_STATUS",
+        columns: "DATABASE_NAME:v512 DATABASE_ID:i NODE_ID:i REPLAY_ETA:v256? REPLAY_STATUS:v256? REPLAYED_LSN:u STARTUP_COMMITTED_LSN:u RECOVERY_TYPE:v64 STATE:v64 PERCENT:i DETAILS:v512?",
+        rows: |f| f.server.recovery(),
+    },
     Table { name: "OPTIMIZER_TRACE", columns: "QUERY:l TRACE:l MISSING_BYTES_BEYOND_MAX_MEM_SIZE:i INSUFFICIENT_PRIVILEGES:i", rows: none },
-    Table { name: "PARAMETERS", columns: "SPECIFIC_CATALOG SPECIFIC_SCHEMA SPECIFIC_NAME ORDINAL_POSITION:u PARAMETER_MODE:v5? PARAMETER_NAME:v64? DATA_TYPE:l? CHARACTER_MAXIMUM_LENGTH:i? CHARACTER_OCTET_LENGTH:i? NUMERIC_PRECISION:u? NUMERIC_SCALE:i? DATETIME_PRECISION:u? CHARACTER_SET_NAME:v64? COLLATION_NAME:v64? DTD_IDENTIFIER:l ROUTINE_TYPE:v10", rows: none },
-    Table { name: "PARTITIONS", columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME PARTITION_NAME:v64? SUBPARTITION_NAME:v64? PARTITION_ORDINAL_POSITION:u? SUBPARTITION_ORDINAL_POSITION:u? PARTITION_METHOD:v13? SUBPARTITION_METHOD:v13? PARTITION_EXPRESSION:v2048? SUBPARTITION_EXPRESSION:v2048? PARTITION_DESCRIPTION:l? TABLE_ROWS:u? AVG_ROW_LENGTH:u? DATA_LENGTH:u? MAX_DATA_LENGTH:u? INDEX_LENGTH:u? DATA_FREE:u? CREATE_TIME:d UPDATE_TIME:d? CHECK_TIME:d? CHECKSUM:i? PARTITION_COMMENT:l NODEGROUP:v256? TABLESPACE_NAME:v268?", rows: none },
-    Table { name: "PLANCACHE", columns: "PLAN_ID:u DATABASE_NAME:v64? QUERY_TEXT:l EXECUTOR:v16 EXECUTIONS:u LAST_EXECUTED:d?", rows: |f| f.server.plan_cache() },
-    Table { name: "PLUGINS", columns: "PLUGIN_NAME:v64 PLUGIN_VERSION:v20 PLUGIN_STATUS:v10 PLUGIN_TYPE:v80 PLUGIN_TYPE_VERSION:v20 PLUGIN_LIBRARY:v64? PLUGIN_LIBRARY_VERSION:v20? PLUGIN_AUTHOR:v64? PLUGIN_DESCRIPTION:l? PLUGIN_LICENSE:v80? LOAD_OPTION:v64", rows: plugins },
+    Table {
+        name: "PARAMETERS",
+        columns: "SPECIFIC_CATALOG SPECIFIC_SCHEMA SPECIFIC_NAME ORDINAL_POSITION:u PARAMETER_MODE:v5? PARAMETER_NAME:v64? DATA_TYPE:l? CHARACTER_MAXIMUM_LENGTH:i? CHARACTER_OCTET_LENGTH:i? NUMERIC_PRECISION:u? NUMERIC_SCALE:i? DATETIME_PRECISION:u? CHARACTER_SET_NAME:v64? COLLATION_NAME:v64? DTD_IDENTIFIER:l ROUTINE_TYPE:v10",
+        rows: none,
+    },
+    Table {
+        name: "PARTITIONS",
+        columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME PARTITION_NAME:v64? SUBPARTITION_NAME:v64? PARTITION_ORDINAL_POSITION:u? SUBPARTITION_ORDINAL_POSITION:u? PARTITION_METHOD:v13? SUBPARTITION_METHOD:v13? PARTITION_EXPRESSION:v2048? SUBPARTITION_EXPRESSION:v2048? PARTITION_DESCRIPTION:l? TABLE_ROWS:u? AVG_ROW_LENGTH:u? DATA_LENGTH:u? MAX_DATA_LENGTH:u? INDEX_LENGTH:u? DATA_FREE:u? CREATE_TIME:d UPDATE_TIME:d? CHECK_TIME:d? CHECKSUM:i? PARTITION_COMMENT:l NODEGROUP:v256? TABLESPACE_NAME:v268?",
+        rows: none,
+    },
+    Table {
+        name: "PLANCACHE",
+        columns: "PLAN_ID:u DATABASE_NAME:v64? QUERY_TEXT:l EXECUTOR:v16 EXECUTIONS:u LAST_EXECUTED:d?",
+        rows: |f| f.server.plan_cache(),
+    },
+    Table {
+        name: "PLUGINS",
+        columns: "PLUGIN_NAME:v64 PLUGIN_VERSION:v20 PLUGIN_STATUS:v10 PLUGIN_TYPE:v80 PLUGIN_TYPE_VERSION:v20 PLUGIN_LIBRARY:v64? PLUGIN_LIBRARY_VERSION:v20? PLUGIN_AUTHOR:v64? PLUGIN_DESCRIPTION:l? PLUGIN_LICENSE:v80? LOAD_OPTION:v64",
+        rows: plugins,
+    },
     Table { name: "PROCESSLIST", columns: "ID:u USER:v32 HOST:v261 DB:v64? COMMAND:v16 TIME:i STATE:v64? INFO:l?", rows: processlist },
     Table { name: "PROFILING", columns: "QUERY_ID:i SEQ:i STATE:v30 DURATION:v16", rows: none },
-    Table { name: "REFERENTIAL_CONSTRAINTS", columns: "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME:v64? UNIQUE_CONSTRAINT_CATALOG UNIQUE_CONSTRAINT_SCHEMA UNIQUE_CONSTRAINT_NAME:v64? MATCH_OPTION:v7 UPDATE_RULE:v11 DELETE_RULE:v11 TABLE_NAME REFERENCED_TABLE_NAME", rows: none },
-    Table { name: "RESOURCE_GROUPS", columns: "RESOURCE_GROUP_NAME RESOURCE_GROUP_TYPE:v6 RESOURCE_GROUP_ENABLED:i VCPU_IDS:l? THREAD_PRIORITY:i", rows: none },
-    Table { name: "ROUTINES", columns: "SPECIFIC_NAME ROUTINE_CATALOG ROUTINE_SCHEMA ROUTINE_NAME ROUTINE_TYPE:v9 DATA_TYPE:l? CHARACTER_MAXIMUM_LENGTH:i? CHARACTER_OCTET_LENGTH:i? NUMERIC_PRECISION:u? NUMERIC_SCALE:u? DATETIME_PRECISION:u? CHARACTER_SET_NAME:v64? COLLATION_NAME:v64? DTD_IDENTIFIER:l? ROUTINE_BODY:v8 ROUTINE_DEFINITION:l? EXTERNAL_NAME:v1? EXTERNAL_LANGUAGE:v64 PARAMETER_STYLE:v3 IS_DETERMINISTIC:v3 SQL_DATA_ACCESS:v17 SQL_PATH:v1? SECURITY_TYPE:v7 CREATED:d LAST_ALTERED:d SQL_MODE:v512 ROUTINE_COMMENT:l DEFINER:v288 CHARACTER_SET_CLIENT:v64 COLLATION_CONNECTION:v64 DATABASE_COLLATION:v64", rows: none },
-    Table { name: "SCHEMATA", columns: "CATALOG_NAME SCHEMA_NAME DEFAULT_CHARACTER_SET_NAME:v64 DEFAULT_COLLATION_NAME:v64 SQL_PATH:v1? DEFAULT_ENCRYPTION:v3", rows: schemata },
-    Table { name: "SCHEMA_PRIVILEGES", columns: "GRANTEE:v292 TABLE_CATALOG:v512 TABLE_SCHEMA PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3", rows: schema_privileges },
+    Table {
+        name: "REFERENTIAL_CONSTRAINTS",
+        columns: "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME:v64? UNIQUE_CONSTRAINT_CATALOG UNIQUE_CONSTRAINT_SCHEMA UNIQUE_CONSTRAINT_NAME:v64? MATCH_OPTION:v7 UPDATE_RULE:v11 DELETE_RULE:v11 TABLE_NAME REFERENCED_TABLE_NAME",
+        rows: none,
+    },
+    Table {
+        name: "RESOURCE_GROUPS",
+        columns: "RESOURCE_GROUP_NAME RESOURCE_GROUP_TYPE:v6 RESOURCE_GROUP_ENABLED:i VCPU_IDS:l? THREAD_PRIORITY:i",
+        rows: none,
+    },
+    Table {
+        name: "ROUTINES",
+        columns: "SPECIFIC_NAME ROUTINE_CATALOG ROUTINE_SCHEMA ROUTINE_NAME ROUTINE_TYPE:v9 DATA_TYPE:l? CHARACTER_MAXIMUM_LENGTH:i? CHARACTER_OCTET_LENGTH:i? NUMERIC_PRECISION:u? NUMERIC_SCALE:u? DATETIME_PRECISION:u? CHARACTER_SET_NAME:v64? COLLATION_NAME:v64? DTD_IDENTIFIER:l? ROUTINE_BODY:v8 ROUTINE_DEFINITION:l? EXTERNAL_NAME:v1? EXTERNAL_LANGUAGE:v64 PARAMETER_STYLE:v3 IS_DETERMINISTIC:v3 SQL_DATA_ACCESS:v17 SQL_PATH:v1? SECURITY_TYPE:v7 CREATED:d LAST_ALTERED:d SQL_MODE:v512 ROUTINE_COMMENT:l DEFINER:v288 CHARACTER_SET_CLIENT:v64 COLLATION_CONNECTION:v64 DATABASE_COLLATION:v64",
+        rows: none,
+    },
+    Table {
+        name: "SCHEMATA",
+        columns: "CATALOG_NAME SCHEMA_NAME DEFAULT_CHARACTER_SET_NAME:v64 DEFAULT_COLLATION_NAME:v64 SQL_PATH:v1? DEFAULT_ENCRYPTION:v3",
+        rows: schemata,
+    },
+    Table {
+        name: "SCHEMA_PRIVILEGES",
+        columns: "GRANTEE:v292 TABLE_CATALOG:v512 TABLE_SCHEMA PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3",
+        rows: schema_privileges,
+    },
     Table { name: "SESSION_STATUS", columns: "VARIABLE_NAME:v64 VARIABLE_VALUE:v1024?", rows: |f| pairs((f.session_status)()) },
     Table { name: "SESSION_VARIABLES", columns: "VARIABLE_NAME:v64 VARIABLE_VALUE:v1024?", rows: |f| pairs((f.session_variables)()) },
-    Table { name: "STATISTICS", columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME NON_UNIQUE:i INDEX_SCHEMA INDEX_NAME:v64? SEQ_IN_INDEX:u COLUMN_NAME:v64? COLLATION:v1? CARDINALITY:i? SUB_PART:i? PACKED:v1? NULLABLE:v3 INDEX_TYPE:v11 COMMENT:v8 INDEX_COMMENT:v2048 IS_VISIBLE:v3 EXPRESSION:l?", rows: statistics },
-    Table { name: "TABLES", columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME TABLE_TYPE:v11 ENGINE:v64? VERSION:i? ROW_FORMAT:v10? TABLE_ROWS:u? AVG_ROW_LENGTH:u? DATA_LENGTH:u? MAX_DATA_LENGTH:u? INDEX_LENGTH:u? DATA_FREE:u? AUTO_INCREMENT:u? CREATE_TIME:d? UPDATE_TIME:d? CHECK_TIME:d? TABLE_COLLATION:v64? CHECKSUM:i? CREATE_OPTIONS:v256? TABLE_COMMENT:l?", rows: tables },
-    Table { name: "TABLESPACES", columns: "TABLESPACE_NAME:v64 ENGINE:v64 TABLESPACE_TYPE:v64? LOGFILE_GROUP_NAME:v64? EXTENT_SIZE:u? AUTOEXTEND_SIZE:u? MAXIMUM_SIZE:u? NODEGROUP_ID:u? TABLESPACE_COMMENT:v2048?", rows: none },
-    Table { name: "TABLE_CONSTRAINTS", columns: "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME:v64? TABLE_SCHEMA TABLE_NAME CONSTRAINT_TYPE:v11 ENFORCED:v3", rows: table_constraints },
-    Table { name: "TABLE_PRIVILEGES", columns: "GRANTEE:v292 TABLE_CATALOG:v512 TABLE_SCHEMA TABLE_NAME PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3", rows: table_privileges },
-    Table { name: "TRIGGERS", columns: "TRIGGER_CATALOG TRIGGER_SCHEMA TRIGGER_NAME EVENT_MANIPULATION:v6 EVENT_OBJECT_CATALOG EVENT_OBJECT_SCHEMA EVENT_OBJECT_TABLE ACTION_ORDER:u ACTION_CONDITION:v1? ACTION_STATEMENT:l ACTION_ORIENTATION:v3 ACTION_TIMING:v6 ACTION_REFERENCE_OLD_TABLE:v1? ACTION_REFERENCE_NEW_TABLE:v1? ACTION_REFERENCE_OLD_ROW:v3 ACTION_REFERENCE_NEW_ROW:v3 CREATED:d SQL_MODE:v512 DEFINER:v288 CHARACTER_SET_CLIENT:v64 COLLATION_CONNECTION:v64 DATABASE_COLLATION:v64", rows: none },
+    Table {
+        name: "STATISTICS",
+        columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME NON_UNIQUE:i INDEX_SCHEMA INDEX_NAME:v64? SEQ_IN_INDEX:u COLUMN_NAME:v64? COLLATION:v1? CARDINALITY:i? SUB_PART:i? PACKED:v1? NULLABLE:v3 INDEX_TYPE:v11 COMMENT:v8 INDEX_COMMENT:v2048 IS_VISIBLE:v3 EXPRESSION:l?",
+        rows: statistics,
+    },
+    Table {
+        name: "TABLES",
+        columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME TABLE_TYPE:v11 ENGINE:v64? VERSION:i? ROW_FORMAT:v10? TABLE_ROWS:u? AVG_ROW_LENGTH:u? DATA_LENGTH:u? MAX_DATA_LENGTH:u? INDEX_LENGTH:u? DATA_FREE:u? AUTO_INCREMENT:u? CREATE_TIME:d? UPDATE_TIME:d? CHECK_TIME:d? TABLE_COLLATION:v64? CHECKSUM:i? CREATE_OPTIONS:v256? TABLE_COMMENT:l?",
+        rows: tables,
+    },
+    Table {
+        name: "TABLESPACES",
+        columns: "TABLESPACE_NAME:v64 ENGINE:v64 TABLESPACE_TYPE:v64? LOGFILE_GROUP_NAME:v64? EXTENT_SIZE:u? AUTOEXTEND_SIZE:u? MAXIMUM_SIZE:u? NODEGROUP_ID:u? TABLESPACE_COMMENT:v2048?",
+        rows: none,
+    },
+    Table {
+        name: "TABLE_CONSTRAINTS",
+        columns: "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME:v64? TABLE_SCHEMA TABLE_NAME CONSTRAINT_TYPE:v11 ENFORCED:v3",
+        rows: table_constraints,
+    },
+    Table {
+        name: "TABLE_PRIVILEGES",
+        columns: "GRANTEE:v292 TABLE_CATALOG:v512 TABLE_SCHEMA TABLE_NAME PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3",
+        rows: table_privileges,
+    },
+    Table {
+        name: "TRIGGERS",
+        columns: "TRIGGER_CATALOG TRIGGER_SCHEMA TRIGGER_NAME EVENT_MANIPULATION:v6 EVENT_OBJECT_CATALOG EVENT_OBJECT_SCHEMA EVENT_OBJECT_TABLE ACTION_ORDER:u ACTION_CONDITION:v1? ACTION_STATEMENT:l ACTION_ORIENTATION:v3 ACTION_TIMING:v6 ACTION_REFERENCE_OLD_TABLE:v1? ACTION_REFERENCE_NEW_TABLE:v1? ACTION_REFERENCE_OLD_ROW:v3 ACTION_REFERENCE_NEW_ROW:v3 CREATED:d SQL_MODE:v512 DEFINER:v288 CHARACTER_SET_CLIENT:v64 COLLATION_CONNECTION:v64 DATABASE_COLLATION:v64",
+        rows: none,
+    },
     Table { name: "USER_PRIVILEGES", columns: "GRANTEE:v292 TABLE_CATALOG:v512 PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3", rows: user_privileges },
-    Table { name: "VIEWS", columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME VIEW_DEFINITION:l CHECK_OPTION:v8 IS_UPDATABLE:v3 DEFINER:v288 SECURITY_TYPE:v7 CHARACTER_SET_CLIENT:v64 COLLATION_CONNECTION:v64", rows: views },
+    Table {
+        name: "VIEWS",
+        columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME VIEW_DEFINITION:l CHECK_OPTION:v8 IS_UPDATABLE:v3 DEFINER:v288 SECURITY_TYPE:v7 CHARACTER_SET_CLIENT:v64 COLLATION_CONNECTION:v64",
+        rows: views,
+    },
 ];
 
-fn none(_: &Facts<'_>) -> Vec<Row> { Vec::new() }
+fn none(_: &Facts<'_>) -> Vec<Row> {
+    Vec::new()
+}
 
-fn s(text: impl AsRef<str>) -> Value { Value::str(text) }
-fn int(n: impl TryInto<i64>) -> Value { Value::Int(n.try_into().unwrap_or(i64::MAX)) }
-fn uint(n: u64) -> Value { Value::UInt(n) }
-fn opt<T>(v: Option<T>, f: impl FnOnce(T) -> Value) -> Value { v.map_or(Value::Null, f) }
-fn def() -> Value { s("def") }
-fn yes(b: bool) -> Value { s(if b { "YES" } else { "NO" }) }
-fn pairs(list: Vec<(String, String)>) -> Vec<Row> { list.into_iter().map(|(k, v)| vec![s(k), s(v)]).collect() }
+fn s(text: impl AsRef<str>) -> Value {
+    Value::str(text)
+}
+fn int(n: impl TryInto<i64>) -> Value {
+    Value::Int(n.try_into().unwrap_or(i64::MAX))
+}
+fn uint(n: u64) -> Value {
+    Value::UInt(n)
+}
+fn opt<T>(v: Option<T>, f: impl FnOnce(T) -> Value) -> Value {
+    v.map_or(Value::Null, f)
+}
+fn def() -> Value {
+    s("def")
+}
+fn yes(b: bool) -> Value {
+    s(if b { "YES" } else { "NO" })
+}
+fn pairs(list: Vec<(String, String)>) -> Vec<Row> {
+    list.into_iter().map(|(k, v)| vec![s(k), s(v)]).collect()
+}
 
 /// Databases that the user sees, `information_schema` apart.
-fn databases<'a>(f: &'a Facts<'_>) -> impl Iterator<Item = &'a Arc<DatabaseDef>> { f.catalog.databases.values().filter(|d| f.user.sees_database(&d.name)) }
+fn databases<'a>(f: &'a Facts<'_>) -> impl Iterator<Item = &'a Arc<DatabaseDef>> {
+    f.catalog.databases.values().filter(|d| f.user.sees_database(&d.name))
+}
 
 fn visible_tables<'a>(f: &'a Facts<'_>) -> impl Iterator<Item = (&'a Arc<DatabaseDef>, &'a Arc<TableDef>)> {
     databases(f).flat_map(|d| d.tables.values().map(move |t| (d, t))).filter(|(d, t)| f.user.sees_table(&d.name, &t.name))
@@ -156,19 +297,44 @@ fn schemata(f: &Facts<'_>) -> Vec<Row> {
 }
 
 fn tables(f: &Facts<'_>) -> Vec<Row> {
-    let mut rows: Vec<Row> = names().map(|name| {
-        let mut row = vec![def(), s("information_schema"), s(name), s("SYSTEM VIEW"), Value::Null, int(10)];
-        row.extend(std::iter::repeat_n(Value::Null, 14));
-        row.push(s(""));
-        row
-    }).collect();
+    let mut rows: Vec<Row> = names()
+        .map(|name| {
+            let mut row = vec![def(), s("information_schema"), s(name), s("SYSTEM VIEW"), Value::Null, int(10)];
+            row.extend(std::iter::repeat_n(Value::Null, 14));
+            row.push(s(""));
+            row
+        })
+        .collect();
     for (d, t) in visible_tables(f) {
         let (count, data, index) = f.server.table_size(t);
         let auto = t.columns.iter().any(|c| c.auto_increment).then(|| f.server.next_auto_increment(t));
-        let options = match &t.sharding { Sharding::Reference => "reference", Sharding::Single { .. } => "single-partition", Sharding::Hash { .. } | Sharding::RowId => "" };
+        let options = match &t.sharding {
+            Sharding::Reference => "reference",
+            Sharding::Single { .. } => "single-partition",
+            Sharding::Hash { .. } | Sharding::RowId => "",
+        };
         rows.push(vec![
-            def(), s(&d.name), s(&t.name), s("BASE TABLE"), s("InnoDB"), int(10), s("Dynamic"), uint(count), uint(data.checked_div(count).unwrap_or(0)), uint(data), uint(0),
-            uint(index), uint(0), opt(auto, uint), created(t), Value::Null, Value::Null, s(t.collation.name()), Value::Null, s(options), s(&t.comment),
+            def(),
+            s(&d.name),
+            s(&t.name),
+            s("BASE TABLE"),
+            s("InnoDB"),
+            int(10),
+            s("Dynamic"),
+            uint(count),
+            uint(data.checked_div(count).unwrap_or(0)),
+            uint(data),
+            uint(0),
+            uint(index),
+            uint(0),
+            opt(auto, uint),
+            created(t),
+            Value::Null,
+            Value::Null,
+            s(t.collation.name()),
+            Value::Null,
+            s(options),
+            s(&t.comment),
         ]);
     }
     for d in databases(f) {
@@ -182,32 +348,56 @@ fn tables(f: &Facts<'_>) -> Vec<Row> {
     rows
 }
 
-fn created(t: &TableDef) -> Value { DateTime::from_unix_micros(t.created as i64).map_or(Value::Null, |d| Value::DateTime(d.truncated(0))) }
+fn created(t: &TableDef) -> Value {
+    DateTime::from_unix_micros(t.created as i64).map_or(Value::Null, |d| Value::DateTime(d.truncated(0)))
+}
 
 /// 'PRI', 'UNI', 'MUL' or ''.
 pub fn column_key(t: &TableDef, ordinal: u16) -> &'static str {
-    if t.primary().is_some_and(|p| p.parts.iter().any(|part| part.column == ordinal)) { return "PRI"; }
+    if t.primary().is_some_and(|p| p.parts.iter().any(|part| part.column == ordinal)) {
+        return "PRI";
+    }
     let leads = |i: &&IndexDef| i.parts.first().is_some_and(|p| p.column == ordinal);
     let mut leading = t.indexes.iter().skip(t.primary_key as usize).filter(leads);
     // A unique index of one NOT NULL column stands for the primary key where there is none; MySQL shows it as PRI.
     let alone = |i: &IndexDef| i.unique && i.parts.len() == 1;
-    if !t.primary_key && t.indexes.iter().find(|i| i.unique && i.parts.iter().all(|p| !t.columns[p.column as usize].ty.nullable)).is_some_and(|i| i.parts.iter().any(|p| p.column == ordinal)) {
+    if !t.primary_key
+        && t.indexes
+            .iter()
+            .find(|i| i.unique && i.parts.iter().all(|p| !t.columns[p.column as usize].ty.nullable))
+            .is_some_and(|i| i.parts.iter().any(|p| p.column == ordinal))
+    {
         return "PRI";
     }
-    match leading.clone().any(alone) { true => "UNI", false if leading.next().is_some() => "MUL", false => "" }
+    match leading.clone().any(alone) {
+        true => "UNI",
+        false if leading.next().is_some() => "MUL",
+        false => "",
+    }
 }
 
 /// The text in the Extra column of SHOW COLUMNS.
 pub fn column_extra(c: &ColumnDef) -> String {
     let mut parts = Vec::new();
-    if c.auto_increment { parts.push("auto_increment".to_string()); }
-    if matches!(c.default, DefaultValue::Now { .. } | DefaultValue::Expression(_)) { parts.push("DEFAULT_GENERATED".into()); }
+    if c.auto_increment {
+        parts.push("auto_increment".to_string());
+    }
+    if matches!(c.default, DefaultValue::Now { .. } | DefaultValue::Expression(_)) {
+        parts.push("DEFAULT_GENERATED".into());
+    }
     if c.on_update_now {
-        let fsp = match c.ty.kind { TypeKind::DateTime { fsp } | TypeKind::Timestamp { fsp } if fsp > 0 => format!("({fsp})"), _ => String::new() };
+        let fsp = match c.ty.kind {
+            TypeKind::DateTime { fsp } | TypeKind::Timestamp { fsp } if fsp > 0 => format!("({fsp})"),
+            _ => String::new(),
+        };
         parts.push(format!("on update CURRENT_TIMESTAMP{fsp}"));
     }
-    if let Some(g) = &c.generated { parts.push(if g.stored { "STORED GENERATED".into() } else { "VIRTUAL GENERATED".into() }); }
-    if c.invisible { parts.push("INVISIBLE".into()); }
+    if let Some(g) = &c.generated {
+        parts.push(if g.stored { "STORED GENERATED".into() } else { "VIRTUAL GENERATED".into() });
+    }
+    if c.invisible {
+        parts.push("INVISIBLE".into());
+    }
     parts.join(" ")
 }
 
@@ -228,11 +418,28 @@ fn column_row(f: &Facts<'_>, database: &str, table: &str, position: usize, c: &C
     let ty = &c.ty;
     let is_text = ty.kind.is_text();
     vec![
-        def(), s(database), s(table), s(&c.name), uint(position as u64 + 1), column_default(c), yes(ty.nullable), s(ty.data_type()),
-        opt(ty.character_maximum_length(), int), opt(ty.character_octet_length(), int), opt(ty.numeric_precision(), |n| uint(n as u64)), opt(ty.numeric_scale(), |n| uint(n as u64)),
-        opt(ty.datetime_precision(), |n| uint(n as u64)), if is_text { s(ty.collation.charset()) } else { Value::Null }, if is_text { s(ty.collation.name()) } else { Value::Null },
-        s(ty.to_string()), s(key), s(column_extra(c)), privileges_text(f.user.on_column(database, table, &c.name)), s(&c.comment),
-        c.generated.as_ref().map_or(s(""), |g| s(&g.expression)), Value::Null,
+        def(),
+        s(database),
+        s(table),
+        s(&c.name),
+        uint(position as u64 + 1),
+        column_default(c),
+        yes(ty.nullable),
+        s(ty.data_type()),
+        opt(ty.character_maximum_length(), int),
+        opt(ty.character_octet_length(), int),
+        opt(ty.numeric_precision(), uint),
+        opt(ty.numeric_scale(), uint),
+        opt(ty.datetime_precision(), uint),
+        if is_text { s(ty.collation.charset()) } else { Value::Null },
+        if is_text { s(ty.collation.name()) } else { Value::Null },
+        s(ty.to_string()),
+        s(key),
+        s(column_extra(c)),
+        privileges_text(f.user.on_column(database, table, &c.name)),
+        s(&c.comment),
+        c.generated.as_ref().map_or(s(""), |g| s(&g.expression)),
+        Value::Null,
     ]
 }
 
@@ -240,13 +447,24 @@ fn table_columns(f: &Facts<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
     for (table, columns) in TYPES.iter() {
         for (i, (name, ty)) in columns.iter().enumerate() {
-            let c = ColumnDef { name: (**name).into(), ty: ty.clone(), default: DefaultValue::Null, on_update_now: false, auto_increment: false, invisible: false, comment: "".into(), generated: None };
+            let c = ColumnDef {
+                name: (**name).into(),
+                ty: ty.clone(),
+                default: DefaultValue::Null,
+                on_update_now: false,
+                auto_increment: false,
+                invisible: false,
+                comment: "".into(),
+                generated: None,
+            };
             rows.push(column_row(f, "information_schema", table, i, &c, ""));
         }
     }
     for (d, t) in visible_tables(f) {
         for (i, c) in t.columns.iter().enumerate() {
-            if f.user.on_column(&d.name, &t.name, &c.name).is_empty() { continue; }
+            if f.user.on_column(&d.name, &t.name, &c.name).is_empty() {
+                continue;
+            }
             rows.push(column_row(f, &d.name, &t.name, i, c, column_key(t, i as u16)));
         }
     }
@@ -261,9 +479,24 @@ fn statistics(f: &Facts<'_>) -> Vec<Row> {
             for (i, part) in index.parts.iter().enumerate() {
                 let c = &t.columns[part.column as usize];
                 rows.push(vec![
-                    def(), s(&d.name), s(&t.name), int(!index.unique as i64), s(&d.name), s(&index.name), uint(i as u64 + 1), s(&c.name), s(if part.descending { "D" } else { "A" }),
-                    int(count), opt(part.prefix, |n| int(n as i64)), Value::Null, s(if c.ty.nullable { "YES" } else { "" }), s(if index.hash { "HASH" } else { "BTREE" }), s(""), s(&index.comment),
-                    yes(!index.invisible), Value::Null,
+                    def(),
+                    s(&d.name),
+                    s(&t.name),
+                    int(!index.unique as i64),
+                    s(&d.name),
+                    s(&index.name),
+                    uint(i as u64 + 1),
+                    s(&c.name),
+                    s(if part.descending { "D" } else { "A" }),
+                    int(count),
+                    opt(part.prefix, |n| int(n as i64)),
+                    Value::Null,
+                    s(if c.ty.nullable { "YES" } else { "" }),
+                    s(if index.hash { "HASH" } else { "BTREE" }),
+                    s(""),
+                    s(&index.comment),
+                    yes(!index.invisible),
+                    Value::Null,
                 ]);
             }
         }
@@ -278,7 +511,9 @@ fn table_constraints(f: &Facts<'_>) -> Vec<Row> {
             let kind = if i == 0 && t.primary_key { "PRIMARY KEY" } else { "UNIQUE" };
             rows.push(vec![def(), s(&d.name), s(&index.name), s(&d.name), s(&t.name), s(kind), s("YES")]);
         }
-        for c in &t.checks { rows.push(vec![def(), s(&d.name), s(&c.name), s(&d.name), s(&t.name), s("CHECK"), yes(c.enforced)]); }
+        for c in &t.checks {
+            rows.push(vec![def(), s(&d.name), s(&c.name), s(&d.name), s(&t.name), s("CHECK"), yes(c.enforced)]);
+        }
     }
     rows
 }
@@ -289,7 +524,20 @@ fn key_column_usage(f: &Facts<'_>) -> Vec<Row> {
         for index in t.indexes.iter().filter(|i| i.unique) {
             for (i, part) in index.parts.iter().enumerate() {
                 let name = &t.columns[part.column as usize].name;
-                rows.push(vec![def(), s(&d.name), s(&index.name), def(), s(&d.name), s(&t.name), s(name), uint(i as u64 + 1), Value::Null, Value::Null, Value::Null, Value::Null]);
+                rows.push(vec![
+                    def(),
+                    s(&d.name),
+                    s(&index.name),
+                    def(),
+                    s(&d.name),
+                    s(&t.name),
+                    s(name),
+                    uint(i as u64 + 1),
+                    Value::Null,
+                    Value::Null,
+                    Value::Null,
+                    Value::Null,
+                ]);
             }
         }
     }
@@ -297,7 +545,9 @@ fn key_column_usage(f: &Facts<'_>) -> Vec<Row> {
 }
 
 fn check_constraints(f: &Facts<'_>) -> Vec<Row> {
-    visible_tables(f).flat_map(|(d, t)| t.checks.iter().map(|c| vec![def(), s(&d.name), s(&c.name), s(format!("({})", c.expression))]).collect::<Vec<_>>()).collect()
+    visible_tables(f)
+        .flat_map(|(d, t)| t.checks.iter().map(|c| vec![def(), s(&d.name), s(&c.name), s(format!("({})", c.expression))]).collect::<Vec<_>>())
+        .collect()
 }
 
 fn views(f: &Facts<'_>) -> Vec<Row> {
@@ -306,8 +556,16 @@ fn views(f: &Facts<'_>) -> Vec<Row> {
         for v in d.views.values().filter(|v| f.user.sees_table(&d.name, &v.name)) {
             let shown = if f.user.on_table(&d.name, &v.name).has(Privilege::ShowView) { s(&v.query) } else { s("") };
             rows.push(vec![
-                def(), s(&d.name), s(&v.name), shown, s(if v.check_option.is_empty() { "NONE" } else { &v.check_option }), s("NO"), s(format!("{}@{}", v.definer.0, v.definer.1)),
-                s(if v.security_invoker { "INVOKER" } else { "DEFINER" }), s("utf8mb4"), s("utf8mb4_general_ci"),
+                def(),
+                s(&d.name),
+                s(&v.name),
+                shown,
+                s(if v.check_option.is_empty() { "NONE" } else { &v.check_option }),
+                s("NO"),
+                s(format!("{}@{}", v.definer.0, v.definer.1)),
+                s(if v.security_invoker { "INVOKER" } else { "DEFINER" }),
+                s("utf8mb4"),
+                s("utf8mb4_general_ci"),
             ]);
         }
     }
@@ -334,13 +592,27 @@ fn charset_description(charset: &str) -> &'static str {
 }
 
 fn collations(_: &Facts<'_>) -> Vec<Row> {
-    Collation::all().iter().map(|i| i.collation).map(|c| {
-        let default = Collation::default_of(c.charset()) == Some(c);
-        vec![s(c.name()), s(c.charset()), uint(c.id() as u64), s(if default { "Yes" } else { "" }), s("Yes"), uint(1), s(if c.pad_space() { "PAD SPACE" } else { "NO PAD" })]
-    }).collect()
+    Collation::all()
+        .iter()
+        .map(|i| i.collation)
+        .map(|c| {
+            let default = Collation::default_of(c.charset()) == Some(c);
+            vec![
+                s(c.name()),
+                s(c.charset()),
+                uint(c.id() as u64),
+                s(if default { "Yes" } else { "" }),
+                s("Yes"),
+                uint(1),
+                s(if c.pad_space() { "PAD SPACE" } else { "NO PAD" }),
+            ]
+        })
+        .collect()
 }
 
-fn collation_applicability(_: &Facts<'_>) -> Vec<Row> { Collation::all().iter().map(|i| i.collation).map(|c| vec![s(c.name()), s(c.charset())]).collect() }
+fn collation_applicability(_: &Facts<'_>) -> Vec<Row> {
+    Collation::all().iter().map(|i| i.collation).map(|c| vec![s(c.name()), s(c.charset())]).collect()
+}
 
 fn engines(_: &Facts<'_>) -> Vec<Row> {
     let comment = "Weald's in-memory rowstore: transactions, row locks, durable log. Answers to the name InnoDB, which tools expect";
@@ -348,9 +620,24 @@ fn engines(_: &Facts<'_>) -> Vec<Row> {
 }
 
 fn plugins(_: &Facts<'_>) -> Vec<Row> {
-    ["caching_sha2_password", "mysql_native_password"].iter().map(|name| {
-        vec![s(name), s("1.0"), s("ACTIVE"), s("AUTHENTICATION"), s("2.1"), Value::Null, Value::Null, s("Weald"), s("built in"), s("Apache-2.0"), s("FORCE")]
-    }).collect()
+    ["caching_sha2_password", "mysql_native_password"]
+        .iter()
+        .map(|name| {
+            vec![
+                s(name),
+                s("1.0"),
+                s("ACTIVE"),
+                s("AUTHENTICATION"),
+                s("2.1"),
+                Value::Null,
+                Value::Null,
+                s("Weald"),
+                s("built in"),
+                s("Apache-2.0"),
+                s("FORCE"),
+            ]
+        })
+        .collect()
 }
 
 fn seen_processes(f: &Facts<'_>) -> Vec<Process> {
@@ -362,13 +649,17 @@ fn process_row(p: Process) -> Row {
     vec![uint(p.id), s(p.user), s(p.host), opt(p.database, s), s(p.command), int(p.seconds), s(p.state), opt(p.info, s)]
 }
 
-fn processlist(f: &Facts<'_>) -> Vec<Row> { seen_processes(f).into_iter().map(process_row).collect() }
+fn processlist(f: &Facts<'_>) -> Vec<Row> {
+    seen_processes(f).into_iter().map(process_row).collect()
+}
 
 fn mv_processlist(f: &Facts<'_>) -> Vec<Row> {
     seen_processes(f).into_iter().map(|p| std::iter::once(int(1)).chain(process_row(p)).collect()).collect()
 }
 
-fn grantee(u: &UserDef) -> Value { s(format!("'{}'@'{}'", u.user, u.host)) }
+fn grantee(u: &UserDef) -> Value {
+    s(format!("'{}'@'{}'", u.user, u.host))
+}
 
 /// Everybody's with access to users, else one's own.
 fn seen_users<'a>(f: &'a Facts<'_>) -> Vec<&'a UserDef> {
@@ -426,10 +717,11 @@ fn column_privileges(f: &Facts<'_>) -> Vec<Row> {
 }
 
 fn distributed_databases(f: &Facts<'_>) -> Vec<Row> {
-    databases(f).filter(|d| !is_information_schema(&d.name))
-        .map(|d| vec![int(d.id.raw()), s(&d.name), int(d.partitions), int(d.sync_replication as i64), int(d.sync_durability as i64)]).collect()
+    databases(f)
+        .filter(|d| !is_information_schema(&d.name))
+        .map(|d| vec![int(d.id.raw()), s(&d.name), int(d.partitions), int(d.sync_replication as i64), int(d.sync_durability as i64)])
+        .collect()
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -442,5 +734,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_has_mysqls_twenty_one_columns() { assert_eq!(columns("tables").unwrap().len(), 21) }
+    fn tables_has_mysqls_twenty_one_columns() {
+        assert_eq!(columns("tables").unwrap().len(), 21)
+    }
 }

@@ -16,10 +16,21 @@ use weald_types::{Collation, SqlMode};
 const CAPACITY: usize = 4096;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key { pub text: Box<[u8]>, pub database: Option<Arc<str>>, pub sql_mode: SqlMode, pub collation: Collation }
+pub struct Key {
+    pub text: Box<[u8]>,
+    pub database: Option<Arc<str>>,
+    pub sql_mode: SqlMode,
+    pub collation: Collation,
+}
 
 #[derive(Debug)]
-pub enum Cached { Read(FragmentPlan), Change(FragmentPlan), Insert(BoundInsert), /** not for the fast path: do not try again */ No }
+pub enum Cached {
+    Read(FragmentPlan),
+    Change(FragmentPlan),
+    Insert(BoundInsert),
+    /** not for the fast path: do not try again */
+    No,
+}
 
 #[derive(Debug)]
 pub struct Entry {
@@ -31,22 +42,38 @@ pub struct Entry {
     pub last_executed: AtomicU64,
 }
 
-pub struct PlanCache { plans: Cache<Key, Arc<Entry>>, next: AtomicU64, keys: Mutex<Vec<(Key, std::sync::Weak<Entry>)>> }
+pub struct PlanCache {
+    plans: Cache<Key, Arc<Entry>>,
+    next: AtomicU64,
+    keys: Mutex<Vec<(Key, std::sync::Weak<Entry>)>>,
+}
 
 impl std::fmt::Debug for PlanCache {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "PlanCache of {}", self.plans.len()) }
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PlanCache of {}", self.plans.len())
+    }
 }
 
 impl Default for PlanCache {
-    fn default() -> Self { Self { plans: Cache::new(CAPACITY), next: AtomicU64::new(1), keys: Mutex::default() } }
+    fn default() -> Self {
+        Self { plans: Cache::new(CAPACITY), next: AtomicU64::new(1), keys: Mutex::default() }
+    }
 }
 
 impl PlanCache {
     /// A plan made under this very catalogue.
-    pub fn get(&self, key: &Key, catalog_version: u64) -> Option<Arc<Entry>> { self.plans.get(key).filter(|e| e.catalog_version == catalog_version) }
+    pub fn get(&self, key: &Key, catalog_version: u64) -> Option<Arc<Entry>> {
+        self.plans.get(key).filter(|e| e.catalog_version == catalog_version)
+    }
 
     pub fn put(&self, key: Key, catalog_version: u64, plan: Cached) -> Arc<Entry> {
-        let entry = Arc::new(Entry { id: self.next.fetch_add(1, Ordering::Relaxed), catalog_version, plan, executions: AtomicU64::new(0), last_executed: AtomicU64::new(0) });
+        let entry = Arc::new(Entry {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            catalog_version,
+            plan,
+            executions: AtomicU64::new(0),
+            last_executed: AtomicU64::new(0),
+        });
         let mut keys = self.keys.lock();
         keys.retain(|(k, e)| e.strong_count() > 0 && *k != key);
         keys.push((key.clone(), Arc::downgrade(&entry)));
@@ -57,7 +84,8 @@ impl PlanCache {
 
     /// For SHOW PLANCACHE: (key, entry), in order of their ids.
     pub fn list(&self) -> Vec<(Key, Arc<Entry>)> {
-        let mut all: Vec<_> = self.keys.lock().iter().filter_map(|(k, e)| e.upgrade().map(|e| (k.clone(), e))).filter(|(_, e)| !matches!(e.plan, Cached::No)).collect();
+        let mut all: Vec<_> =
+            self.keys.lock().iter().filter_map(|(k, e)| e.upgrade().map(|e| (k.clone(), e))).filter(|(_, e)| !matches!(e.plan, Cached::No)).collect();
         all.sort_by_key(|(_, e)| e.id);
         all
     }

@@ -20,4 +20,6 @@ pub fn key() -> Result<(&'static str, &'static RsaPrivateKey), String> {
     made.as_ref().map(|(p, k)| (p.as_str(), k)).map_err(Clone::clone)
 }
 
-pub fn open(key: &RsaPrivateKey, sealed: &[u8]) -> Option<Vec<u8>> { key.decrypt(Oaep::new::<sha1::Sha1>(), sealed).ok() }
+pub fn open(key: &RsaPrivateKey, sealed: &[u8]) -> Option<Vec<u8>> {
+    key.decrypt(Oaep::new::<sha1::Sha1>(), sealed).ok()
+}

@@ -11,8 +11,8 @@ use crate::variables::{GlobalVariables, VARIABLES};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use weald_catalog::{CatalogView, Command, Outcome, TableDef};
 use weald_env::Env;
 use weald_exec::Engine;
@@ -66,24 +66,59 @@ pub struct Counters {
 }
 
 #[derive(Clone)]
-struct Connected { shared: Arc<Shared>, close: Arc<tokio::sync::Notify>, user: String }
+struct Connected {
+    shared: Arc<Shared>,
+    close: Arc<tokio::sync::Notify>,
+    user: String,
+}
 
 impl Server {
     #[allow(clippy::too_many_arguments)]
-    pub fn new(env: Env, engine: Arc<Engine>, analytic: Arc<Analytic>, metadata: Arc<dyn Metadata>, query_runtime: tokio::runtime::Handle, wall_clock: fn() -> i64, query_memory: u64, threads: usize) -> Arc<Self> {
+    pub fn new(
+        env: Env,
+        engine: Arc<Engine>,
+        analytic: Arc<Analytic>,
+        metadata: Arc<dyn Metadata>,
+        query_runtime: tokio::runtime::Handle,
+        wall_clock: fn() -> i64,
+        query_memory: u64,
+        threads: usize,
+    ) -> Arc<Self> {
         let version: Arc<str> = "8.0.36-Weald".into();
         let seed = env.random.next_u64();
         let started_micros = env.clock.wall_micros() as i64;
         Arc::new(Self {
-            env, engine, analytic, metadata, variables: GlobalVariables::default(), plans: PlanCache::default(), version, wall_clock, query_memory, query_runtime, threads,
-            counters: Counters::default(), started_micros, connections: Mutex::default(), next_connection: AtomicU64::new(1), prepared: AtomicI64::new(0),
-            stop: tokio::sync::watch::channel(false).0, random: Mutex::new(seed), draining: AtomicBool::new(false),
+            env,
+            engine,
+            analytic,
+            metadata,
+            variables: GlobalVariables::default(),
+            plans: PlanCache::default(),
+            version,
+            wall_clock,
+            query_memory,
+            query_runtime,
+            threads,
+            counters: Counters::default(),
+            started_micros,
+            connections: Mutex::default(),
+            next_connection: AtomicU64::new(1),
+            prepared: AtomicI64::new(0),
+            stop: tokio::sync::watch::channel(false).0,
+            random: Mutex::new(seed),
+            draining: AtomicBool::new(false),
         })
     }
 
-    pub fn catalog(&self) -> Arc<CatalogView> { self.metadata.catalog() }
-    pub async fn propose(&self, command: Command) -> Result<Outcome, Fault> { self.metadata.propose(command).await }
-    pub fn now_micros(&self) -> i64 { self.env.clock.wall_micros() as i64 }
+    pub fn catalog(&self) -> Arc<CatalogView> {
+        self.metadata.catalog()
+    }
+    pub async fn propose(&self, command: Command) -> Result<Outcome, Fault> {
+        self.metadata.propose(command).await
+    }
+    pub fn now_micros(&self) -> i64 {
+        self.env.clock.wall_micros() as i64
+    }
 
     /// A seed for RAND() and salts.
     pub fn random(&self) -> u64 {
@@ -93,13 +128,19 @@ impl Server {
     }
 
     pub fn set_global(&self, at: usize, value: Value, _persist: bool) {
-        if VARIABLES[at].name == "maximum_table_memory" && let Value::UInt(mb) = value { self.engine.node.memory.set_limit_bytes(if mb == 0 { u64::MAX } else { mb << 20 }); }
+        if VARIABLES[at].name == "maximum_table_memory"
+            && let Value::UInt(mb) = value
+        {
+            self.engine.node.memory.set_limit_bytes(if mb == 0 { u64::MAX } else { mb << 20 });
+        }
         self.variables.put(at, value);
     }
 
     // ------------------------------------------------------------------ connections
 
-    pub fn new_connection_id(&self) -> u64 { self.next_connection.fetch_add(1, Ordering::Relaxed) }
+    pub fn new_connection_id(&self) -> u64 {
+        self.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
 
     /// Files a connection; gives what wakes it when it is to close.
     pub fn register(&self, shared: &Arc<Shared>, user: &str) -> Arc<tokio::sync::Notify> {
@@ -107,15 +148,25 @@ impl Server {
         self.connections.lock().insert(shared.id, Connected { shared: shared.clone(), close: close.clone(), user: user.into() });
         close
     }
-    pub fn unregister(&self, id: u64) { self.connections.lock().remove(&id); }
-    pub fn connected(&self) -> usize { self.connections.lock().len() }
-    pub fn connected_as(&self, user: &str) -> usize { self.connections.lock().values().filter(|c| c.user == user).count() }
-    pub fn owner_of(&self, id: u64) -> Option<String> { self.connections.lock().get(&id).map(|c| c.user.clone()) }
+    pub fn unregister(&self, id: u64) {
+        self.connections.lock().remove(&id);
+    }
+    pub fn connected(&self) -> usize {
+        self.connections.lock().len()
+    }
+    pub fn connected_as(&self, user: &str) -> usize {
+        self.connections.lock().values().filter(|c| c.user == user).count()
+    }
+    pub fn owner_of(&self, id: u64) -> Option<String> {
+        self.connections.lock().get(&id).map(|c| c.user.clone())
+    }
 
     pub fn kill(&self, id: u64, query_only: bool) {
         let Some(c) = self.connections.lock().get(&id).cloned() else { return };
         c.shared.interrupted.store(1, Ordering::Relaxed);
-        if !query_only { c.close.notify_one(); }
+        if !query_only {
+            c.close.notify_one();
+        }
     }
 
     /// Everybody's connection closes: at the end of a shutdown.
@@ -126,15 +177,25 @@ impl Server {
         }
     }
 
-    pub fn prepared_total(&self) -> u64 { self.prepared.load(Ordering::Relaxed).max(0) as u64 }
-    pub fn count_prepared(&self, n: i64) { self.prepared.fetch_add(n, Ordering::Relaxed); }
+    pub fn prepared_total(&self) -> u64 {
+        self.prepared.load(Ordering::Relaxed).max(0) as u64
+    }
+    pub fn count_prepared(&self, n: i64) {
+        self.prepared.fetch_add(n, Ordering::Relaxed);
+    }
 
     /// SHUTDOWN.
-    pub fn shutdown(&self) { let _ = self.stop.send(true); }
-    pub fn stopping(&self) -> tokio::sync::watch::Receiver<bool> { self.stop.subscribe() }
+    pub fn shutdown(&self) {
+        let _ = self.stop.send(true);
+    }
+    pub fn stopping(&self) -> tokio::sync::watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
 
     /// Logs are written through the process's subscriber, which has no file to reopen.
-    pub fn reopen_logs(&self) { tracing::info!("logs flushed"); }
+    pub fn reopen_logs(&self) {
+        tracing::info!("logs flushed");
+    }
 }
 
 impl ServerFacts for Server {
@@ -142,9 +203,13 @@ impl ServerFacts for Server {
         let (rows, bytes) = self.engine.size(table);
         (rows, bytes, 0)
     }
-    fn next_auto_increment(&self, table: &TableDef) -> u64 { self.engine.next_auto_increment(table) }
+    fn next_auto_increment(&self, table: &TableDef) -> u64 {
+        self.engine.next_auto_increment(table)
+    }
 
-    fn processes(&self) -> Vec<Process> { self.connections.lock().values().map(|c| c.shared.process.lock().clone()).collect() }
+    fn processes(&self) -> Vec<Process> {
+        self.connections.lock().values().map(|c| c.shared.process.lock().clone()).collect()
+    }
 
     fn global_status(&self) -> Vec<(String, String)> {
         let c = &self.counters;
@@ -169,17 +234,32 @@ impl ServerFacts for Server {
         all
     }
 
-    fn recovery(&self) -> Vec<Row> { self.metadata.recovery() }
-    fn partitions(&self) -> Vec<Row> { self.metadata.partitions() }
+    fn recovery(&self) -> Vec<Row> {
+        self.metadata.recovery()
+    }
+    fn partitions(&self) -> Vec<Row> {
+        self.metadata.partitions()
+    }
 
     fn plan_cache(&self) -> Vec<Row> {
-        self.plans.list().into_iter().map(|(k, e)| {
-            let last = e.last_executed.load(Ordering::Relaxed);
-            vec![
-                Value::UInt(e.id), k.database.as_deref().map_or(Value::Null, Value::str), Value::str(String::from_utf8_lossy(&k.text)), Value::str("fragment"),
-                Value::UInt(e.executions.load(Ordering::Relaxed)),
-                if last == 0 { Value::Null } else { weald_types::DateTime::from_unix_micros(last as i64).map_or(Value::Null, |d| Value::DateTime(d.truncated(0))) },
-            ]
-        }).collect()
+        self.plans
+            .list()
+            .into_iter()
+            .map(|(k, e)| {
+                let last = e.last_executed.load(Ordering::Relaxed);
+                vec![
+                    Value::UInt(e.id),
+                    k.database.as_deref().map_or(Value::Null, Value::str),
+                    Value::str(String::from_utf8_lossy(&k.text)),
+                    Value::str("fragment"),
+                    Value::UInt(e.executions.load(Ordering::Relaxed)),
+                    if last == 0 {
+                        Value::Null
+                    } else {
+                        weald_types::DateTime::from_unix_micros(last as i64).map_or(Value::Null, |d| Value::DateTime(d.truncated(0)))
+                    },
+                ]
+            })
+            .collect()
     }
 }

@@ -8,10 +8,16 @@ use weald_catalog::show_create::{quote, quote_text};
 use weald_sql::ast::{ObjectName, Show, ShowFilter, ShowKind, VarScope};
 
 /// A SHOW as a SELECT over information_schema: `inner` gives the columns, LIKE applies to `like_on`, the result is sorted by `order`.
-pub struct ShowQuery { pub inner: String, pub like_on: &'static str, pub order: &'static str }
+pub struct ShowQuery {
+    pub inner: String,
+    pub like_on: &'static str,
+    pub order: &'static str,
+}
 
 impl ShowQuery {
-    fn new(inner: impl Into<String>, like_on: &'static str, order: &'static str) -> Self { Self { inner: inner.into(), like_on, order } }
+    fn new(inner: impl Into<String>, like_on: &'static str, order: &'static str) -> Self {
+        Self { inner: inner.into(), like_on, order }
+    }
 
     /// The whole SELECT, without a WHERE (the session adds a bound one: `SHOW … WHERE` is an expression over the shown columns).
     pub fn text(&self, filter: Option<&ShowFilter>, where_text: Option<&str>) -> String {
@@ -30,63 +36,130 @@ pub fn query(show: &Show, database: &str) -> Option<ShowQuery> {
     let db = |named: &Option<String>| quote_text(named.as_deref().unwrap_or(database));
     let of = |t: &ObjectName| (quote_text(t.database.as_deref().unwrap_or(database)), quote_text(&t.name));
     Some(match &show.kind {
-        ShowKind::Databases { extended: false } => ShowQuery::new("SELECT SCHEMA_NAME AS `Database` FROM information_schema.SCHEMATA", "Database", "1"),
+        ShowKind::Databases { extended: false } => {
+            ShowQuery::new("SELECT SCHEMA_NAME AS `Database` FROM information_schema.SCHEMATA", "Database", "1")
+        }
         ShowKind::Tables { full, database: named } => {
             let name = named.as_deref().unwrap_or(database);
             let kind = if *full { ", TABLE_TYPE AS `Table_type`" } else { "" };
             let column = quote(&format!("Tables_in_{name}"));
             // LIKE names the first column, whose name depends on the database: it is filtered inside.
-            let like = match &show.filter { Some(ShowFilter::Like(p)) => format!(" AND TABLE_NAME LIKE {}", quote_text(p)), _ => String::new() };
-            ShowQuery::new(format!("SELECT TABLE_NAME AS {column}{kind} FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}{like}", db(named)), "", "1")
+            let like = match &show.filter {
+                Some(ShowFilter::Like(p)) => format!(" AND TABLE_NAME LIKE {}", quote_text(p)),
+                _ => String::new(),
+            };
+            ShowQuery::new(
+                format!("SELECT TABLE_NAME AS {column}{kind} FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}{like}", db(named)),
+                "",
+                "1",
+            )
         }
-        ShowKind::TableStatus { database: named } => ShowQuery::new(format!(
-            "SELECT TABLE_NAME AS `Name`, ENGINE AS `Engine`, VERSION AS `Version`, ROW_FORMAT AS `Row_format`, TABLE_ROWS AS `Rows`, AVG_ROW_LENGTH AS `Avg_row_length`, \
+        ShowKind::TableStatus { database: named } => ShowQuery::new(
+            format!(
+                "SELECT TABLE_NAME AS `Name`, ENGINE AS `Engine`, VERSION AS `Version`, ROW_FORMAT AS `Row_format`, TABLE_ROWS AS `Rows`, AVG_ROW_LENGTH AS `Avg_row_length`, \
              DATA_LENGTH AS `Data_length`, MAX_DATA_LENGTH AS `Max_data_length`, INDEX_LENGTH AS `Index_length`, DATA_FREE AS `Data_free`, AUTO_INCREMENT AS `Auto_increment`, \
              CREATE_TIME AS `Create_time`, UPDATE_TIME AS `Update_time`, CHECK_TIME AS `Check_time`, TABLE_COLLATION AS `Collation`, CHECKSUM AS `Checksum`, \
-             CREATE_OPTIONS AS `Create_options`, TABLE_COMMENT AS `Comment` FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}", db(named)), "Name", "1"),
-        ShowKind::OpenTables { database: named } => ShowQuery::new(format!(
-            "SELECT TABLE_SCHEMA AS `Database`, TABLE_NAME AS `Table`, 0 AS `In_use`, 0 AS `Name_locked` FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA = {}",
-            db(named)), "Table", "1, 2"),
+             CREATE_OPTIONS AS `Create_options`, TABLE_COMMENT AS `Comment` FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}",
+                db(named)
+            ),
+            "Name",
+            "1",
+        ),
+        ShowKind::OpenTables { database: named } => ShowQuery::new(
+            format!(
+                "SELECT TABLE_SCHEMA AS `Database`, TABLE_NAME AS `Table`, 0 AS `In_use`, 0 AS `Name_locked` FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA = {}",
+                db(named)
+            ),
+            "Table",
+            "1, 2",
+        ),
         ShowKind::Columns { full, table } => columns(*full, &of(table)),
         ShowKind::Index { table } => {
             let (d, t) = of(table);
-            ShowQuery::new(format!(
-                "SELECT TABLE_NAME AS `Table`, NON_UNIQUE AS `Non_unique`, INDEX_NAME AS `Key_name`, SEQ_IN_INDEX AS `Seq_in_index`, COLUMN_NAME AS `Column_name`, COLLATION AS `Collation`, \
+            ShowQuery::new(
+                format!(
+                    "SELECT TABLE_NAME AS `Table`, NON_UNIQUE AS `Non_unique`, INDEX_NAME AS `Key_name`, SEQ_IN_INDEX AS `Seq_in_index`, COLUMN_NAME AS `Column_name`, COLLATION AS `Collation`, \
                  CARDINALITY AS `Cardinality`, SUB_PART AS `Sub_part`, PACKED AS `Packed`, NULLABLE AS `Null`, INDEX_TYPE AS `Index_type`, COMMENT AS `Comment`, \
-                 INDEX_COMMENT AS `Index_comment`, IS_VISIBLE AS `Visible`, EXPRESSION AS `Expression` FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {d} AND TABLE_NAME = {t}"),
-                "Key_name", "")
+                 INDEX_COMMENT AS `Index_comment`, IS_VISIBLE AS `Visible`, EXPRESSION AS `Expression` FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {d} AND TABLE_NAME = {t}"
+                ),
+                "Key_name",
+                "",
+            )
         }
         ShowKind::Variables { scope } => ShowQuery::new(variables("VARIABLES", *scope), "Variable_name", "1"),
         ShowKind::Status { scope } => ShowQuery::new(variables("STATUS", *scope), "Variable_name", "1"),
         ShowKind::ProcessList { full } => {
             let info = if *full { "INFO" } else { "LEFT(INFO, 100)" };
-            ShowQuery::new(format!("SELECT ID AS `Id`, USER AS `User`, HOST AS `Host`, DB AS `db`, COMMAND AS `Command`, TIME AS `Time`, STATE AS `State`, {info} AS `Info` \
-                 FROM information_schema.PROCESSLIST"), "User", "1")
+            ShowQuery::new(
+                format!(
+                    "SELECT ID AS `Id`, USER AS `User`, HOST AS `Host`, DB AS `db`, COMMAND AS `Command`, TIME AS `Time`, STATE AS `State`, {info} AS `Info` \
+                 FROM information_schema.PROCESSLIST"
+                ),
+                "User",
+                "1",
+            )
         }
-        ShowKind::Engines => ShowQuery::new("SELECT ENGINE AS `Engine`, SUPPORT AS `Support`, COMMENT AS `Comment`, TRANSACTIONS AS `Transactions`, XA, SAVEPOINTS AS `Savepoints` \
-             FROM information_schema.ENGINES", "Engine", ""),
-        ShowKind::Plugins => ShowQuery::new("SELECT PLUGIN_NAME AS `Name`, PLUGIN_STATUS AS `Status`, PLUGIN_TYPE AS `Type`, PLUGIN_LIBRARY AS `Library`, PLUGIN_LICENSE AS `License` \
-             FROM information_schema.PLUGINS", "Name", ""),
-        ShowKind::Charset => ShowQuery::new("SELECT CHARACTER_SET_NAME AS `Charset`, DESCRIPTION AS `Description`, DEFAULT_COLLATE_NAME AS `Default collation`, MAXLEN AS `Maxlen` \
-             FROM information_schema.CHARACTER_SETS", "Charset", "1"),
-        ShowKind::Collation => ShowQuery::new("SELECT COLLATION_NAME AS `Collation`, CHARACTER_SET_NAME AS `Charset`, ID AS `Id`, IS_DEFAULT AS `Default`, IS_COMPILED AS `Compiled`, \
-             SORTLEN AS `Sortlen`, PAD_ATTRIBUTE AS `Pad_attribute` FROM information_schema.COLLATIONS", "Collation", "1"),
-        ShowKind::Triggers { database: named } => ShowQuery::new(format!(
-            "SELECT TRIGGER_NAME AS `Trigger`, EVENT_MANIPULATION AS `Event`, EVENT_OBJECT_TABLE AS `Table`, ACTION_STATEMENT AS `Statement`, ACTION_TIMING AS `Timing`, CREATED AS `Created`, \
+        ShowKind::Engines => ShowQuery::new(
+            "SELECT ENGINE AS `Engine`, SUPPORT AS `Support`, COMMENT AS `Comment`, TRANSACTIONS AS `Transactions`, XA, SAVEPOINTS AS `Savepoints` \
+             FROM information_schema.ENGINES",
+            "Engine",
+            "",
+        ),
+        ShowKind::Plugins => ShowQuery::new(
+            "SELECT PLUGIN_NAME AS `Name`, PLUGIN_STATUS AS `Status`, PLUGIN_TYPE AS `Type`, PLUGIN_LIBRARY AS `Library`, PLUGIN_LICENSE AS `License` \
+             FROM information_schema.PLUGINS",
+            "Name",
+            "",
+        ),
+        ShowKind::Charset => ShowQuery::new(
+            "SELECT CHARACTER_SET_NAME AS `Charset`, DESCRIPTION AS `Description`, DEFAULT_COLLATE_NAME AS `Default collation`, MAXLEN AS `Maxlen` \
+             FROM information_schema.CHARACTER_SETS",
+            "Charset",
+            "1",
+        ),
+        ShowKind::Collation => ShowQuery::new(
+            "SELECT COLLATION_NAME AS `Collation`, CHARACTER_SET_NAME AS `Charset`, ID AS `Id`, IS_DEFAULT AS `Default`, IS_COMPILED AS `Compiled`, \
+             SORTLEN AS `Sortlen`, PAD_ATTRIBUTE AS `Pad_attribute` FROM information_schema.COLLATIONS",
+            "Collation",
+            "1",
+        ),
+        ShowKind::Triggers { database: named } => ShowQuery::new(
+            format!(
+                "SELECT TRIGGER_NAME AS `Trigger`, EVENT_MANIPULATION AS `Event`, EVENT_OBJECT_TABLE AS `Table`, ACTION_STATEMENT AS `Statement`, ACTION_TIMING AS `Timing`, CREATED AS `Created`, \
              SQL_MODE AS `sql_mode`, DEFINER AS `Definer`, CHARACTER_SET_CLIENT AS `character_set_client`, COLLATION_CONNECTION AS `collation_connection`, DATABASE_COLLATION AS `Database Collation` \
-             FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {}", db(named)), "Table", ""),
-        ShowKind::Events { database: named } => ShowQuery::new(format!(
-            "SELECT EVENT_SCHEMA AS `Db`, EVENT_NAME AS `Name`, DEFINER AS `Definer`, TIME_ZONE AS `Time zone`, EVENT_TYPE AS `Type`, EXECUTE_AT AS `Execute at`, \
+             FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {}",
+                db(named)
+            ),
+            "Table",
+            "",
+        ),
+        ShowKind::Events { database: named } => ShowQuery::new(
+            format!(
+                "SELECT EVENT_SCHEMA AS `Db`, EVENT_NAME AS `Name`, DEFINER AS `Definer`, TIME_ZONE AS `Time zone`, EVENT_TYPE AS `Type`, EXECUTE_AT AS `Execute at`, \
              INTERVAL_VALUE AS `Interval value`, INTERVAL_FIELD AS `Interval field`, STARTS AS `Starts`, ENDS AS `Ends`, STATUS AS `Status`, ORIGINATOR AS `Originator`, \
              CHARACTER_SET_CLIENT AS `character_set_client`, COLLATION_CONNECTION AS `collation_connection`, DATABASE_COLLATION AS `Database Collation` \
-             FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {}", db(named)), "Name", ""),
+             FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {}",
+                db(named)
+            ),
+            "Name",
+            "",
+        ),
         ShowKind::ProcedureStatus => routines("PROCEDURE"),
         ShowKind::FunctionStatus => routines("FUNCTION"),
-        ShowKind::PlanCache => ShowQuery::new("SELECT PLAN_ID AS `PlanId`, DATABASE_NAME AS `Database`, QUERY_TEXT AS `QueryText`, EXECUTOR AS `Executor`, EXECUTIONS AS `Executions`, \
-             LAST_EXECUTED AS `LastExecuted` FROM information_schema.PLANCACHE", "QueryText", "1"),
-        ShowKind::Partitions { database: named, .. } => ShowQuery::new(format!(
-            "SELECT ORDINAL AS `Ordinal`, HOST AS `Host`, PORT AS `Port`, ROLE AS `Role`, 0 AS `Locked` FROM information_schema.DISTRIBUTED_PARTITIONS WHERE DATABASE_NAME = {}",
-            db(named)), "Host", "1"),
+        ShowKind::PlanCache => ShowQuery::new(
+            "SELECT PLAN_ID AS `PlanId`, DATABASE_NAME AS `Database`, QUERY_TEXT AS `QueryText`, EXECUTOR AS `Executor`, EXECUTIONS AS `Executions`, \
+             LAST_EXECUTED AS `LastExecuted` FROM information_schema.PLANCACHE",
+            "QueryText",
+            "1",
+        ),
+        ShowKind::Partitions { database: named, .. } => ShowQuery::new(
+            format!(
+                "SELECT ORDINAL AS `Ordinal`, HOST AS `Host`, PORT AS `Port`, ROLE AS `Role`, 0 AS `Locked` FROM information_schema.DISTRIBUTED_PARTITIONS WHERE DATABASE_NAME = {}",
+                db(named)
+            ),
+            "Host",
+            "1",
+        ),
         _ => return None,
     })
 }
@@ -108,8 +181,13 @@ fn variables(what: &str, scope: VarScope) -> String {
 }
 
 fn routines(kind: &str) -> ShowQuery {
-    ShowQuery::new(format!(
-        "SELECT ROUTINE_SCHEMA AS `Db`, ROUTINE_NAME AS `Name`, ROUTINE_TYPE AS `Type`, DEFINER AS `Definer`, LAST_ALTERED AS `Modified`, CREATED AS `Created`, SECURITY_TYPE AS `Security_type`, \
+    ShowQuery::new(
+        format!(
+            "SELECT ROUTINE_SCHEMA AS `Db`, ROUTINE_NAME AS `Name`, ROUTINE_TYPE AS `Type`, DEFINER AS `Definer`, LAST_ALTERED AS `Modified`, CREATED AS `Created`, SECURITY_TYPE AS `Security_type`, \
          ROUTINE_COMMENT AS `Comment`, CHARACTER_SET_CLIENT AS `character_set_client`, COLLATION_CONNECTION AS `collation_connection`, DATABASE_COLLATION AS `Database Collation` \
-         FROM information_schema.ROUTINES WHERE ROUTINE_TYPE = '{kind}'"), "Name", "")
+         FROM information_schema.ROUTINES WHERE ROUTINE_TYPE = '{kind}'"
+        ),
+        "Name",
+        "",
+    )
 }

@@ -22,7 +22,11 @@ pub fn acceptor(env: &Env, dir: &Path) -> std::io::Result<tokio_rustls::TlsAccep
     let certs = CertificateDer::pem_slice_iter(&env.disk.read(&cert_file)?).collect::<Result<Vec<_>, _>>().map_err(bad)?;
     let key = PrivateKeyDer::from_pem_slice(&env.disk.read(&key_file)?).map_err(bad)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(std::io::Error::other)?
-        .with_no_client_auth().with_single_cert(certs, key).map_err(std::io::Error::other)?;
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(std::io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(certs, key)
+        .map_err(std::io::Error::other)?;
     Ok(tokio_rustls::TlsAcceptor::from(Arc::new(config)))
 }

@@ -11,14 +11,24 @@ use std::sync::{Arc, LazyLock};
 use weald_types::{Collation, Fault, SqlMode, SqlType, Value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope { Global, Session, Both }
+pub enum Scope {
+    Global,
+    Session,
+    Both,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Bool,
     /// Out-of-range values are clamped, with a warning, as MySQL does.
-    Int { min: i64, max: u64 },
-    Double { min: f64, max: f64 },
+    Int {
+        min: i64,
+        max: u64,
+    },
+    Double {
+        min: f64,
+        max: f64,
+    },
     Enum(&'static [&'static str]),
     Text,
     /// May be NULL.
@@ -47,8 +57,12 @@ pub struct Variable {
     pub effect: Effect,
 }
 
-const fn v(name: &'static str, scope: Scope, kind: Kind, default: &'static str, effect: Effect) -> Variable { Variable { name, scope, kind, default, effect } }
-const fn int(min: i64, max: u64) -> Kind { Kind::Int { min, max } }
+const fn v(name: &'static str, scope: Scope, kind: Kind, default: &'static str, effect: Effect) -> Variable {
+    Variable { name, scope, kind, default, effect }
+}
+const fn int(min: i64, max: u64) -> Kind {
+    Kind::Int { min, max }
+}
 
 use Effect::{Inert, Live, ReadOnly};
 use Kind::{Bool, Enum, NullableText, Text};
@@ -195,7 +209,13 @@ pub static VARIABLES: &[Variable] = &[
     v("sql_generate_invisible_primary_key", Both, Bool, "OFF", Inert),
     v("sql_log_bin", Session, Bool, "ON", Inert),
     v("sql_log_off", Both, Bool, "OFF", Inert),
-    v("sql_mode", Both, Kind::SqlMode, "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION", Live),
+    v(
+        "sql_mode",
+        Both,
+        Kind::SqlMode,
+        "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION",
+        Live,
+    ),
     v("sql_notes", Both, Bool, "ON", Live),
     v("sql_quote_show_create", Both, Bool, "ON", Inert),
     v("sql_require_primary_key", Both, Bool, "OFF", Live),
@@ -233,10 +253,14 @@ pub static VARIABLES: &[Variable] = &[
 static BY_NAME: LazyLock<HashMap<&'static str, usize>> = LazyLock::new(|| VARIABLES.iter().enumerate().map(|(i, v)| (v.name, i)).collect());
 
 /// Position of a variable; its name in any case.
-pub fn find(name: &str) -> Option<usize> { BY_NAME.get(name.to_ascii_lowercase().as_str()).copied() }
+pub fn find(name: &str) -> Option<usize> {
+    BY_NAME.get(name.to_ascii_lowercase().as_str()).copied()
+}
 
 /// 1193
-pub fn unknown(name: &str) -> Fault { Fault::mysql(1193, "HY000", format!("Unknown system variable '{name}'")) }
+pub fn unknown(name: &str) -> Fault {
+    Fault::mysql(1193, "HY000", format!("Unknown system variable '{name}'"))
+}
 
 fn wrong_value(name: &str, value: &str) -> Fault {
     Fault::mysql(1231, "42000", format!("Variable '{name}' can't be set to the value of '{value}'"))
@@ -247,16 +271,44 @@ fn wrong_value(name: &str, value: &str) -> Fault {
 pub struct Values(Arc<Vec<Value>>);
 
 impl Values {
-    fn defaults() -> Self { Self(Arc::new(VARIABLES.iter().map(|v| v.parse_default()).collect())) }
-    pub fn at(&self, index: usize) -> &Value { &self.0[index] }
-    pub fn put(&mut self, index: usize, value: Value) { Arc::make_mut(&mut self.0)[index] = value; }
+    fn defaults() -> Self {
+        Self(Arc::new(VARIABLES.iter().map(|v| v.parse_default()).collect()))
+    }
+    pub fn at(&self, index: usize) -> &Value {
+        &self.0[index]
+    }
+    pub fn put(&mut self, index: usize, value: Value) {
+        Arc::make_mut(&mut self.0)[index] = value;
+    }
     /// A variable that is known to be there.
-    pub fn get(&self, name: &'static str) -> &Value { &self.0[*BY_NAME.get(name).expect("a variable of the table above")] }
-    pub fn set(&mut self, name: &'static str, value: Value) { self.put(*BY_NAME.get(name).expect("a variable of the table above"), value); }
-    pub fn text(&self, name: &'static str) -> &str { match self.get(name) { Value::Str(s) => s, _ => "" } }
-    pub fn int(&self, name: &'static str) -> u64 { match self.get(name) { Value::Int(n) => *n as u64, Value::UInt(n) => *n, _ => 0 } }
-    pub fn on(&self, name: &'static str) -> bool { self.int(name) != 0 }
-    pub fn double(&self, name: &'static str) -> f64 { match self.get(name) { Value::Double(d) => *d, _ => 0.0 } }
+    pub fn get(&self, name: &'static str) -> &Value {
+        &self.0[*BY_NAME.get(name).expect("a variable of the table above")]
+    }
+    pub fn set(&mut self, name: &'static str, value: Value) {
+        self.put(*BY_NAME.get(name).expect("a variable of the table above"), value);
+    }
+    pub fn text(&self, name: &'static str) -> &str {
+        match self.get(name) {
+            Value::Str(s) => s,
+            _ => "",
+        }
+    }
+    pub fn int(&self, name: &'static str) -> u64 {
+        match self.get(name) {
+            Value::Int(n) => *n as u64,
+            Value::UInt(n) => *n,
+            _ => 0,
+        }
+    }
+    pub fn on(&self, name: &'static str) -> bool {
+        self.int(name) != 0
+    }
+    pub fn double(&self, name: &'static str) -> f64 {
+        match self.get(name) {
+            Value::Double(d) => *d,
+            _ => 0.0,
+        }
+    }
 }
 
 /// The server-wide values.
@@ -264,13 +316,21 @@ impl Values {
 pub struct GlobalVariables(RwLock<Values>);
 
 impl Default for GlobalVariables {
-    fn default() -> Self { Self(RwLock::new(Values::defaults())) }
+    fn default() -> Self {
+        Self(RwLock::new(Values::defaults()))
+    }
 }
 
 impl GlobalVariables {
-    pub fn values(&self) -> Values { self.0.read().clone() }
-    pub fn set(&self, name: &'static str, value: Value) { self.0.write().set(name, value) }
-    pub fn put(&self, index: usize, value: Value) { self.0.write().put(index, value) }
+    pub fn values(&self) -> Values {
+        self.0.read().clone()
+    }
+    pub fn set(&self, name: &'static str, value: Value) {
+        self.0.write().set(name, value)
+    }
+    pub fn put(&self, index: usize, value: Value) {
+        self.0.write().put(index, value)
+    }
 }
 
 impl Variable {
@@ -284,7 +344,9 @@ impl Variable {
         }
     }
 
-    pub fn default_value(&self) -> Value { self.parse_default() }
+    pub fn default_value(&self) -> Value {
+        self.parse_default()
+    }
 
     /// The type `SELECT @@name` has.
     pub fn ty(&self) -> SqlType {
@@ -299,7 +361,13 @@ impl Variable {
     /// As SHOW VARIABLES prints it.
     pub fn show(&self, value: &Value) -> String {
         match (self.kind, value) {
-            (Kind::Bool, Value::Int(n)) => if *n != 0 { "ON".into() } else { "OFF".into() },
+            (Kind::Bool, Value::Int(n)) => {
+                if *n != 0 {
+                    "ON".into()
+                } else {
+                    "OFF".into()
+                }
+            }
             (_, Value::Int(n)) => n.to_string(),
             (_, Value::UInt(n)) => n.to_string(),
             (_, Value::Double(d)) => format!("{d:.6}"),
@@ -353,7 +421,11 @@ impl Variable {
                 Ok((Value::Double(d.clamp(min, max)), !(min..=max).contains(&d)))
             }
             Kind::Enum(names) => {
-                let index = match value { Value::Int(n) => usize::try_from(*n).ok(), Value::UInt(n) => usize::try_from(*n).ok(), _ => None };
+                let index = match value {
+                    Value::Int(n) => usize::try_from(*n).ok(),
+                    Value::UInt(n) => usize::try_from(*n).ok(),
+                    _ => None,
+                };
                 let wanted = text();
                 let found = names.iter().find(|n| n.eq_ignore_ascii_case(&wanted)).or_else(|| index.and_then(|i| names.get(i)));
                 found.map(|n| (Value::str(n), false)).ok_or_else(|| wrong_value(self.name, &wanted))

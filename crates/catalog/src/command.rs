@@ -4,41 +4,96 @@
 //! Promises: carries everything `apply` needs; the proposer has done the thinking, `apply` only re-checks.
 //! Never:    holds SQL text to be parsed by `apply`.
 
-use serde::{Deserialize, Serialize};
 use crate::{TableDef, UserDef, ViewDef};
+use serde::{Deserialize, Serialize};
 use weald_types::{Collation, DatabaseId, Epoch, NodeId, PartitionId, SchemaVersion, TableId};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    CreateDatabase { name: Box<str>, partitions: u32, collation: Collation, sync_durability: bool, sync_replication: bool },
-    AlterDatabase { name: Box<str>, collation: Option<Collation>, sync_durability: Option<bool>, sync_replication: Option<bool> },
-    DropDatabase { name: Box<str> },
+    CreateDatabase {
+        name: Box<str>,
+        partitions: u32,
+        collation: Collation,
+        sync_durability: bool,
+        sync_replication: bool,
+    },
+    AlterDatabase {
+        name: Box<str>,
+        collation: Option<Collation>,
+        sync_durability: Option<bool>,
+        sync_replication: Option<bool>,
+    },
+    DropDatabase {
+        name: Box<str>,
+    },
     /// `def.id`, `def.database` and `def.version` are given by `apply`.
-    CreateTable { def: Box<TableDef> },
+    CreateTable {
+        def: Box<TableDef>,
+    },
     /// ALTER: `def` replaces the table of that id, if it still has version `expected`. The name may change, also to another database of as many partitions.
-    ReplaceTable { expected: SchemaVersion, def: Box<TableDef> },
+    ReplaceTable {
+        expected: SchemaVersion,
+        def: Box<TableDef>,
+    },
     /// The table is empty anew under a new id (TRUNCATE), or its rows have been copied into the table `with` (ALTER by copy), which takes over its name.
-    SwapTable { old: TableId, expected: SchemaVersion, with: TableId },
+    SwapTable {
+        old: TableId,
+        expected: SchemaVersion,
+        with: TableId,
+    },
     /// All or none.
-    DropTables { tables: Vec<TableId> },
+    DropTables {
+        tables: Vec<TableId>,
+    },
     /// All or none, in order: `RENAME TABLE a TO tmp, b TO a`.
-    RenameTables { moves: Vec<Rename> },
-    PutView { database: Box<str>, view: Box<ViewDef>, replace: bool },
-    DropViews { views: Vec<(Box<str>, Box<str>)> },
-    CreateUsers { users: Vec<UserDef> },
+    RenameTables {
+        moves: Vec<Rename>,
+    },
+    PutView {
+        database: Box<str>,
+        view: Box<ViewDef>,
+        replace: bool,
+    },
+    DropViews {
+        views: Vec<(Box<str>, Box<str>)>,
+    },
+    CreateUsers {
+        users: Vec<UserDef>,
+    },
     /// Replaces accounts that exist (ALTER USER, GRANT, REVOKE, SET PASSWORD). `expected` is the catalogue version they were computed from.
-    PutUsers { expected: u64, users: Vec<UserDef> },
-    DropUsers { users: Vec<(Box<str>, Box<str>)> },
-    RenameUsers { moves: Vec<((Box<str>, Box<str>), (Box<str>, Box<str>))> },
+    PutUsers {
+        expected: u64,
+        users: Vec<UserDef>,
+    },
+    DropUsers {
+        users: Vec<(Box<str>, Box<str>)>,
+    },
+    RenameUsers {
+        moves: Vec<((Box<str>, Box<str>), (Box<str>, Box<str>))>,
+    },
     /// `value` None: back to the default.
-    SetVariable { name: Box<str>, value: Option<Box<str>> },
+    SetVariable {
+        name: Box<str>,
+        value: Option<Box<str>>,
+    },
     /// A node that restarted is promoted anew: epoch plus one.
-    Promote { partition: PartitionId, node: NodeId, expected: Epoch },
-    SetNodeAddress { node: NodeId, host: Box<str>, port: u16 },
+    Promote {
+        partition: PartitionId,
+        node: NodeId,
+        expected: Epoch,
+    },
+    SetNodeAddress {
+        node: NodeId,
+        host: Box<str>,
+        port: u16,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rename { pub from: (Box<str>, Box<str>), pub to: (Box<str>, Box<str>) }
+pub struct Rename {
+    pub from: (Box<str>, Box<str>),
+    pub to: (Box<str>, Box<str>),
+}
 
 /// What a command made.
 #[derive(Clone, Debug, PartialEq)]

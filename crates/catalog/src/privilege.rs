@@ -68,14 +68,39 @@ impl PrivilegeSet {
     pub const ALL_GLOBAL: Self = Self((1 << Privilege::GrantOption as u64) - 1);
     /// ALL PRIVILEGES on one database.
     pub const ALL_DATABASE: Self = Self::of(&[
-        Privilege::Select, Privilege::Insert, Privilege::Update, Privilege::Delete, Privilege::Create, Privilege::Drop, Privilege::References,
-        Privilege::Index, Privilege::Alter, Privilege::CreateTemporaryTables, Privilege::LockTables, Privilege::Execute, Privilege::CreateView,
-        Privilege::ShowView, Privilege::CreateRoutine, Privilege::AlterRoutine, Privilege::Event, Privilege::Trigger,
+        Privilege::Select,
+        Privilege::Insert,
+        Privilege::Update,
+        Privilege::Delete,
+        Privilege::Create,
+        Privilege::Drop,
+        Privilege::References,
+        Privilege::Index,
+        Privilege::Alter,
+        Privilege::CreateTemporaryTables,
+        Privilege::LockTables,
+        Privilege::Execute,
+        Privilege::CreateView,
+        Privilege::ShowView,
+        Privilege::CreateRoutine,
+        Privilege::AlterRoutine,
+        Privilege::Event,
+        Privilege::Trigger,
     ]);
     /// ALL PRIVILEGES on one table.
     pub const ALL_TABLE: Self = Self::of(&[
-        Privilege::Select, Privilege::Insert, Privilege::Update, Privilege::Delete, Privilege::Create, Privilege::Drop, Privilege::References,
-        Privilege::Index, Privilege::Alter, Privilege::CreateView, Privilege::ShowView, Privilege::Trigger,
+        Privilege::Select,
+        Privilege::Insert,
+        Privilege::Update,
+        Privilege::Delete,
+        Privilege::Create,
+        Privilege::Drop,
+        Privilege::References,
+        Privilege::Index,
+        Privilege::Alter,
+        Privilege::CreateView,
+        Privilege::ShowView,
+        Privilege::Trigger,
     ]);
     /// What may be granted on columns.
     pub const COLUMN: Self = Self::of(&[Privilege::Select, Privilege::Insert, Privilege::Update, Privilege::References]);
@@ -89,12 +114,28 @@ impl PrivilegeSet {
         }
         Self(bits)
     }
-    pub const fn has(self, p: Privilege) -> bool { self.0 & (1 << p as u64) != 0 }
-    pub const fn has_any(self, other: Self) -> bool { self.0 & other.0 != 0 }
-    pub const fn union(self, other: Self) -> Self { Self(self.0 | other.0) }
-    pub const fn minus(self, other: Self) -> Self { Self(self.0 & !other.0) }
-    pub const fn is_subset_of(self, other: Self) -> bool { self.0 & !other.0 == 0 }
-    pub const fn is_empty(self) -> bool { self.0 == 0 }
-    pub fn iter(self) -> impl Iterator<Item = Privilege> { Privilege::ALL.iter().copied().filter(move |p| self.has(*p)) }
-    pub fn by_name(name: &str) -> Option<Privilege> { Privilege::ALL.iter().copied().find(|p| p.name().eq_ignore_ascii_case(name)) }
+    pub const fn has(self, p: Privilege) -> bool {
+        self.0 & (1 << p as u64) != 0
+    }
+    pub const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+    pub const fn is_subset_of(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+    pub fn iter(self) -> impl Iterator<Item = Privilege> {
+        Privilege::ALL.iter().copied().filter(move |p| self.has(*p))
+    }
+    pub fn by_name(name: &str) -> Option<Privilege> {
+        Privilege::ALL.iter().copied().find(|p| p.name().eq_ignore_ascii_case(name))
+    }
 }

@@ -9,7 +9,9 @@ use std::fmt::Write;
 use weald_types::{Collation, TypeKind};
 
 /// `` `name` ``, with backticks doubled.
-pub fn quote(name: &str) -> String { format!("`{}`", name.replace('`', "``")) }
+pub fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
 
 /// `'text'`, escaped as MySQL's SHOW CREATE does.
 pub fn quote_text(text: &str) -> String {
@@ -46,20 +48,26 @@ pub fn table(t: &TableDef, auto_increment: u64) -> String {
     }
     out.push_str(&lines.join(",\n"));
     let _ = write!(out, "\n) ENGINE={}", if t.options.engine.is_empty() { "InnoDB" } else { &t.options.engine });
-    if auto_increment > 1 && t.columns.iter().any(|c| c.auto_increment) { let _ = write!(out, " AUTO_INCREMENT={auto_increment}"); }
+    if auto_increment > 1 && t.columns.iter().any(|c| c.auto_increment) {
+        let _ = write!(out, " AUTO_INCREMENT={auto_increment}");
+    }
     let _ = write!(out, " DEFAULT CHARSET={}", t.collation.charset());
     // MySQL names the collation where it is not the charset's default, and always for utf8mb4.
     if t.collation.charset() == "utf8mb4" || Collation::default_of(t.collation.charset()) != Some(t.collation) {
         let _ = write!(out, " COLLATE={}", t.collation.name());
     }
-    if !t.comment.is_empty() { let _ = write!(out, " COMMENT={}", quote_text(&t.comment)); }
+    if !t.comment.is_empty() {
+        let _ = write!(out, " COMMENT={}", quote_text(&t.comment));
+    }
     out
 }
 
 fn column(c: &ColumnDef, table: Collation) -> String {
-    let mut out = format!("{} {}", quote(&c.name), c.ty.to_string());
+    let mut out = format!("{} {}", quote(&c.name), c.ty);
     if c.ty.kind.is_text() && c.ty.collation != table {
-        if c.ty.collation.charset() != table.charset() { let _ = write!(out, " CHARACTER SET {}", c.ty.collation.charset()); }
+        if c.ty.collation.charset() != table.charset() {
+            let _ = write!(out, " CHARACTER SET {}", c.ty.collation.charset());
+        }
         let _ = write!(out, " COLLATE {}", c.ty.collation.name());
     }
     if let Some(g) = &c.generated {
@@ -71,18 +79,36 @@ fn column(c: &ColumnDef, table: Collation) -> String {
         out.push_str(" NULL");
     }
     match &c.default {
-        DefaultValue::Literal(text) if matches!(c.ty.kind, TypeKind::Bit { .. }) => { let _ = write!(out, " DEFAULT {text}"); }
-        DefaultValue::Literal(text) => { let _ = write!(out, " DEFAULT {}", quote_text(text)); }
-        DefaultValue::Now { fsp } => { let _ = write!(out, " DEFAULT {}", now(*fsp)); }
-        DefaultValue::Expression(text) => { let _ = write!(out, " DEFAULT ({text})"); }
+        DefaultValue::Literal(text) if matches!(c.ty.kind, TypeKind::Bit { .. }) => {
+            let _ = write!(out, " DEFAULT {text}");
+        }
+        DefaultValue::Literal(text) => {
+            let _ = write!(out, " DEFAULT {}", quote_text(text));
+        }
+        DefaultValue::Now { fsp } => {
+            let _ = write!(out, " DEFAULT {}", now(*fsp));
+        }
+        DefaultValue::Expression(text) => {
+            let _ = write!(out, " DEFAULT ({text})");
+        }
         // TEXT, BLOB and JSON say nothing: their only literal default is NULL.
-        DefaultValue::Null if c.generated.is_none() && !matches!(c.ty.kind, TypeKind::Text(_) | TypeKind::Blob(_) | TypeKind::Json) => out.push_str(" DEFAULT NULL"),
+        DefaultValue::Null if c.generated.is_none() && !matches!(c.ty.kind, TypeKind::Text(_) | TypeKind::Blob(_) | TypeKind::Json) => {
+            out.push_str(" DEFAULT NULL")
+        }
         DefaultValue::Null | DefaultValue::None => (),
     }
-    if c.on_update_now { let _ = write!(out, " ON UPDATE {}", now(fsp(&c.ty.kind))); }
-    if c.auto_increment { out.push_str(" AUTO_INCREMENT"); }
-    if c.invisible { out.push_str(" /*!80023 INVISIBLE */"); }
-    if !c.comment.is_empty() { let _ = write!(out, " COMMENT {}", quote_text(&c.comment)); }
+    if c.on_update_now {
+        let _ = write!(out, " ON UPDATE {}", now(fsp(&c.ty.kind)));
+    }
+    if c.auto_increment {
+        out.push_str(" AUTO_INCREMENT");
+    }
+    if c.invisible {
+        out.push_str(" /*!80023 INVISIBLE */");
+    }
+    if !c.comment.is_empty() {
+        let _ = write!(out, " COMMENT {}", quote_text(&c.comment));
+    }
     out
 }
 
@@ -93,31 +119,55 @@ fn fsp(kind: &TypeKind) -> u8 {
     }
 }
 
-fn now(fsp: u8) -> String { if fsp == 0 { "CURRENT_TIMESTAMP".into() } else { format!("CURRENT_TIMESTAMP({fsp})") } }
+fn now(fsp: u8) -> String {
+    if fsp == 0 { "CURRENT_TIMESTAMP".into() } else { format!("CURRENT_TIMESTAMP({fsp})") }
+}
 
 fn index_line(t: &TableDef, index: &IndexDef, primary: bool) -> String {
-    let parts: Vec<String> = index.parts.iter().map(|p| {
-        let prefix = p.prefix.map_or(String::new(), |n| format!("({n})"));
-        format!("{}{prefix}{}", quote(&t.columns[p.column as usize].name), if p.descending { " DESC" } else { "" })
-    }).collect();
-    let mut out = if primary { "PRIMARY KEY".to_string() } else { format!("{}KEY {}", if index.unique { "UNIQUE " } else { "" }, quote(&index.name)) };
+    let parts: Vec<String> = index
+        .parts
+        .iter()
+        .map(|p| {
+            let prefix = p.prefix.map_or(String::new(), |n| format!("({n})"));
+            format!("{}{prefix}{}", quote(&t.columns[p.column as usize].name), if p.descending { " DESC" } else { "" })
+        })
+        .collect();
+    let mut out =
+        if primary { "PRIMARY KEY".to_string() } else { format!("{}KEY {}", if index.unique { "UNIQUE " } else { "" }, quote(&index.name)) };
     let _ = write!(out, " ({})", parts.join(","));
-    if index.hash { out.push_str(" USING HASH"); }
-    if !index.comment.is_empty() { let _ = write!(out, " COMMENT {}", quote_text(&index.comment)); }
-    if index.invisible { out.push_str(" /*!80000 INVISIBLE */"); }
+    if index.hash {
+        out.push_str(" USING HASH");
+    }
+    if !index.comment.is_empty() {
+        let _ = write!(out, " COMMENT {}", quote_text(&index.comment));
+    }
+    if index.invisible {
+        out.push_str(" /*!80000 INVISIBLE */");
+    }
     out
 }
 
 pub fn database(d: &DatabaseDef, if_not_exists: bool) -> String {
     let exists = if if_not_exists { "/*!32312 IF NOT EXISTS*/ " } else { "" };
     let collate = if d.collation.charset() == "utf8mb4" { format!(" COLLATE {}", d.collation.name()) } else { String::new() };
-    format!("CREATE DATABASE {exists}{} /*!40100 DEFAULT CHARACTER SET {}{collate} */ /*!80016 DEFAULT ENCRYPTION='N' */", quote(&d.name), d.collation.charset())
+    format!(
+        "CREATE DATABASE {exists}{} /*!40100 DEFAULT CHARACTER SET {}{collate} */ /*!80016 DEFAULT ENCRYPTION='N' */",
+        quote(&d.name),
+        d.collation.charset()
+    )
 }
 
 pub fn view(v: &ViewDef) -> String {
     let algorithm = if v.algorithm.is_empty() { "UNDEFINED" } else { &v.algorithm };
-    let columns = if v.columns.is_empty() { String::new() } else { format!(" ({})", v.columns.iter().map(|c| quote(c)).collect::<Vec<_>>().join(",")) };
+    let columns =
+        if v.columns.is_empty() { String::new() } else { format!(" ({})", v.columns.iter().map(|c| quote(c)).collect::<Vec<_>>().join(",")) };
     let check = if v.check_option.is_empty() { String::new() } else { format!(" WITH {} CHECK OPTION", v.check_option) };
     let security = if v.security_invoker { "INVOKER" } else { "DEFINER" };
-    format!("CREATE ALGORITHM={algorithm} DEFINER={}@{} SQL SECURITY {security} VIEW {}{columns} AS {}{check}", quote(&v.definer.0), quote(&v.definer.1), quote(&v.name), v.query)
+    format!(
+        "CREATE ALGORITHM={algorithm} DEFINER={}@{} SQL SECURITY {security} VIEW {}{columns} AS {}{check}",
+        quote(&v.definer.0),
+        quote(&v.definer.1),
+        quote(&v.name),
+        v.query
+    )
 }

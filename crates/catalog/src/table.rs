@@ -47,7 +47,10 @@ pub enum Sharding {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct TableOptions { pub temporary: bool, pub engine: Box<str> }
+pub struct TableOptions {
+    pub temporary: bool,
+    pub engine: Box<str>,
+}
 
 /// How a stored row of some schema version is laid out: its field types in stored order, and for each column of the CURRENT definition which field it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,7 +61,11 @@ pub struct Layout {
     pub columns: Vec<FieldSource>,
 }
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum FieldSource { Field(u16), /** row bytes of one field, in the row format */ Constant(Vec<u8>) }
+pub enum FieldSource {
+    Field(u16),
+    /** row bytes of one field, in the row format */
+    Constant(Vec<u8>),
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ColumnDef {
@@ -81,15 +88,24 @@ pub enum DefaultValue {
     /// As MySQL shows it: the literal's text, unquoted.
     Literal(Box<str>),
     /// CURRENT_TIMESTAMP(fsp)
-    Now { fsp: u8 },
+    Now {
+        fsp: u8,
+    },
     /// DEFAULT (expr): its text, parsed and bound when a plan is made.
     Expression(Box<str>),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GeneratedColumn { pub expression: Box<str>, pub stored: bool }
+pub struct GeneratedColumn {
+    pub expression: Box<str>,
+    pub stored: bool,
+}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CheckConstraint { pub name: Box<str>, pub expression: Box<str>, pub enforced: bool }
+pub struct CheckConstraint {
+    pub name: Box<str>,
+    pub expression: Box<str>,
+    pub enforced: bool,
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IndexDef {
@@ -131,7 +147,9 @@ impl TableDef {
     pub fn column(&self, name: &str) -> Option<u16> {
         self.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name)).map(|i| i as u16)
     }
-    pub fn primary(&self) -> Option<&IndexDef> { if self.primary_key { self.indexes.first() } else { None } }
+    pub fn primary(&self) -> Option<&IndexDef> {
+        if self.primary_key { self.indexes.first() } else { None }
+    }
 }
 
 /// A definition as everyone holds it.

@@ -37,16 +37,29 @@ pub struct TableGrant {
 impl UserDef {
     pub fn new(user: &str, host: &str) -> Self {
         Self {
-            user: user.into(), host: host.into(), plugin: "caching_sha2_password".into(), auth: Vec::new(), locked: false, require_ssl: false,
-            max_user_connections: 0, global: PrivilegeSet::NONE, databases: BTreeMap::new(), tables: BTreeMap::new(), password_changed: 0,
+            user: user.into(),
+            host: host.into(),
+            plugin: "caching_sha2_password".into(),
+            auth: Vec::new(),
+            locked: false,
+            require_ssl: false,
+            max_user_connections: 0,
+            global: PrivilegeSet::NONE,
+            databases: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            password_changed: 0,
         }
     }
 
-    pub fn may_globally(&self, p: Privilege) -> bool { self.global.has(p) }
+    pub fn may_globally(&self, p: Privilege) -> bool {
+        self.global.has(p)
+    }
 
     /// What is held on the whole of `database`.
     pub fn on_database(&self, database: &str) -> PrivilegeSet {
-        if is_information_schema(database) { return self.global.union(PrivilegeSet::of(&[Privilege::Select])); }
+        if is_information_schema(database) {
+            return self.global.union(PrivilegeSet::of(&[Privilege::Select]));
+        }
         self.databases.iter().filter(|(pattern, _)| matches_pattern(database, pattern)).fold(self.global, |all, (_, set)| all.union(*set))
     }
 
@@ -57,9 +70,10 @@ impl UserDef {
     }
 
     pub fn on_column(&self, database: &str, table: &str, column: &str) -> PrivilegeSet {
-        let granted = self.tables.get(&(database.into(), table.into())).and_then(|g| {
-            g.columns.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, set)| *set)
-        });
+        let granted = self
+            .tables
+            .get(&(database.into(), table.into()))
+            .and_then(|g| g.columns.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, set)| *set));
         self.on_table(database, table).union(granted.unwrap_or_default())
     }
 
@@ -79,20 +93,32 @@ impl UserDef {
         let line = |set: PrivilegeSet, all: PrivilegeSet, on: String| {
             let option = if set.has(Privilege::GrantOption) { " WITH GRANT OPTION" } else { "" };
             let rest = set.minus(PrivilegeSet::of(&[Privilege::GrantOption]));
-            let what = if rest.is_empty() { "USAGE".to_string() } else if all.is_subset_of(rest) { "ALL PRIVILEGES".to_string() }
-                else { rest.iter().map(Privilege::name).collect::<Vec<_>>().join(", ") };
+            let what = if rest.is_empty() {
+                "USAGE".to_string()
+            } else if all.is_subset_of(rest) {
+                "ALL PRIVILEGES".to_string()
+            } else {
+                rest.iter().map(Privilege::name).collect::<Vec<_>>().join(", ")
+            };
             format!("GRANT {what} ON {on} TO {account}{option}")
         };
         let mut lines = vec![line(self.global, PrivilegeSet::ALL_GLOBAL, "*.*".into())];
         lines.extend(self.databases.iter().map(|(db, set)| line(*set, PrivilegeSet::ALL_DATABASE, format!("`{db}`.*"))));
         for ((db, table), grant) in &self.tables {
-            let mut parts: Vec<String> = grant.table.minus(PrivilegeSet::of(&[Privilege::GrantOption])).iter().map(|p| p.name().to_string()).collect();
+            let mut parts: Vec<String> =
+                grant.table.minus(PrivilegeSet::of(&[Privilege::GrantOption])).iter().map(|p| p.name().to_string()).collect();
             for p in PrivilegeSet::COLUMN.iter() {
                 let columns: Vec<String> = grant.columns.iter().filter(|(_, set)| set.has(p)).map(|(c, _)| format!("`{c}`")).collect();
-                if !columns.is_empty() { parts.push(format!("{} ({})", p.name(), columns.join(", "))); }
+                if !columns.is_empty() {
+                    parts.push(format!("{} ({})", p.name(), columns.join(", ")));
+                }
             }
-            if PrivilegeSet::ALL_TABLE.is_subset_of(grant.table) { parts = vec!["ALL PRIVILEGES".into()]; }
-            if parts.is_empty() { parts.push("USAGE".into()); }
+            if PrivilegeSet::ALL_TABLE.is_subset_of(grant.table) {
+                parts = vec!["ALL PRIVILEGES".into()];
+            }
+            if parts.is_empty() {
+                parts.push("USAGE".into());
+            }
             let option = if grant.table.has(Privilege::GrantOption) { " WITH GRANT OPTION" } else { "" };
             lines.push(format!("GRANT {} ON `{db}`.`{table}` TO {account}{option}", parts.join(", ")));
         }
@@ -100,7 +126,9 @@ impl UserDef {
     }
 }
 
-pub fn is_information_schema(database: &str) -> bool { database.eq_ignore_ascii_case("information_schema") }
+pub fn is_information_schema(database: &str) -> bool {
+    database.eq_ignore_ascii_case("information_schema")
+}
 
 /// MySQL's database patterns: `%` any run, `_` any one character, `\` escapes. Case-sensitive, as database names are.
 pub fn matches_pattern(name: &str, pattern: &str) -> bool {
@@ -109,12 +137,28 @@ pub fn matches_pattern(name: &str, pattern: &str) -> bool {
     let (mut n, mut p, mut star) = (0, 0, None);
     while n < name.len() {
         match pattern.get(p) {
-            Some('%') => { star = Some((p, n)); p += 1; }
-            Some('\\') if pattern.get(p + 1) == Some(&name[n]) => { p += 2; n += 1; }
-            Some('_') => { p += 1; n += 1; }
-            Some(c) if *c == name[n] => { p += 1; n += 1; }
+            Some('%') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some('\\') if pattern.get(p + 1) == Some(&name[n]) => {
+                p += 2;
+                n += 1;
+            }
+            Some('_') => {
+                p += 1;
+                n += 1;
+            }
+            Some(c) if *c == name[n] => {
+                p += 1;
+                n += 1;
+            }
             _ => match star {
-                Some((at, from)) => { star = Some((at, from + 1)); p = at + 1; n = from + 1; }
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    p = at + 1;
+                    n = from + 1;
+                }
                 None => return false,
             },
         }
@@ -129,8 +173,15 @@ mod tests {
     #[test]
     fn patterns_match_as_in_grant() {
         for (name, pattern, expected) in [
-            ("shop", "shop", true), ("shop", "sh%", true), ("shop", "s_op", true), ("shop", "%p", true), ("shop", "%x%", false),
-            ("a_b", "a\\_b", true), ("axb", "a\\_b", false), ("", "%", true), ("abcabc", "%abc", true),
+            ("shop", "shop", true),
+            ("shop", "sh%", true),
+            ("shop", "s_op", true),
+            ("shop", "%p", true),
+            ("shop", "%x%", false),
+            ("a_b", "a\\_b", true),
+            ("axb", "a\\_b", false),
+            ("", "%", true),
+            ("abcabc", "%abc", true),
         ] {
             assert_eq!(matches_pattern(name, pattern), expected, "{name} against {pattern}");
         }

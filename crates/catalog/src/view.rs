@@ -34,7 +34,9 @@ pub struct DatabaseDef {
 }
 
 impl DatabaseDef {
-    pub fn partition_ids(&self) -> impl Iterator<Item = PartitionId> + '_ { (0..self.partitions).map(|n| PartitionId::of(self.id, n)) }
+    pub fn partition_ids(&self) -> impl Iterator<Item = PartitionId> + '_ {
+        (0..self.partitions).map(|n| PartitionId::of(self.id, n))
+    }
 }
 
 impl CatalogView {
@@ -42,9 +44,15 @@ impl CatalogView {
     pub fn database(&self, name: &str) -> Option<&Arc<DatabaseDef>> {
         self.databases.get(name).or_else(|| if is_information_schema(name) { self.databases.get("information_schema") } else { None })
     }
-    pub fn table(&self, database: &str, table: &str) -> Option<&Arc<TableDef>> { self.database(database)?.tables.get(table) }
-    pub fn view(&self, database: &str, name: &str) -> Option<&Arc<ViewDef>> { self.database(database)?.views.get(name) }
-    pub fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<DatabaseDef>> { self.databases.values().find(|d| d.id == id) }
+    pub fn table(&self, database: &str, table: &str) -> Option<&Arc<TableDef>> {
+        self.database(database)?.tables.get(table)
+    }
+    pub fn view(&self, database: &str, name: &str) -> Option<&Arc<ViewDef>> {
+        self.database(database)?.views.get(name)
+    }
+    pub fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<DatabaseDef>> {
+        self.databases.values().find(|d| d.id == id)
+    }
     pub fn table_by_id(&self, id: TableId) -> Option<&Arc<TableDef>> {
         self.databases.values().find_map(|d| d.tables.values().find(|t| t.id == id))
     }

@@ -18,21 +18,38 @@ pub struct Counters(Mutex<HashMap<TableId, Arc<AtomicU64>>>);
 impl Engine {
     fn counter(&self, table: &TableDef) -> Arc<AtomicU64> {
         let mut all = self.counters.0.lock();
-        all.entry(table.id).or_insert_with(|| {
-            let seen = self.partitions_of(table).unwrap_or_default().iter().filter_map(|p| p.current_table(table.id)).map(|t| t.auto_increment_seen()).max().unwrap_or(0);
-            Arc::new(AtomicU64::new(table.auto_increment_start.max(1).max(seen.saturating_add(1))))
-        }).clone()
+        all.entry(table.id)
+            .or_insert_with(|| {
+                let seen = self
+                    .partitions_of(table)
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(|p| p.current_table(table.id))
+                    .map(|t| t.auto_increment_seen())
+                    .max()
+                    .unwrap_or(0);
+                Arc::new(AtomicU64::new(table.auto_increment_start.max(1).max(seen.saturating_add(1))))
+            })
+            .clone()
     }
 
     /// Takes `n` numbers in a row; gives the first.
-    pub fn take_auto_increment(&self, table: &TableDef, n: u64) -> u64 { self.counter(table).fetch_add(n, Ordering::Relaxed) }
+    pub fn take_auto_increment(&self, table: &TableDef, n: u64) -> u64 {
+        self.counter(table).fetch_add(n, Ordering::Relaxed)
+    }
 
     /// An explicit value was stored.
-    pub fn raise_auto_increment(&self, table: &TableDef, stored: u64) { self.counter(table).fetch_max(stored.saturating_add(1), Ordering::Relaxed); }
+    pub fn raise_auto_increment(&self, table: &TableDef, stored: u64) {
+        self.counter(table).fetch_max(stored.saturating_add(1), Ordering::Relaxed);
+    }
 
     /// What the next row would get: SHOW CREATE TABLE, information_schema.
-    pub fn next_auto_increment(&self, table: &TableDef) -> u64 { self.counter(table).load(Ordering::Relaxed) }
+    pub fn next_auto_increment(&self, table: &TableDef) -> u64 {
+        self.counter(table).load(Ordering::Relaxed)
+    }
 
     /// ALTER TABLE … AUTO_INCREMENT = n, TRUNCATE: never below what is stored.
-    pub fn reset_auto_increment(&self, table: &TableDef) { self.counters.0.lock().remove(&table.id); }
+    pub fn reset_auto_increment(&self, table: &TableDef) {
+        self.counters.0.lock().remove(&table.id);
+    }
 }

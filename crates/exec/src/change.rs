@@ -25,10 +25,19 @@ use weald_types::{Fault, SchemaVersion, Value, WarningLevel};
 
 /// What a change did: rows that it found, and rows that are different now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changed { pub matched: u64, pub changed: u64 }
+pub struct Changed {
+    pub matched: u64,
+    pub changed: u64,
+}
 
 /// A row found, before it is changed.
-struct Found { at: usize, handle: RowHandle, version: SchemaVersion, bytes: Vec<u8>, key: Vec<u8> }
+struct Found {
+    at: usize,
+    handle: RowHandle,
+    version: SchemaVersion,
+    bytes: Vec<u8>,
+    key: Vec<u8>,
+}
 
 impl Engine {
     /// UPDATE or DELETE of one table in place.
@@ -45,10 +54,14 @@ impl Engine {
         let mut found = Vec::new();
         for at in targets {
             let stop_at = if sort.is_empty() { limit.map(|l| l as usize) } else { None };
-            if stop_at.is_some_and(|n| found.len() >= n) { break; }
+            if stop_at.is_some_and(|n| found.len() >= n) {
+                break;
+            }
             collect(at, &tables[at].1, f, &keys, sort, stop_at, work, &mut found).await?;
         }
-        if !sort.is_empty() { found.sort_by(|a, b| a.key.cmp(&b.key)); }
+        if !sort.is_empty() {
+            found.sort_by(|a, b| a.key.cmp(&b.key));
+        }
         found.truncate(limit.map_or(usize::MAX, |l| l as usize));
         let mut done = Changed::default();
         for (n, row) in found.into_iter().enumerate() {
@@ -65,14 +78,28 @@ impl Engine {
                 _ => (),
             }
         }
-        if matches!(f.action, Action::Delete { .. }) { done.matched = done.changed; }
+        if matches!(f.action, Action::Delete { .. }) {
+            done.matched = done.changed;
+        }
         Ok(done)
     }
 
     /// Writes a changed row; true if it is different now.
     #[allow(clippy::too_many_arguments)]
-    async fn update_row(&self, partition: &Arc<Partition>, table: &Arc<Table>, schema: &TableSchema, handle: &RowHandle, old: &[Value], new: Vec<Value>, ignore: bool, work: Work<'_>) -> Result<bool, Fault> {
-        if old == new.as_slice() { return Ok(false); }
+    async fn update_row(
+        &self,
+        partition: &Arc<Partition>,
+        table: &Arc<Table>,
+        schema: &TableSchema,
+        handle: &RowHandle,
+        old: &[Value],
+        new: Vec<Value>,
+        ignore: bool,
+        work: Work<'_>,
+    ) -> Result<bool, Fault> {
+        if old == new.as_slice() {
+            return Ok(false);
+        }
         self.note_auto_increment(schema.def(), &new);
         let bytes = encode(schema, &new)?;
         loop {
@@ -80,7 +107,9 @@ impl Engine {
                 Outcome::Done => return Ok(true),
                 Outcome::Duplicate(d) => {
                     let fault = duplicate(schema, d.index, &new);
-                    if !ignore { return Err(fault); }
+                    if !ignore {
+                        return Err(fault);
+                    }
                     work.statement.warn(WarningLevel::Warning, fault);
                     return Ok(false);
                 }
@@ -95,7 +124,9 @@ impl Engine {
         let ctx = work.context();
         // All of them before the first change: the query must not see what it causes.
         let mut all: Vec<Row> = Vec::new();
-        while let Some(batch) = rows.next().await? { all.extend(batch); }
+        while let Some(batch) = rows.next().await? {
+            all.extend(batch);
+        }
         drop(rows);
         let tables = targets.iter().map(|t| self.tables(&t.table)).collect::<Result<Vec<_>, _>>()?;
         let mut seen: Vec<HashSet<Vec<u8>>> = vec![HashSet::new(); targets.len()];
@@ -103,7 +134,9 @@ impl Engine {
         for (n, row) in all.iter().enumerate() {
             for (i, t) in targets.iter().enumerate() {
                 let Some(Value::Bytes(locator)) = row.get(t.locator) else { continue };
-                if !seen[i].insert(locator.to_vec()) { continue; }
+                if !seen[i].insert(locator.to_vec()) {
+                    continue;
+                }
                 let (at, handle) = read_locator(locator)?;
                 let (partition, table) = tables[i].get(at).ok_or(Fault::SchemaChanged)?;
                 let schema = table.schema();
@@ -113,11 +146,18 @@ impl Engine {
                     done.matched += gone;
                     continue;
                 }
-                let Some(old) = weald_partition::read_row(table, &handle, work.snapshot, |r| schema.values(r.version, r.bytes)).await else { continue };
+                let Some(old) = weald_partition::read_row(table, &handle, work.snapshot, |r| schema.values(r.version, r.bytes)).await else {
+                    continue;
+                };
                 let mut new = old.clone();
                 for (ordinal, position) in &t.values {
                     let c = &t.table.columns[*ordinal as usize];
-                    new[*ordinal as usize] = store::store(row[*position].clone(), &value_form(&row[*position], c), Column { column: &c.name, ty: &c.ty, row: n as u64 + 1 }, &ctx)?;
+                    new[*ordinal as usize] = store::store(
+                        row[*position].clone(),
+                        &value_form(&row[*position], c),
+                        Column { column: &c.name, ty: &c.ty, row: n as u64 + 1 },
+                        &ctx,
+                    )?;
                 }
                 complete(&t.table, &old, &mut new, &t.rules, n as u64 + 1, &ctx)?;
                 done.matched += 1;
@@ -162,27 +202,51 @@ async fn insert_moved(partition: &Arc<Partition>, table: &Arc<Table>, row: &[Val
 }
 
 #[allow(clippy::too_many_arguments)]
-async fn collect(at: usize, table: &Arc<Table>, f: &Fragment, keys: &Keys, sort: &[SortKey], stop_at: Option<usize>, work: Work<'_>, found: &mut Vec<Found>) -> Result<(), Fault> {
+async fn collect(
+    at: usize,
+    table: &Arc<Table>,
+    f: &Fragment,
+    keys: &Keys,
+    sort: &[SortKey],
+    stop_at: Option<usize>,
+    work: Work<'_>,
+    found: &mut Vec<Found>,
+) -> Result<(), Fault> {
     let ctx = work.context();
     let schema = table.schema();
     let mut fault = None;
-    if stop_at == Some(0) { return Ok(()); }
+    if stop_at == Some(0) {
+        return Ok(());
+    }
     find::visit(table, &schema, keys, work.snapshot, &ctx, &mut |row| {
         let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
         let mut step = || -> Result<(), Fault> {
-            if let Some(e) = &f.filter && !is_true(&eval(e, &fields, &ctx)?) { return Ok(()); }
+            if let Some(e) = &f.filter
+                && !is_true(&eval(e, &fields, &ctx)?)
+            {
+                return Ok(());
+            }
             let mut key = Vec::new();
-            for k in sort { sort_key(&eval(&k.expr, &fields, &ctx)?, k.expr.ty(), k.descending, &mut key); }
+            for k in sort {
+                sort_key(&eval(&k.expr, &fields, &ctx)?, k.expr.ty(), k.descending, &mut key);
+            }
             found.push(Found { at, handle: row.handle(), version: row.version, bytes: row.bytes.to_vec(), key });
             Ok(())
         };
         match step() {
-            Err(e) => { fault = Some(e); ControlFlow::Break(()) }
+            Err(e) => {
+                fault = Some(e);
+                ControlFlow::Break(())
+            }
             Ok(()) if stop_at.is_some_and(|n| found.len() >= n) => ControlFlow::Break(()),
             Ok(()) => ControlFlow::Continue(()),
         }
-    }).await?;
-    match fault { Some(f) => Err(f), None => Ok(()) }
+    })
+    .await?;
+    match fault {
+        Some(f) => Err(f),
+        None => Ok(()),
+    }
 }
 
 /// False: it is gone already.
@@ -198,7 +262,14 @@ pub(crate) async fn delete(partition: &Arc<Partition>, table: &Arc<Table>, handl
 }
 
 /// The row after its assignments, in order; later ones see earlier ones' values.
-pub(crate) fn assign(table: &TableDef, old: &[Value], assignments: &[(u16, Expr)], rules: &RowRules, row: u64, ctx: &EvalContext<'_>) -> Result<Vec<Value>, Fault> {
+pub(crate) fn assign(
+    table: &TableDef,
+    old: &[Value],
+    assignments: &[(u16, Expr)],
+    rules: &RowRules,
+    row: u64,
+    ctx: &EvalContext<'_>,
+) -> Result<Vec<Value>, Fault> {
     let mut new = old.to_vec();
     for (ordinal, e) in assignments {
         let v = eval(e, new.as_slice(), ctx)?;
@@ -217,9 +288,13 @@ pub(crate) fn complete(table: &TableDef, old: &[Value], new: &mut [Value], rules
         new[ordinal as usize] = store::store(v, e.ty(), Column { column: &c.name, ty: &c.ty, row }, ctx)?;
         Ok(())
     };
-    for (ordinal, e) in &rules.generated { set(new, *ordinal, e)?; }
+    for (ordinal, e) in &rules.generated {
+        set(new, *ordinal, e)?;
+    }
     if old != &*new {
-        for (ordinal, e) in &rules.on_update { set(new, *ordinal, e)?; }
+        for (ordinal, e) in &rules.on_update {
+            set(new, *ordinal, e)?;
+        }
     }
     check(new, rules, ctx)
 }
@@ -230,7 +305,9 @@ pub(crate) fn check(row: &[Value], rules: &RowRules, ctx: &EvalContext<'_>) -> R
         let v = eval(e, row, ctx)?;
         if !v.is_null() && !is_true(&v) {
             let fault = Fault::mysql(3819, "HY000", format!("Check constraint '{name}' is violated."));
-            if !ctx.statement.ignore_errors { return Err(fault); }
+            if !ctx.statement.ignore_errors {
+                return Err(fault);
+            }
             return Err(fault);
         }
     }
@@ -249,7 +326,9 @@ pub(crate) fn duplicate(schema: &TableSchema, index: weald_types::IndexId, row: 
     let Some(i) = def.indexes.iter().find(|i| i.id == index) else { return Fault::DuplicateKey { entry: String::new(), key: def.name.to_string() } };
     let mut entry = Vec::new();
     for (n, p) in i.parts.iter().enumerate() {
-        if n > 0 { entry.push(b'-'); }
+        if n > 0 {
+            entry.push(b'-');
+        }
         let c = &def.columns[p.column as usize];
         match &row[p.column as usize] {
             Value::Null => entry.extend_from_slice(b"NULL"),
@@ -276,7 +355,10 @@ fn plain_member(v: &Value, kind: &weald_types::TypeKind) -> Value {
 }
 
 fn value_form(v: &Value, c: &weald_catalog::ColumnDef) -> weald_types::SqlType {
-    match v { Value::Double(_) => weald_types::SqlType::double(true), _ => c.ty.clone() }
+    match v {
+        Value::Double(_) => weald_types::SqlType::double(true),
+        _ => c.ty.clone(),
+    }
 }
 
 /// A row's place: the partition's position, then its handle.
@@ -292,4 +374,3 @@ fn read_locator(b: &[u8]) -> Result<(usize, RowHandle), Fault> {
     let at = u32::from_be_bytes(at.try_into().map_err(|_| Fault::SchemaChanged)?);
     Ok((at as usize, RowHandle::new(handle)))
 }
-

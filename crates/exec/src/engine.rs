@@ -47,12 +47,22 @@ impl Engine {
     pub fn new(node: Arc<NodeContext>) -> Arc<Self> {
         // Transactions of different runs must not share ids, as prepared ones survive a restart: the run's start time leads.
         let first = (node.env.clock.wall_micros() & ((1 << 44) - 1)) << 20;
-        Arc::new(Self { node, databases: RwLock::default(), next_transaction: AtomicU64::new(first), next_row_partition: AtomicU64::new(0), counters: Counters::default() })
+        Arc::new(Self {
+            node,
+            databases: RwLock::default(),
+            next_transaction: AtomicU64::new(first),
+            next_row_partition: AtomicU64::new(0),
+            counters: Counters::default(),
+        })
     }
 
     /// The partitions of a database, in order of their ordinals.
-    pub fn put_database(&self, id: DatabaseId, partitions: Vec<Arc<Partition>>) { self.databases.write().insert(id, partitions.into()); }
-    pub fn remove_database(&self, id: DatabaseId) { self.databases.write().remove(&id); }
+    pub fn put_database(&self, id: DatabaseId, partitions: Vec<Arc<Partition>>) {
+        self.databases.write().insert(id, partitions.into());
+    }
+    pub fn remove_database(&self, id: DatabaseId) {
+        self.databases.write().remove(&id);
+    }
 
     pub fn partitions(&self, id: DatabaseId) -> Result<Arc<[Arc<Partition>]>, Fault> {
         let found = self.databases.read().get(&id).cloned();
@@ -75,13 +85,21 @@ impl Engine {
 
     /// The table in each of its partitions, at the version the plan was made for.
     pub fn tables(&self, table: &TableDef) -> Result<Vec<(Arc<Partition>, Arc<Table>)>, Fault> {
-        self.partitions_of(table)?.into_iter().map(|p| { let t = p.table(table.id, table.version)?; Ok((p, t)) }).collect()
+        self.partitions_of(table)?
+            .into_iter()
+            .map(|p| {
+                let t = p.table(table.id, table.version)?;
+                Ok((p, t))
+            })
+            .collect()
     }
 
     /// Where a shard key's rows are: the position among [`Engine::partitions_of`].
     pub fn partition_of_key(&self, table: &TableDef, columns: &[u16], values: &[Value], partitions: usize) -> usize {
         let mut key = Vec::with_capacity(16);
-        for (c, v) in columns.iter().zip(values) { encode_shard_part(v, &table.columns[*c as usize].ty, &mut key); }
+        for (c, v) in columns.iter().zip(values) {
+            encode_shard_part(v, &table.columns[*c as usize].ty, &mut key);
+        }
         (shard_hash(&key) % partitions.max(1) as u64) as usize
     }
 
@@ -90,7 +108,9 @@ impl Engine {
         match &table.sharding {
             Sharding::Hash { columns, .. } => {
                 let mut key = Vec::with_capacity(16);
-                for c in columns { encode_shard_part(&row[*c as usize], &table.columns[*c as usize].ty, &mut key); }
+                for c in columns {
+                    encode_shard_part(&row[*c as usize], &table.columns[*c as usize].ty, &mut key);
+                }
                 (shard_hash(&key) % partitions.max(1) as u64) as usize
             }
             // Runs of rows stay together, so that one statement's rows mostly share a partition.
@@ -106,19 +126,25 @@ impl Engine {
     }
 
     /// About how many rows a query reads.
-    pub fn rows_read(&self, query: &Query) -> u64 { query.subqueries.iter().chain([&query.root]).map(|r| self.rows_of(r)).sum() }
+    pub fn rows_read(&self, query: &Query) -> u64 {
+        query.subqueries.iter().chain([&query.root]).map(|r| self.rows_of(r)).sum()
+    }
 
     fn rows_of(&self, rel: &Rel) -> u64 {
         match rel {
             Rel::Scan { table, .. } => self.size(table).0,
             Rel::Filter { input, predicate } => {
                 if let Rel::Scan { table, ordinals, columns } = &**input {
-                    let over = |e: &weald_expr::Expr| weald_expr::walk::map_columns(e, |id| {
-                        columns.iter().position(|c| c.id == id).map_or(id, |i| weald_types::ColumnId::new(ordinals[i] as u32))
-                    });
+                    let over = |e: &weald_expr::Expr| {
+                        weald_expr::walk::map_columns(e, |id| {
+                            columns.iter().position(|c| c.id == id).map_or(id, |i| weald_types::ColumnId::new(ordinals[i] as u32))
+                        })
+                    };
                     let own: Vec<_> = weald_expr::walk::conjuncts(predicate).iter().map(over).collect();
                     let choice = weald_plan::access::choose(table, &own);
-                    if !matches!(choice.access, weald_plan::fragment::Access::Full) { return self.size(table).0.min(1000); }
+                    if !matches!(choice.access, weald_plan::fragment::Access::Full) {
+                        return self.size(table).0.min(1000);
+                    }
                 }
                 self.rows_of(input)
             }
@@ -128,5 +154,7 @@ impl Engine {
 }
 
 impl Statistics for Engine {
-    fn rows(&self, table: &TableDef) -> Option<u64> { Some(self.size(table).0) }
+    fn rows(&self, table: &TableDef) -> Option<u64> {
+        Some(self.size(table).0)
+    }
 }

@@ -15,7 +15,9 @@ use weald_types::{DateTime, Fault, IndexId, Value};
 
 /// The keys of an access path.
 pub fn keys(table: &weald_catalog::TableDef, access: &Access, ctx: &EvalContext<'_>) -> Result<Keys, Fault> {
-    if matches!(access, Access::Full) { return Ok(Keys::All); }
+    if matches!(access, Access::Full) {
+        return Ok(Keys::All);
+    }
     key_values::resolve(table, access, &mut |e| eval(e, &NoRow, ctx), &to_utc(ctx))
 }
 
@@ -25,13 +27,18 @@ pub fn to_utc<'a>(ctx: &EvalContext<'a>) -> impl Fn(DateTime) -> DateTime + use<
 }
 
 /// What is to be read: single rows, or ranges one after the other.
-pub enum Lookup { Rows(Vec<(IndexId, Vec<u8>)>), Cursors(Vec<Cursor>) }
+pub enum Lookup {
+    Rows(Vec<(IndexId, Vec<u8>)>),
+    Cursors(Vec<Cursor>),
+}
 
 pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
     let encode = |index: IndexId, values: &[Value], out: &mut Vec<u8>| -> bool {
         let Some(i) = schema.index(index) else { return false };
         let parts = i.encoder().parts();
-        for (p, v) in parts.iter().zip(values) { encode_part(v, &p.ty, p.descending, p.prefix, out); }
+        for (p, v) in parts.iter().zip(values) {
+            encode_part(v, &p.ty, p.descending, p.prefix, out);
+        }
         i.unique && values.len() == parts.len() && parts.iter().all(|p| p.prefix.is_none())
     };
     match keys {
@@ -39,8 +46,17 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
         Keys::All => Lookup::Cursors(vec![Cursor::rows(KeyRange::all())]),
         Keys::Equal { index, keys } => {
             let mut whole = true;
-            let encoded: Vec<Vec<u8>> = keys.iter().map(|k| { let mut out = Vec::with_capacity(16); whole &= encode(*index, k, &mut out); out }).collect();
-            if whole { return Lookup::Rows(encoded.into_iter().map(|k| (*index, k)).collect()); }
+            let encoded: Vec<Vec<u8>> = keys
+                .iter()
+                .map(|k| {
+                    let mut out = Vec::with_capacity(16);
+                    whole &= encode(*index, k, &mut out);
+                    out
+                })
+                .collect();
+            if whole {
+                return Lookup::Rows(encoded.into_iter().map(|k| (*index, k)).collect());
+            }
             Lookup::Cursors(encoded.into_iter().map(|k| Cursor::index(*index, KeyRange::prefix(&k), Direction::Forward)).collect())
         }
         Keys::Range { index, prefix, low, high, reverse } => {
@@ -48,29 +64,52 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
             encode(*index, prefix, &mut start);
             let part = schema.index(*index).and_then(|i| i.encoder().parts().get(prefix.len()).cloned());
             let bound = |b: &Bound<Value>| -> Bound<Vec<u8>> {
-                let with = |v: &Value| { let mut k = start.clone(); if let Some(p) = &part { encode_part(v, &p.ty, p.descending, p.prefix, &mut k); } k };
-                match b { Bound::Included(v) => Bound::Included(with(v)), Bound::Excluded(v) => Bound::Excluded(with(v)), Bound::Unbounded => Bound::Unbounded }
+                let with = |v: &Value| {
+                    let mut k = start.clone();
+                    if let Some(p) = &part {
+                        encode_part(v, &p.ty, p.descending, p.prefix, &mut k);
+                    }
+                    k
+                };
+                match b {
+                    Bound::Included(v) => Bound::Included(with(v)),
+                    Bound::Excluded(v) => Bound::Excluded(with(v)),
+                    Bound::Unbounded => Bound::Unbounded,
+                }
             };
             let (mut low, mut high) = (bound(low), bound(high));
             let descending = part.as_ref().is_some_and(|p| p.descending);
             let bounded = !matches!((&low, &high), (Bound::Unbounded, Bound::Unbounded));
             // NULLs lie before everything; a range with a bound leaves them out.
-            if bounded && matches!(low, Bound::Unbounded) && let Some(p) = part.as_ref().filter(|p| p.ty.nullable) {
+            if bounded
+                && matches!(low, Bound::Unbounded)
+                && let Some(p) = part.as_ref().filter(|p| p.ty.nullable)
+            {
                 let mut k = start.clone();
                 encode_part(&Value::Null, &p.ty, p.descending, p.prefix, &mut k);
                 low = Bound::Excluded(k);
             }
-            if descending { std::mem::swap(&mut low, &mut high); }
+            if descending {
+                std::mem::swap(&mut low, &mut high);
+            }
             // Open ends stay within the prefix.
-            let low = match low { Bound::Unbounded if !start.is_empty() => Bound::Included(start.clone()), b => b };
-            let high = match high { Bound::Unbounded if !start.is_empty() => Bound::Included(start.clone()), b => b };
+            let low = match low {
+                Bound::Unbounded if !start.is_empty() => Bound::Included(start.clone()),
+                b => b,
+            };
+            let high = match high {
+                Bound::Unbounded if !start.is_empty() => Bound::Included(start.clone()),
+                b => b,
+            };
             let range = KeyRange::bounds(low.as_ref().map(Vec::as_slice), high.as_ref().map(Vec::as_slice));
             Lookup::Cursors(vec![Cursor::index(*index, range, if *reverse { Direction::Backward } else { Direction::Forward })])
         }
         Keys::StartsWith { index, prefix, start } => {
             let mut key = Vec::with_capacity(16 + start.len());
             encode(*index, prefix, &mut key);
-            if let Some(p) = schema.index(*index).and_then(|i| i.encoder().parts().get(prefix.len())) { encode_like_prefix(start, &p.ty, &mut key); }
+            if let Some(p) = schema.index(*index).and_then(|i| i.encoder().parts().get(prefix.len())) {
+                encode_like_prefix(start, &p.ty, &mut key);
+            }
             Lookup::Cursors(vec![Cursor::index(*index, KeyRange::prefix(&key), Direction::Forward)])
         }
     }
@@ -78,13 +117,20 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
 
 /// Visits the rows until `f` breaks off.
 pub async fn visit(
-    table: &Arc<Table>, schema: &TableSchema, keys: &Keys, snapshot: &Snapshot, ctx: &EvalContext<'_>, f: &mut (dyn FnMut(StoredRow<'_>) -> ControlFlow<()> + Send),
+    table: &Arc<Table>,
+    schema: &TableSchema,
+    keys: &Keys,
+    snapshot: &Snapshot,
+    ctx: &EvalContext<'_>,
+    f: &mut (dyn FnMut(StoredRow<'_>) -> ControlFlow<()> + Send),
 ) -> Result<(), Fault> {
     match lookup(schema, keys) {
         Lookup::Rows(rows) => {
             for (index, key) in rows {
                 let flow = weald_partition::get(table, index, &key, snapshot, &mut *f).await;
-                if flow.is_some_and(|f| f.is_break()) { return Ok(()); }
+                if flow.is_some_and(|f| f.is_break()) {
+                    return Ok(());
+                }
             }
         }
         Lookup::Cursors(cursors) => {
@@ -94,16 +140,21 @@ pub async fn visit(
                 let mut interrupted = Ok(());
                 weald_partition::scan(table, &mut cursor, snapshot, &mut |row| {
                     seen += 1;
-                    if seen % 512 == 0 {
+                    if seen.is_multiple_of(512) {
                         interrupted = ctx.statement.check_interrupted();
-                        if interrupted.is_err() { return ControlFlow::Break(()); }
+                        if interrupted.is_err() {
+                            return ControlFlow::Break(());
+                        }
                     }
                     let flow = f(row);
                     broken = flow.is_break();
                     flow
-                }).await;
+                })
+                .await;
                 interrupted?;
-                if broken { return Ok(()); }
+                if broken {
+                    return Ok(());
+                }
             }
         }
     }

@@ -24,8 +24,13 @@ use weald_types::{Fault, SqlType, Value};
 impl Engine {
     /// Positions, among the table's partitions, that a fragment goes to.
     pub(crate) fn targets(&self, table: &TableDef, target: &Target, partitions: usize, ctx: &EvalContext<'_>) -> Result<Vec<usize>, Fault> {
-        let columns: &[u16] = match &table.sharding { Sharding::Hash { columns, .. } => columns, _ => &[] };
-        if columns.is_empty() || matches!(target, Target::All) { return Ok((0..partitions).collect()); }
+        let columns: &[u16] = match &table.sharding {
+            Sharding::Hash { columns, .. } => columns,
+            _ => &[],
+        };
+        if columns.is_empty() || matches!(target, Target::All) {
+            return Ok((0..partitions).collect());
+        }
         let keys = key_values::shard_keys(table, columns, target, &mut |e| eval(e, &NoRow, ctx), &find::to_utc(ctx))?;
         Ok(match keys {
             None => (0..partitions).collect(),
@@ -58,13 +63,19 @@ async fn read_partition(partition: &Arc<Partition>, table: &Arc<Table>, f: &Frag
     let Action::Read { exprs, group, aggregates, distinct, sort, limit, offset, lock } = &f.action else {
         return Err(Fault::Internal { incident: "a read that is none".into() });
     };
-    if let Some(lock) = lock { lock_rows(partition, table, f, keys, *lock, work).await?; }
-    if !group.is_empty() || !aggregates.is_empty() { return read_groups(table, f, keys, group, aggregates, work).await; }
+    if let Some(lock) = lock {
+        lock_rows(partition, table, f, keys, *lock, work).await?;
+    }
+    if !group.is_empty() || !aggregates.is_empty() {
+        return read_groups(table, f, keys, group, aggregates, work).await;
+    }
     let ctx = work.context();
     let schema = table.schema();
     let (limit, offset) = (number(limit, &ctx)?, number(offset, &ctx)?.unwrap_or(0));
     let stop_at = if sort.is_empty() && !*distinct { limit.map(|l| l.saturating_add(offset)) } else { None };
-    if stop_at == Some(0) { return Ok(Vec::new()); }
+    if stop_at == Some(0) {
+        return Ok(Vec::new());
+    }
     let mut rows: Vec<Row> = Vec::new();
     let mut keyed: Vec<Vec<u8>> = Vec::new();
     let mut fault = None;
@@ -74,19 +85,31 @@ async fn read_partition(partition: &Arc<Partition>, table: &Arc<Table>, f: &Frag
             Ok(None) => (),
             Ok(Some((row, key))) => {
                 rows.push(row);
-                if !sort.is_empty() && !*distinct { keyed.push(key); }
-                if stop_at == Some(rows.len() as u64) { return ControlFlow::Break(()); }
+                if !sort.is_empty() && !*distinct {
+                    keyed.push(key);
+                }
+                if stop_at == Some(rows.len() as u64) {
+                    return ControlFlow::Break(());
+                }
             }
-            Err(e) => { fault = Some(e); return ControlFlow::Break(()); }
+            Err(e) => {
+                fault = Some(e);
+                return ControlFlow::Break(());
+            }
         }
         ControlFlow::Continue(())
-    }).await?;
-    if let Some(f) = fault { return Err(f); }
+    })
+    .await?;
+    if let Some(f) = fault {
+        return Err(f);
+    }
     if *distinct {
         let types: Vec<SqlType> = exprs.iter().map(|e| e.1.clone()).collect();
         let mut seen = std::collections::HashSet::new();
         rows.retain(|r| seen.insert(crate::gather::row_key(r, &types)));
-        if !sort.is_empty() { rows = crate::gather::sorted(rows, sort, &ctx)?; }
+        if !sort.is_empty() {
+            rows = crate::gather::sorted(rows, sort, &ctx)?;
+        }
     } else if !sort.is_empty() {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by(|a, b| keyed[*a].cmp(&keyed[*b]));
@@ -98,12 +121,26 @@ async fn read_partition(partition: &Arc<Partition>, table: &Arc<Table>, f: &Frag
 
 type Keyed = (Row, Vec<u8>);
 
-fn one_row(fields: &Fields<'_>, filter: Option<&Expr>, exprs: &[(Expr, SqlType)], sort: &[SortKey], ctx: &EvalContext<'_>) -> Result<Option<Keyed>, Fault> {
-    if let Some(e) = filter && !is_true(&eval(e, fields, ctx)?) { return Ok(None); }
+fn one_row(
+    fields: &Fields<'_>,
+    filter: Option<&Expr>,
+    exprs: &[(Expr, SqlType)],
+    sort: &[SortKey],
+    ctx: &EvalContext<'_>,
+) -> Result<Option<Keyed>, Fault> {
+    if let Some(e) = filter
+        && !is_true(&eval(e, fields, ctx)?)
+    {
+        return Ok(None);
+    }
     let mut row = Vec::with_capacity(exprs.len());
-    for (e, _) in exprs { row.push(eval(e, fields, ctx)?); }
+    for (e, _) in exprs {
+        row.push(eval(e, fields, ctx)?);
+    }
     let mut key = Vec::new();
-    for k in sort { sort_key(&eval(&k.expr, fields, ctx)?, k.expr.ty(), k.descending, &mut key); }
+    for k in sort {
+        sort_key(&eval(&k.expr, fields, ctx)?, k.expr.ty(), k.descending, &mut key);
+    }
     Ok(Some((row, key)))
 }
 
@@ -117,23 +154,42 @@ pub(crate) fn number(e: &Option<Expr>, ctx: &EvalContext<'_>) -> Result<Option<u
     }
 }
 
-async fn read_groups(table: &Arc<Table>, f: &Fragment, keys: &Keys, group: &[Expr], aggregates: &[Aggregate], work: Work<'_>) -> Result<Vec<Row>, Fault> {
+async fn read_groups(
+    table: &Arc<Table>,
+    f: &Fragment,
+    keys: &Keys,
+    group: &[Expr],
+    aggregates: &[Aggregate],
+    work: Work<'_>,
+) -> Result<Vec<Row>, Fault> {
     let ctx = work.context();
     let schema = table.schema();
     let specs: Vec<Arc<AggregateSpec>> = aggregates.iter().map(|a| Arc::new(crate::rows::spec(a))).collect();
     let mut index: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut groups: Vec<(Row, Vec<Accumulator>)> = Vec::new();
-    if group.is_empty() { groups.push((Vec::new(), specs.iter().map(Accumulator::new).collect())); }
+    if group.is_empty() {
+        groups.push((Vec::new(), specs.iter().map(Accumulator::new).collect()));
+    }
     let mut fault = None;
     let mut key = Vec::new();
     find::visit(table, &schema, keys, work.snapshot, &ctx, &mut |row| {
         let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
         let mut step = || -> Result<(), Fault> {
-            if let Some(e) = &f.filter && !is_true(&eval(e, &fields, &ctx)?) { return Ok(()); }
-            let at = if group.is_empty() { 0 } else {
+            if let Some(e) = &f.filter
+                && !is_true(&eval(e, &fields, &ctx)?)
+            {
+                return Ok(());
+            }
+            let at = if group.is_empty() {
+                0
+            } else {
                 key.clear();
                 let mut values = Vec::with_capacity(group.len());
-                for g in group { let v = eval(g, &fields, &ctx)?; group_key(&v, g.ty(), &mut key); values.push(v); }
+                for g in group {
+                    let v = eval(g, &fields, &ctx)?;
+                    group_key(&v, g.ty(), &mut key);
+                    values.push(v);
+                }
                 match index.get(&key) {
                     Some(at) => *at,
                     None => {
@@ -145,17 +201,38 @@ async fn read_groups(table: &Arc<Table>, f: &Fragment, keys: &Keys, group: &[Exp
             };
             for (a, acc) in aggregates.iter().zip(&mut groups[at].1) {
                 let mut args = Vec::with_capacity(a.args.len());
-                for e in &a.args { args.push(eval(e, &fields, &ctx)?); }
+                for e in &a.args {
+                    args.push(eval(e, &fields, &ctx)?);
+                }
                 let mut order = Vec::with_capacity(a.order_by.len());
-                for k in &a.order_by { order.push(eval(&k.expr, &fields, &ctx)?); }
+                for k in &a.order_by {
+                    order.push(eval(&k.expr, &fields, &ctx)?);
+                }
                 acc.update(&args, &order, &ctx)?;
             }
             Ok(())
         };
-        match step() { Ok(()) => ControlFlow::Continue(()), Err(e) => { fault = Some(e); ControlFlow::Break(()) } }
-    }).await?;
-    if let Some(f) = fault { return Err(f); }
-    groups.into_iter().map(|(mut row, accs)| { for a in accs { row.push(a.finish(&ctx)?); } Ok(row) }).collect()
+        match step() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(e) => {
+                fault = Some(e);
+                ControlFlow::Break(())
+            }
+        }
+    })
+    .await?;
+    if let Some(f) = fault {
+        return Err(f);
+    }
+    groups
+        .into_iter()
+        .map(|(mut row, accs)| {
+            for a in accs {
+                row.push(a.finish(&ctx)?);
+            }
+            Ok(row)
+        })
+        .collect()
 }
 
 /// FOR UPDATE and FOR SHARE: every row found is locked, or the statement ends.
@@ -167,19 +244,34 @@ async fn lock_rows(partition: &Arc<Partition>, table: &Arc<Table>, f: &Fragment,
     find::visit(table, &schema, keys, work.snapshot, &ctx, &mut |row| {
         let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
         match f.filter.as_ref().map(|e| eval(e, &fields, &ctx)) {
-            Some(Err(e)) => { fault = Some(e); return ControlFlow::Break(()) }
+            Some(Err(e)) => {
+                fault = Some(e);
+                return ControlFlow::Break(());
+            }
             Some(Ok(v)) if !is_true(&v) => (),
             _ => handles.push(row.handle()),
         }
         ControlFlow::Continue(())
-    }).await?;
-    if let Some(f) = fault { return Err(f); }
+    })
+    .await?;
+    if let Some(f) = fault {
+        return Err(f);
+    }
     let mode = if lock.exclusive { LockMode::Exclusive } else { LockMode::Shared };
-    for handle in handles { lock_row(partition, table, &handle, mode, lock, work).await?; }
+    for handle in handles {
+        lock_row(partition, table, &handle, mode, lock, work).await?;
+    }
     Ok(())
 }
 
-pub(crate) async fn lock_row(partition: &Arc<Partition>, table: &Arc<Table>, handle: &RowHandle, mode: LockMode, lock: Locking, work: Work<'_>) -> Result<bool, Fault> {
+pub(crate) async fn lock_row(
+    partition: &Arc<Partition>,
+    table: &Arc<Table>,
+    handle: &RowHandle,
+    mode: LockMode,
+    lock: Locking,
+    work: Work<'_>,
+) -> Result<bool, Fault> {
     loop {
         match partition.lock(work.transaction, table, handle, mode)? {
             Outcome::Done => return Ok(true),

@@ -16,21 +16,33 @@ use weald_plan::query::SortKey;
 use weald_types::{Fault, SqlType, Value};
 
 /// `one`: there was one partition only, which sorted and limited already.
-pub fn gather(plan: &FragmentPlan, answers: Vec<Vec<Row>>, one: bool, statement: &Arc<StatementContext>, params: &[Value]) -> Result<Vec<Row>, Fault> {
+pub fn gather(
+    plan: &FragmentPlan,
+    answers: Vec<Vec<Row>>,
+    one: bool,
+    statement: &Arc<StatementContext>,
+    params: &[Value],
+) -> Result<Vec<Row>, Fault> {
     let g = &plan.gather;
     let ctx = EvalContext { statement, params, subqueries: &[] };
     let grouped = g.group > 0 || !g.merge.is_empty();
     let mut rows: Vec<Row> = if grouped && !one { merge_groups(plan, answers, &ctx)? } else { answers.into_iter().flatten().collect() };
     if let Some(having) = &g.having {
         let mut kept = Vec::with_capacity(rows.len());
-        for r in rows { if is_true(&eval(having, r.as_slice(), &ctx)?) { kept.push(r); } }
+        for r in rows {
+            if is_true(&eval(having, r.as_slice(), &ctx)?) {
+                kept.push(r);
+            }
+        }
         rows = kept;
     }
     if !g.exprs.is_empty() {
         let mut out = Vec::with_capacity(rows.len());
         for r in &rows {
             let mut row = Vec::with_capacity(g.exprs.len());
-            for e in &g.exprs { row.push(eval(e, r.as_slice(), &ctx)?); }
+            for e in &g.exprs {
+                row.push(eval(e, r.as_slice(), &ctx)?);
+            }
             out.push(row);
         }
         rows = out;
@@ -42,18 +54,26 @@ pub fn gather(plan: &FragmentPlan, answers: Vec<Vec<Row>>, one: bool, statement:
     }
     // What one partition did not do itself: order and limits of groups.
     if !one || grouped {
-        if !g.sort.is_empty() { rows = sorted(rows, &g.sort, &ctx)?; }
+        if !g.sort.is_empty() {
+            rows = sorted(rows, &g.sort, &ctx)?;
+        }
         let (limit, offset) = (number(&g.limit, &ctx)?, number(&g.offset, &ctx)?.unwrap_or(0));
-        if limit.is_some() || offset > 0 { rows = rows.into_iter().skip(offset as usize).take(limit.map_or(usize::MAX, |l| l as usize)).collect(); }
+        if limit.is_some() || offset > 0 {
+            rows = rows.into_iter().skip(offset as usize).take(limit.map_or(usize::MAX, |l| l as usize)).collect();
+        }
     }
-    if rows.first().is_some_and(|r| r.len() > g.visible) { rows.iter_mut().for_each(|r| r.truncate(g.visible)); }
+    if rows.first().is_some_and(|r| r.len() > g.visible) {
+        rows.iter_mut().for_each(|r| r.truncate(g.visible));
+    }
     Ok(rows)
 }
 
 pub(crate) fn row_key(row: &Row, types: &[SqlType]) -> Vec<u8> {
     let null = SqlType::varchar(u32::MAX, true, weald_types::Collation::UTF8MB4_GENERAL_CI);
     let mut key = Vec::with_capacity(16 * row.len());
-    for (i, v) in row.iter().enumerate() { group_key(v, types.get(i).unwrap_or(&null), &mut key); }
+    for (i, v) in row.iter().enumerate() {
+        group_key(v, types.get(i).unwrap_or(&null), &mut key);
+    }
     key
 }
 
@@ -62,7 +82,9 @@ pub(crate) fn sorted(rows: Vec<Row>, keys: &[SortKey], ctx: &EvalContext<'_>) ->
     let mut keyed = Vec::with_capacity(rows.len());
     for r in rows {
         let mut key = Vec::new();
-        for k in keys { sort_key(&eval(&k.expr, r.as_slice(), ctx)?, k.expr.ty(), k.descending, &mut key); }
+        for k in keys {
+            sort_key(&eval(&k.expr, r.as_slice(), ctx)?, k.expr.ty(), k.descending, &mut key);
+        }
         keyed.push((key, r));
     }
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
@@ -81,16 +103,38 @@ fn merge_groups(plan: &FragmentPlan, answers: Vec<Vec<Row>>, ctx: &EvalContext<'
         let at = match index.get(&key) {
             Some(at) => *at,
             None => {
-                let accs = g.merge.iter().zip(aggregates).map(|(function, a)| {
-                    let ty = &a.ty;
-                    Accumulator::new(&Arc::new(AggregateSpec { function: *function, args: vec![ty.clone()], distinct: false, order_by: Vec::new(), separator: ",".into(), ty: ty.clone() }))
-                }).collect();
+                let accs = g
+                    .merge
+                    .iter()
+                    .zip(aggregates)
+                    .map(|(function, a)| {
+                        let ty = &a.ty;
+                        Accumulator::new(&Arc::new(AggregateSpec {
+                            function: *function,
+                            args: vec![ty.clone()],
+                            distinct: false,
+                            order_by: Vec::new(),
+                            separator: ",".into(),
+                            ty: ty.clone(),
+                        }))
+                    })
+                    .collect();
                 groups.push((row, accs));
                 index.insert(key, groups.len() - 1);
                 groups.len() - 1
             }
         };
-        for (acc, v) in groups[at].1.iter_mut().zip(partials) { acc.update(&[v], &[], ctx)?; }
+        for (acc, v) in groups[at].1.iter_mut().zip(partials) {
+            acc.update(&[v], &[], ctx)?;
+        }
     }
-    groups.into_iter().map(|(mut row, accs)| { for a in accs { row.push(a.finish(ctx)?); } Ok(row) }).collect()
+    groups
+        .into_iter()
+        .map(|(mut row, accs)| {
+            for a in accs {
+                row.push(a.finish(ctx)?);
+            }
+            Ok(row)
+        })
+        .collect()
 }

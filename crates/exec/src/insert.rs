@@ -17,7 +17,10 @@ use weald_plan::dml::{Assigned, BoundInsert, BoundOnDuplicate, Fill, Given, RowR
 use weald_types::{Fault, SqlMode, SqlType, Value, WarningLevel};
 
 /// The source's rows, one value for each column that the statement names.
-pub enum InsertRows<'a> { Exprs(&'a [Vec<Given>]), Values { rows: Vec<Row>, types: Vec<SqlType> } }
+pub enum InsertRows<'a> {
+    Exprs(&'a [Vec<Given>]),
+    Values { rows: Vec<Row>, types: Vec<SqlType> },
+}
 
 /// What an insert did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,24 +36,48 @@ pub struct Inserted {
 }
 
 impl Engine {
-    pub async fn insert(&self, bound: &BoundInsert, source: InsertRows<'_>, found_rows: bool, first_row: u64, work: Work<'_>) -> Result<Inserted, Fault> {
+    pub async fn insert(
+        &self,
+        bound: &BoundInsert,
+        source: InsertRows<'_>,
+        found_rows: bool,
+        first_row: u64,
+        work: Work<'_>,
+    ) -> Result<Inserted, Fault> {
         let tables = self.tables(&bound.table)?;
         let ctx = work.context();
         let mut done = Inserted::default();
-        let count = match &source { InsertRows::Exprs(r) => r.len(), InsertRows::Values { rows, .. } => rows.len() };
+        let count = match &source {
+            InsertRows::Exprs(r) => r.len(),
+            InsertRows::Values { rows, .. } => rows.len(),
+        };
         for n in 0..count {
-            if n % 256 == 255 { work.statement.check_interrupted()?; }
+            if n % 256 == 255 {
+                work.statement.check_interrupted()?;
+            }
             let number = first_row + n as u64;
             let given: Vec<GivenValue> = match &source {
-                InsertRows::Exprs(rows) => rows[n].iter().map(|g| match g { Given::Expr(e) => GivenValue::Expr(e), Given::Default => GivenValue::Default }).collect(),
+                InsertRows::Exprs(rows) => rows[n]
+                    .iter()
+                    .map(|g| match g {
+                        Given::Expr(e) => GivenValue::Expr(e),
+                        Given::Default => GivenValue::Default,
+                    })
+                    .collect(),
                 InsertRows::Values { rows, types } => rows[n].iter().zip(types).map(|(v, t)| GivenValue::Value(v, t)).collect(),
             };
-            let further: &[Value] = match &source { InsertRows::Values { rows, .. } => &rows[n], InsertRows::Exprs(_) => &[] };
+            let further: &[Value] = match &source {
+                InsertRows::Values { rows, .. } => &rows[n],
+                InsertRows::Exprs(_) => &[],
+            };
             let made = self.make_row(bound, &given, number, &mut done, &ctx);
             let row = match made {
                 Ok(row) => row,
                 // INSERT IGNORE turns what remains an error (a violated CHECK, a NULL) into a warning and goes on without the row.
-                Err(f @ Fault::MySql { number: 3819, .. }) if bound.ignore => { work.statement.warn(WarningLevel::Warning, f); continue }
+                Err(f @ Fault::MySql { number: 3819, .. }) if bound.ignore => {
+                    work.statement.warn(WarningLevel::Warning, f);
+                    continue;
+                }
                 Err(f) => return Err(f),
             };
             done.records += 1;
@@ -59,18 +86,36 @@ impl Engine {
         Ok(done)
     }
 
-    fn make_row(&self, bound: &BoundInsert, given: &[GivenValue<'_>], number: u64, done: &mut Inserted, ctx: &EvalContext<'_>) -> Result<Vec<Value>, Fault> {
+    fn make_row(
+        &self,
+        bound: &BoundInsert,
+        given: &[GivenValue<'_>],
+        number: u64,
+        done: &mut Inserted,
+        ctx: &EvalContext<'_>,
+    ) -> Result<Vec<Value>, Fault> {
         let table = &bound.table;
         let mut row: Vec<Value> = vec![Value::Null; table.columns.len()];
-        let store = |i: usize, v: Value, ty: &SqlType| { let c = &table.columns[i]; store::store(v, ty, Column { column: &c.name, ty: &c.ty, row: number }, ctx) };
+        let store = |i: usize, v: Value, ty: &SqlType| {
+            let c = &table.columns[i];
+            store::store(v, ty, Column { column: &c.name, ty: &c.ty, row: number }, ctx)
+        };
         // Defaults first: a given expression may read a column that stands before it, or that is not given.
         let mut needs_number = None;
         for i in 0..table.columns.len() {
             let position = bound.source_of[i];
-            let wants_default = match position { None => true, Some(p) => matches!(given[p as usize], GivenValue::Default) };
-            if !wants_default { continue; }
+            let wants_default = match position {
+                None => true,
+                Some(p) => matches!(given[p as usize], GivenValue::Default),
+            };
+            if !wants_default {
+                continue;
+            }
             match &bound.fill[i] {
-                Fill::Default(e) => { let v = eval(e, row.as_slice(), ctx)?; row[i] = store(i, v, e.ty())?; }
+                Fill::Default(e) => {
+                    let v = eval(e, row.as_slice(), ctx)?;
+                    row[i] = store(i, v, e.ty())?;
+                }
                 Fill::AutoIncrement => needs_number = Some(i),
                 Fill::Generated => (),
                 Fill::Missing => {
@@ -89,15 +134,24 @@ impl Engine {
                 GivenValue::Value(v, ty) => ((*v).clone(), (*ty).clone()),
             };
             if auto {
-                let zero = matches!(&v, Value::Int(0) | Value::UInt(0)) || matches!(&v, Value::Str(s) if s.parse::<i64>() == Ok(0)) || matches!(&v, Value::Decimal(d) if d.is_zero());
-                if v.is_null() || (zero && !ctx.statement.sql_mode.has(SqlMode::NO_AUTO_VALUE_ON_ZERO)) { needs_number = Some(i); continue; }
+                let zero = matches!(&v, Value::Int(0) | Value::UInt(0))
+                    || matches!(&v, Value::Str(s) if s.parse::<i64>() == Ok(0))
+                    || matches!(&v, Value::Decimal(d) if d.is_zero());
+                if v.is_null() || (zero && !ctx.statement.sql_mode.has(SqlMode::NO_AUTO_VALUE_ON_ZERO)) {
+                    needs_number = Some(i);
+                    continue;
+                }
                 row[i] = store(i, v, &ty)?;
-                if let Value::Int(n) = row[i] { done.explicit = Some(n.max(0) as u64) }
-                if let Value::UInt(n) = row[i] { done.explicit = Some(n) }
+                if let Value::Int(n) = row[i] {
+                    done.explicit = Some(n.max(0) as u64)
+                }
+                if let Value::UInt(n) = row[i] {
+                    done.explicit = Some(n)
+                }
                 self.note_auto_increment(table, &row);
                 continue;
             }
-            if v.is_null() && !table.columns[i].ty.nullable && given.len() > 0 {
+            if v.is_null() && !table.columns[i].ty.nullable && !given.is_empty() {
                 // In a multi-row or SELECT insert outside strict mode a NULL becomes the type's zero.
                 if !store::is_strict(ctx) && !ctx.statement.ignore_errors && number > 1 {
                     ctx.statement.warn(WarningLevel::Warning, Fault::NullNotAllowed { column: table.columns[i].name.to_string() });
@@ -122,7 +176,17 @@ impl Engine {
     }
 
     #[allow(clippy::too_many_arguments)]
-    async fn write(&self, bound: &BoundInsert, tables: &[(Arc<Partition>, Arc<Table>)], row: Vec<Value>, further: &[Value], found_rows: bool, number: u64, done: &mut Inserted, work: Work<'_>) -> Result<(), Fault> {
+    async fn write(
+        &self,
+        bound: &BoundInsert,
+        tables: &[(Arc<Partition>, Arc<Table>)],
+        row: Vec<Value>,
+        further: &[Value],
+        found_rows: bool,
+        number: u64,
+        done: &mut Inserted,
+        work: Work<'_>,
+    ) -> Result<(), Fault> {
         let at = self.partition_of_row(&bound.table, &row, tables.len());
         let (partition, table) = tables.get(at).ok_or(Fault::SchemaChanged)?;
         let schema = table.schema();
@@ -130,7 +194,10 @@ impl Engine {
         let mut affected = 1;
         loop {
             match partition.insert(work.transaction, table, &bytes)? {
-                Outcome::Done => { done.affected += affected; return Ok(()) }
+                Outcome::Done => {
+                    done.affected += affected;
+                    return Ok(());
+                }
                 Outcome::Wait(w) => w.wait(work.lock_wait).await?,
                 Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
                 Outcome::Duplicate(d) => match &bound.on_duplicate {
@@ -141,7 +208,9 @@ impl Engine {
                     }
                     BoundOnDuplicate::Error => {
                         let fault = duplicate(&schema, d.index, &row);
-                        if !bound.ignore { return Err(fault); }
+                        if !bound.ignore {
+                            return Err(fault);
+                        }
                         work.statement.warn(WarningLevel::Warning, fault);
                         done.duplicates += 1;
                         return Ok(());
@@ -153,16 +222,29 @@ impl Engine {
                         for (ordinal, a) in assignments {
                             let i = *ordinal as usize;
                             let c = &bound.table.columns[i];
-                            let e = match a { Assigned::Expr(e) | Assigned::Fill(Fill::Default(e)) => e, Assigned::Fill(_) => { new[i] = store::zero(&c.ty); continue } };
+                            let e = match a {
+                                Assigned::Expr(e) | Assigned::Fill(Fill::Default(e)) => e,
+                                Assigned::Fill(_) => {
+                                    new[i] = store::zero(&c.ty);
+                                    continue;
+                                }
+                            };
                             let v = eval(e, &Pair { old: &new, new: &row, further }, &ctx)?;
                             new[i] = store::store(v, e.ty(), Column { column: &c.name, ty: &c.ty, row: number }, &ctx)?;
                         }
                         complete(&bound.table, &old, &mut new, rules, number, &ctx)?;
                         done.duplicates += 1;
-                        if new == old { done.affected += found_rows as u64; return Ok(()); }
+                        if new == old {
+                            done.affected += found_rows as u64;
+                            return Ok(());
+                        }
                         let changed = encode(&schema, &new)?;
                         match partition.update(work.transaction, table, &d.row, &changed)? {
-                            Outcome::Done => { self.note_auto_increment(&bound.table, &new); done.affected += 2; return Ok(()) }
+                            Outcome::Done => {
+                                self.note_auto_increment(&bound.table, &new);
+                                done.affected += 2;
+                                return Ok(());
+                            }
                             Outcome::Duplicate(other) => return Err(duplicate(&schema, other.index, &new)),
                             Outcome::Conflict => return Err(Fault::WriteConflict),
                             // It went away: the insert is tried again.
@@ -176,7 +258,11 @@ impl Engine {
     }
 }
 
-enum GivenValue<'a> { Expr(&'a weald_expr::Expr), Value(&'a Value, &'a SqlType), Default }
+enum GivenValue<'a> {
+    Expr(&'a weald_expr::Expr),
+    Value(&'a Value, &'a SqlType),
+    Default,
+}
 
 fn generated(table: &TableDef, row: &mut [Value], rules: &RowRules, number: u64, ctx: &EvalContext<'_>) -> Result<(), Fault> {
     for (ordinal, e) in &rules.generated {

@@ -43,21 +43,35 @@ impl Snapshotted {
 }
 
 impl std::fmt::Debug for Snapshotted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "Snapshotted at {}", self.snapshot.at()) }
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Snapshotted at {}", self.snapshot.at())
+    }
 }
 
 impl TableSource for Snapshotted {
     fn scan(&self, request: ScanRequest) -> BoxStream {
         Box::new(ScanStream { engine: self.engine.clone(), snapshot: self.snapshot.clone(), request, parts: None })
     }
-    fn virtual_rows<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Row>, Fault>> { Box::pin(std::future::ready((self.virtual_rows)(name))) }
-    fn row_count(&self, table: &TableRef) -> u64 { self.engine.size(table).0 }
+    fn virtual_rows<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Row>, Fault>> {
+        Box::pin(std::future::ready((self.virtual_rows)(name)))
+    }
+    fn row_count(&self, table: &TableRef) -> u64 {
+        self.engine.size(table).0
+    }
 }
 
 /// What is still to be read.
-enum Part { Row(usize, Arc<Table>, weald_types::IndexId, Vec<u8>), Cursor(usize, Arc<Table>, Cursor) }
+enum Part {
+    Row(usize, Arc<Table>, weald_types::IndexId, Vec<u8>),
+    Cursor(usize, Arc<Table>, Cursor),
+}
 
-struct ScanStream { engine: Arc<Engine>, snapshot: Snapshot, request: ScanRequest, parts: Option<std::collections::VecDeque<Part>> }
+struct ScanStream {
+    engine: Arc<Engine>,
+    snapshot: Snapshot,
+    request: ScanRequest,
+    parts: Option<std::collections::VecDeque<Part>>,
+}
 
 impl ScanStream {
     fn parts(&self) -> Result<std::collections::VecDeque<Part>, Fault> {
@@ -70,14 +84,19 @@ impl ScanStream {
         let only = match (&keys, &r.table.sharding) {
             (Keys::Equal { index, keys }, weald_catalog::Sharding::Hash { columns, .. }) if keys.len() == 1 => {
                 r.table.indexes.iter().find(|i| i.id == *index).and_then(|i| {
-                    let values: Option<Vec<Value>> = columns.iter().map(|c| i.parts.iter().position(|p| p.column == *c && p.prefix.is_none()).and_then(|at| keys[0].get(at).cloned())).collect();
+                    let values: Option<Vec<Value>> = columns
+                        .iter()
+                        .map(|c| i.parts.iter().position(|p| p.column == *c && p.prefix.is_none()).and_then(|at| keys[0].get(at).cloned()))
+                        .collect();
                     values.map(|v| self.engine.partition_of_key(&r.table, columns, &v, tables.len()))
                 })
             }
             _ => None,
         };
         for (at, (_, table)) in tables.iter().enumerate() {
-            if only.is_some_and(|o| o != at) { continue; }
+            if only.is_some_and(|o| o != at) {
+                continue;
+            }
             match find::lookup(&table.schema(), &keys) {
                 Lookup::Rows(rows) => parts.extend(rows.into_iter().map(|(i, k)| Part::Row(at, table.clone(), i, k))),
                 Lookup::Cursors(cursors) => parts.extend(cursors.into_iter().map(|c| Part::Cursor(at, table.clone(), c))),
@@ -87,7 +106,9 @@ impl ScanStream {
     }
 
     async fn batch(&mut self) -> Result<Option<Vec<Row>>, Fault> {
-        if self.parts.is_none() { self.parts = Some(self.parts()?); }
+        if self.parts.is_none() {
+            self.parts = Some(self.parts()?);
+        }
         let Some(parts) = self.parts.as_mut() else { return Ok(None) };
         let r = &self.request;
         let ctx = EvalContext { statement: &r.statement, params: &r.params, subqueries: &[] };
@@ -96,40 +117,69 @@ impl ScanStream {
             let Some(part) = parts.front_mut() else { break };
             r.statement.check_interrupted()?;
             let mut fault = None;
-            let (at, table) = match part { Part::Row(at, t, ..) | Part::Cursor(at, t, _) => (*at, t.clone()) };
+            let (at, table) = match part {
+                Part::Row(at, t, ..) | Part::Cursor(at, t, _) => (*at, t.clone()),
+            };
             let schema = table.schema();
             let before = out.len();
             let mut take = |row: weald_partition::StoredRow<'_>| {
                 let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
                 match r.filter.as_ref().map(|e| eval(e, &fields, &ctx)) {
-                    Some(Err(e)) => { fault = Some(e); return ControlFlow::Break(()) }
+                    Some(Err(e)) => {
+                        fault = Some(e);
+                        return ControlFlow::Break(());
+                    }
                     Some(Ok(v)) if !is_true(&v) => return ControlFlow::Continue(()),
                     _ => (),
                 }
-                out.push(r.ordinals.iter().map(|o| if *o == ROW_LOCATOR { locator(at, row.handle().bytes()) } else { schema.value(row.version, row.bytes, *o as usize) }).collect());
+                out.push(
+                    r.ordinals
+                        .iter()
+                        .map(
+                            |o| if *o == ROW_LOCATOR { locator(at, row.handle().bytes()) } else { schema.value(row.version, row.bytes, *o as usize) },
+                        )
+                        .collect(),
+                );
                 if out.len() - before >= BATCH_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let done = match part {
-                Part::Row(_, _, index, key) => { weald_partition::get(&table, *index, key, &self.snapshot, &mut take).await; true }
-                Part::Cursor(_, _, cursor) => { weald_partition::scan(&table, cursor, &self.snapshot, &mut take).await; cursor.is_done() }
+                Part::Row(_, _, index, key) => {
+                    weald_partition::get(&table, *index, key, &self.snapshot, &mut take).await;
+                    true
+                }
+                Part::Cursor(_, _, cursor) => {
+                    weald_partition::scan(&table, cursor, &self.snapshot, &mut take).await;
+                    cursor.is_done()
+                }
             };
-            if let Some(f) = fault { return Err(f); }
-            if done { parts.pop_front(); }
+            if let Some(f) = fault {
+                return Err(f);
+            }
+            if done {
+                parts.pop_front();
+            }
         }
         Ok(if out.is_empty() { None } else { Some(out) })
     }
 }
 
 impl Stream for ScanStream {
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> { Box::pin(self.batch()) }
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
+        Box::pin(self.batch())
+    }
 }
 
 impl BatchSource for Snapshotted {
-    fn shares(&self, table: &TableRef) -> usize { self.units(table).len().clamp(1, self.threads) }
-    fn row_count(&self, table: &TableRef) -> u64 { self.engine.size(table).0 }
+    fn shares(&self, table: &TableRef) -> usize {
+        self.units(table).len().clamp(1, self.threads)
+    }
+    fn row_count(&self, table: &TableRef) -> u64 {
+        self.engine.size(table).0
+    }
     fn open(&self, request: ShareRequest) -> Box<dyn RowCursor> {
         let units = self.units(&request.table);
-        let mine = units.iter().skip(request.share).step_by(request.shares.max(1)).map(|(t, range)| (t.clone(), Cursor::rows(range.clone()))).collect();
+        let mine =
+            units.iter().skip(request.share).step_by(request.shares.max(1)).map(|(t, range)| (t.clone(), Cursor::rows(range.clone()))).collect();
         Box::new(ShareCursor { parts: mine, ordinals: request.ordinals, snapshot: self.snapshot.clone() })
     }
 }
@@ -138,15 +188,22 @@ impl Snapshotted {
     /// Pieces of a table that can be read side by side.
     fn units(&self, table: &TableRef) -> Arc<[(Arc<Table>, KeyRange)]> {
         let mut splits = self.splits.lock();
-        splits.entry(table.id).or_insert_with(|| {
-            let tables = self.engine.tables(table).unwrap_or_default();
-            let each = self.threads.div_ceil(tables.len().max(1));
-            tables.iter().flat_map(|(_, t)| t.split(each).into_iter().map(|r| (t.clone(), r)).collect::<Vec<_>>()).collect()
-        }).clone()
+        splits
+            .entry(table.id)
+            .or_insert_with(|| {
+                let tables = self.engine.tables(table).unwrap_or_default();
+                let each = self.threads.div_ceil(tables.len().max(1));
+                tables.iter().flat_map(|(_, t)| t.split(each).into_iter().map(|r| (t.clone(), r)).collect::<Vec<_>>()).collect()
+            })
+            .clone()
     }
 }
 
-struct ShareCursor { parts: std::collections::VecDeque<(Arc<Table>, Cursor)>, ordinals: Arc<[u16]>, snapshot: Snapshot }
+struct ShareCursor {
+    parts: std::collections::VecDeque<(Arc<Table>, Cursor)>,
+    ordinals: Arc<[u16]>,
+    snapshot: Snapshot,
+}
 
 impl RowCursor for ShareCursor {
     fn next<'a>(&'a mut self, rows: usize, each: &'a mut (dyn FnMut(usize, FieldRef<'_>) + Send)) -> BoxFuture<'a, Result<usize, Fault>> {
@@ -157,14 +214,18 @@ impl RowCursor for ShareCursor {
                 let schema = table.schema();
                 let ordinals = &self.ordinals;
                 weald_partition::scan(table, cursor, &self.snapshot, &mut |row| {
-                    for (i, o) in ordinals.iter().enumerate() { each(i, schema.field(row.version, row.bytes, *o as usize)); }
+                    for (i, o) in ordinals.iter().enumerate() {
+                        each(i, schema.field(row.version, row.bytes, *o as usize));
+                    }
                     given += 1;
                     if given >= rows { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                }).await;
-                if cursor.is_done() { self.parts.pop_front(); }
+                })
+                .await;
+                if cursor.is_done() {
+                    self.parts.pop_front();
+                }
             }
             Ok(given)
         })
     }
 }
-

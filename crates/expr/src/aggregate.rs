@@ -30,10 +30,30 @@ pub struct AggregateSpec {
 pub fn result_type(function: AggregateFunction, args: &[SqlType], ctx: &BindContext) -> SqlType {
     use AggregateFunction::*;
     let first = args.first().cloned().unwrap_or_else(SqlType::null);
-    let exact = matches!(first.kind, TypeKind::Int { .. } | TypeKind::Decimal { .. } | TypeKind::Bit { .. } | TypeKind::Year | TypeKind::Date | TypeKind::Time { .. } | TypeKind::DateTime { .. } | TypeKind::Timestamp { .. } | TypeKind::Null);
+    let exact = matches!(
+        first.kind,
+        TypeKind::Int { .. }
+            | TypeKind::Decimal { .. }
+            | TypeKind::Bit { .. }
+            | TypeKind::Year
+            | TypeKind::Date
+            | TypeKind::Time { .. }
+            | TypeKind::DateTime { .. }
+            | TypeKind::Timestamp { .. }
+            | TypeKind::Null
+    );
     let (i, s) = match &first.kind {
         TypeKind::Decimal { precision, scale, .. } => ((precision - scale) as u32, *scale as u32),
-        TypeKind::Int { width, .. } => (match width { weald_types::sql_type::IntWidth::Tiny => 3, weald_types::sql_type::IntWidth::Small => 5, weald_types::sql_type::IntWidth::Medium => 8, weald_types::sql_type::IntWidth::Int => 10, _ => 19 }, 0),
+        TypeKind::Int { width, .. } => (
+            match width {
+                weald_types::sql_type::IntWidth::Tiny => 3,
+                weald_types::sql_type::IntWidth::Small => 5,
+                weald_types::sql_type::IntWidth::Medium => 8,
+                weald_types::sql_type::IntWidth::Int => 10,
+                _ => 19,
+            },
+            0,
+        ),
         _ => (14, first.kind.fsp().unwrap_or(0) as u32),
     };
     match function {
@@ -49,9 +69,13 @@ pub fn result_type(function: AggregateFunction, args: &[SqlType], ctx: &BindCont
         BitAnd | BitOr | BitXor => SqlType::bigint_unsigned(false),
         GroupConcat => {
             let collation = args.iter().find(|t| t.kind.is_text()).map_or(ctx.collation_connection, |t| t.collation);
-            if args.iter().any(|t| t.kind.is_binary()) { SqlType::new(TypeKind::Blob(BlobSize::Long), true) }
-            else if ctx.group_concat_max_len <= 512 { SqlType::varchar(ctx.group_concat_max_len as u32, true, collation) }
-            else { SqlType::string(TypeKind::Text(BlobSize::Plain), true, collation) }
+            if args.iter().any(|t| t.kind.is_binary()) {
+                SqlType::new(TypeKind::Blob(BlobSize::Long), true)
+            } else if ctx.group_concat_max_len <= 512 {
+                SqlType::varchar(ctx.group_concat_max_len as u32, true, collation)
+            } else {
+                SqlType::string(TypeKind::Text(BlobSize::Plain), true, collation)
+            }
         }
         JsonArrayAgg | JsonObjectAgg => SqlType::string(TypeKind::Json, true, Collation::UTF8MB4_BIN),
     }
@@ -62,12 +86,22 @@ enum State {
     Count(i64),
     Sum(Option<Decimal>),
     SumDouble(Option<f64>),
-    Avg { sum: Option<Decimal>, count: i64 },
-    AvgDouble { sum: f64, count: i64 },
+    Avg {
+        sum: Option<Decimal>,
+        count: i64,
+    },
+    AvgDouble {
+        sum: f64,
+        count: i64,
+    },
     Extreme(Option<Value>),
     Bits(u64),
     /// Welford's running mean and sum of squares.
-    Variance { count: i64, mean: f64, squares: f64 },
+    Variance {
+        count: i64,
+        mean: f64,
+        squares: f64,
+    },
     /// (order key, arrival, text)
     Concat(Vec<(Vec<u8>, Vec<u8>)>),
     JsonArray(Option<Vec<Json>>),
@@ -75,7 +109,11 @@ enum State {
 }
 
 #[derive(Clone, Debug)]
-pub struct Accumulator { spec: Arc<AggregateSpec>, state: State, seen: Option<HashSet<Vec<u8>>> }
+pub struct Accumulator {
+    spec: Arc<AggregateSpec>,
+    state: State,
+    seen: Option<HashSet<Vec<u8>>>,
+}
 
 impl Accumulator {
     pub fn new(spec: &Arc<AggregateSpec>) -> Self {
@@ -102,26 +140,47 @@ impl Accumulator {
     /// One row's arguments and ORDER BY values.
     pub fn update(&mut self, args: &[Value], order: &[Value], ctx: &EvalContext<'_>) -> Result<(), Fault> {
         let json = matches!(self.state, State::JsonArray(_) | State::JsonObject(_));
-        if !json && args.iter().any(Value::is_null) { return Ok(()); }
+        if !json && args.iter().any(Value::is_null) {
+            return Ok(());
+        }
         if let Some(seen) = &mut self.seen {
             let mut key = Vec::new();
-            for (v, ty) in args.iter().zip(&self.spec.args) { group_key(v, ty, &mut key); }
-            if !seen.insert(key) { return Ok(()); }
+            for (v, ty) in args.iter().zip(&self.spec.args) {
+                group_key(v, ty, &mut key);
+            }
+            if !seen.insert(key) {
+                return Ok(());
+            }
         }
         let first = args.first().unwrap_or(&Value::Null);
         match &mut self.state {
             State::Count(n) => *n += 1,
             State::Sum(sum) => {
                 let Some(d) = coerce::decimal(first, ctx) else { return Ok(()) };
-                *sum = Some(match sum { Some(s) => s.add(&d).ok_or_else(overflow)?, None => d });
+                *sum = Some(match sum {
+                    Some(s) => s.add(&d).ok_or_else(overflow)?,
+                    None => d,
+                });
             }
-            State::SumDouble(sum) => if let Some(d) = coerce::double(first, ctx) { *sum = Some(sum.unwrap_or(0.0) + d) },
+            State::SumDouble(sum) => {
+                if let Some(d) = coerce::double(first, ctx) {
+                    *sum = Some(sum.unwrap_or(0.0) + d)
+                }
+            }
             State::Avg { sum, count } => {
                 let Some(d) = coerce::decimal(first, ctx) else { return Ok(()) };
-                *sum = Some(match sum { Some(s) => s.add(&d).ok_or_else(overflow)?, None => d });
+                *sum = Some(match sum {
+                    Some(s) => s.add(&d).ok_or_else(overflow)?,
+                    None => d,
+                });
                 *count += 1;
             }
-            State::AvgDouble { sum, count } => if let Some(d) = coerce::double(first, ctx) { *sum += d; *count += 1 },
+            State::AvgDouble { sum, count } => {
+                if let Some(d) = coerce::double(first, ctx) {
+                    *sum += d;
+                    *count += 1
+                }
+            }
             State::Extreme(best) => {
                 let better = match best {
                     None => true,
@@ -131,11 +190,17 @@ impl Accumulator {
                         order == Some(if self.spec.function == AggregateFunction::Min { Ordering::Less } else { Ordering::Greater })
                     }
                 };
-                if better { *best = Some(first.clone()); }
+                if better {
+                    *best = Some(first.clone());
+                }
             }
             State::Bits(bits) => {
                 let n = coerce::uint(first, ctx).unwrap_or(0);
-                match self.spec.function { AggregateFunction::BitAnd => *bits &= n, AggregateFunction::BitOr => *bits |= n, _ => *bits ^= n }
+                match self.spec.function {
+                    AggregateFunction::BitAnd => *bits &= n,
+                    AggregateFunction::BitOr => *bits |= n,
+                    _ => *bits ^= n,
+                }
             }
             State::Variance { count, mean, squares } => {
                 let Some(d) = coerce::double(first, ctx) else { return Ok(()) };
@@ -146,14 +211,19 @@ impl Accumulator {
             }
             State::Concat(parts) => {
                 let mut key = Vec::new();
-                for (v, (ty, descending)) in order.iter().zip(&self.spec.order_by) { sort_key(v, ty, *descending, &mut key); }
+                for (v, (ty, descending)) in order.iter().zip(&self.spec.order_by) {
+                    sort_key(v, ty, *descending, &mut key);
+                }
                 let mut text = Vec::new();
-                for (v, ty) in args.iter().zip(&self.spec.args) { format::write_text(v, ty, &mut text); }
+                for (v, ty) in args.iter().zip(&self.spec.args) {
+                    format::write_text(v, ty, &mut text);
+                }
                 parts.push((key, text));
             }
             State::JsonArray(items) => items.get_or_insert_default().push(coerce::json(first, &self.spec.args[0]).unwrap_or(Json::Null)),
             State::JsonObject(object) => {
-                let key = coerce::text(first, &self.spec.args[0]).ok_or_else(|| Fault::mysql(3158, "22032", "JSON documents may not contain NULL member names."))?;
+                let key = coerce::text(first, &self.spec.args[0])
+                    .ok_or_else(|| Fault::mysql(3158, "22032", "JSON documents may not contain NULL member names."))?;
                 let value = args.get(1).and_then(|v| coerce::json(v, &self.spec.args[1])).unwrap_or(Json::Null);
                 object.get_or_insert_default().insert(key.into_owned(), value);
             }
@@ -165,28 +235,54 @@ impl Accumulator {
     pub fn merge(&mut self, other: Accumulator, ctx: &EvalContext<'_>) -> Result<(), Fault> {
         match (&mut self.state, other.state) {
             (State::Count(a), State::Count(b)) => *a += b,
-            (State::Sum(a), State::Sum(b)) => if let Some(b) = b { *a = Some(match a { Some(x) => x.add(&b).ok_or_else(overflow)?, None => b }) },
-            (State::SumDouble(a), State::SumDouble(b)) => if let Some(b) = b { *a = Some(a.unwrap_or(0.0) + b) },
+            (State::Sum(a), State::Sum(b)) => {
+                if let Some(b) = b {
+                    *a = Some(match a {
+                        Some(x) => x.add(&b).ok_or_else(overflow)?,
+                        None => b,
+                    })
+                }
+            }
+            (State::SumDouble(a), State::SumDouble(b)) => {
+                if let Some(b) = b {
+                    *a = Some(a.unwrap_or(0.0) + b)
+                }
+            }
             (State::Avg { sum, count }, State::Avg { sum: s, count: c }) => {
-                if let Some(s) = s { *sum = Some(match sum { Some(x) => x.add(&s).ok_or_else(overflow)?, None => s }); }
+                if let Some(s) = s {
+                    *sum = Some(match sum {
+                        Some(x) => x.add(&s).ok_or_else(overflow)?,
+                        None => s,
+                    });
+                }
                 *count += c;
             }
-            (State::AvgDouble { sum, count }, State::AvgDouble { sum: s, count: c }) => { *sum += s; *count += c }
+            (State::AvgDouble { sum, count }, State::AvgDouble { sum: s, count: c }) => {
+                *sum += s;
+                *count += c
+            }
             (State::Extreme(_), State::Extreme(Some(b))) => return self.update(&[b], &[], ctx),
             (State::Extreme(_), State::Extreme(None)) => (),
-            (State::Bits(a), State::Bits(b)) => match self.spec.function { AggregateFunction::BitAnd => *a &= b, AggregateFunction::BitOr => *a |= b, _ => *a ^= b },
-            (State::Variance { count, mean, squares }, State::Variance { count: c, mean: m, squares: s }) => {
-                if c > 0 {
+            (State::Bits(a), State::Bits(b)) => match self.spec.function {
+                AggregateFunction::BitAnd => *a &= b,
+                AggregateFunction::BitOr => *a |= b,
+                _ => *a ^= b,
+            },
+            (State::Variance { count, mean, squares }, State::Variance { count: c, mean: m, squares: s })
+                if c > 0 => {
                     let total = *count + c;
                     let delta = m - *mean;
                     *squares += s + delta * delta * (*count as f64) * (c as f64) / total as f64;
                     *mean += delta * c as f64 / total as f64;
                     *count = total;
                 }
-            }
             (State::Concat(a), State::Concat(b)) => a.extend(b),
             (State::JsonArray(a), State::JsonArray(Some(b))) => a.get_or_insert_default().extend(b),
-            (State::JsonObject(a), State::JsonObject(Some(b))) => for (k, v) in b.iter() { a.get_or_insert_default().insert(k, v.clone()); },
+            (State::JsonObject(a), State::JsonObject(Some(b))) => {
+                for (k, v) in b.iter() {
+                    a.get_or_insert_default().insert(k, v.clone());
+                }
+            }
             _ => (),
         }
         Ok(())
@@ -201,13 +297,24 @@ impl Accumulator {
                 sum.div(&Decimal::from_i64(count), ctx.statement.div_precision_increment).map_or(Value::Null, |d| at_scale(d, &self.spec.ty))
             }
             State::Avg { .. } => Value::Null,
-            State::AvgDouble { sum, count } => if count == 0 { Value::Null } else { Value::Double(sum / count as f64) },
+            State::AvgDouble { sum, count } => {
+                if count == 0 {
+                    Value::Null
+                } else {
+                    Value::Double(sum / count as f64)
+                }
+            }
             State::Extreme(best) => best.unwrap_or(Value::Null),
             State::Bits(bits) => Value::UInt(bits),
             State::Variance { count, squares, .. } => {
                 use AggregateFunction::*;
-                let n = match self.spec.function { StddevSamp | VarSamp => count - 1, _ => count };
-                if n <= 0 { return Ok(Value::Null); }
+                let n = match self.spec.function {
+                    StddevSamp | VarSamp => count - 1,
+                    _ => count,
+                };
+                if n <= 0 {
+                    return Ok(Value::Null);
+                }
                 let variance = squares / n as f64;
                 Value::Double(if matches!(self.spec.function, StddevPop | StddevSamp) { variance.sqrt() } else { variance })
             }
@@ -219,26 +326,39 @@ impl Accumulator {
 }
 
 fn at_scale(d: Decimal, ty: &SqlType) -> Value {
-    match ty.kind { TypeKind::Decimal { scale, .. } if d.scale() != scale => Value::Decimal(d.rescale(scale).unwrap_or(d)), _ => Value::Decimal(d) }
+    match ty.kind {
+        TypeKind::Decimal { scale, .. } if d.scale() != scale => Value::Decimal(d.rescale(scale).unwrap_or(d)),
+        _ => Value::Decimal(d),
+    }
 }
 
 fn concat(mut parts: Vec<(Vec<u8>, Vec<u8>)>, spec: &AggregateSpec, ctx: &EvalContext<'_>) -> Value {
-    if parts.is_empty() { return Value::Null; }
-    if !spec.order_by.is_empty() { parts.sort_by(|a, b| a.0.cmp(&b.0)); }
+    if parts.is_empty() {
+        return Value::Null;
+    }
+    if !spec.order_by.is_empty() {
+        parts.sort_by(|a, b| a.0.cmp(&b.0));
+    }
     let mut out = Vec::new();
     for (i, (_, text)) in parts.iter().enumerate() {
-        if i > 0 { out.extend_from_slice(spec.separator.as_bytes()); }
+        if i > 0 {
+            out.extend_from_slice(spec.separator.as_bytes());
+        }
         out.extend_from_slice(text);
     }
     let most = ctx.statement.group_concat_max_len as usize;
     if out.len() > most {
         let mut cut = most;
         // Never in the middle of a character.
-        while cut > 0 && !spec.ty.kind.is_binary() && out[cut] & 0xC0 == 0x80 { cut -= 1; }
+        while cut > 0 && !spec.ty.kind.is_binary() && out[cut] & 0xC0 == 0x80 {
+            cut -= 1;
+        }
         out.truncate(cut);
         ctx.statement.warn(WarningLevel::Warning, Fault::mysql(1260, "HY000", "Row 1 was cut by GROUP_CONCAT()"));
     }
     if spec.ty.kind.is_binary() { Value::bytes(out) } else { Value::str(String::from_utf8_lossy(&out)) }
 }
 
-fn overflow() -> Fault { Fault::NumericOutOfRange { kind: "DECIMAL", expression: "sum".into() } }
+fn overflow() -> Fault {
+    Fault::NumericOutOfRange { kind: "DECIMAL", expression: "sum".into() }
+}

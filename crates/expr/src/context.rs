@@ -13,15 +13,26 @@ use weald_types::{Collation, ColumnId, Fault, SqlMode, SqlType, Value, Warning, 
 pub trait Row {
     /// The stored value of column `id`: ENUM and SET as their numbers, TIMESTAMP in UTC.
     fn column(&self, id: ColumnId) -> Value;
+    /// The same without a copy, where the row holds values.
+    fn column_ref(&self, _: ColumnId) -> Option<&Value> {
+        None
+    }
 }
 
 /// No columns at all: for constants.
 pub struct NoRow;
 impl Row for NoRow {
-    fn column(&self, _: ColumnId) -> Value { Value::Null }
+    fn column(&self, _: ColumnId) -> Value {
+        Value::Null
+    }
 }
 impl Row for [Value] {
-    fn column(&self, id: ColumnId) -> Value { self[id.raw() as usize].clone() }
+    fn column(&self, id: ColumnId) -> Value {
+        self[id.raw() as usize].clone()
+    }
+    fn column_ref(&self, id: ColumnId) -> Option<&Value> {
+        self.get(id.raw() as usize)
+    }
 }
 
 /// Facts of one statement. Made by the aggregator when the statement starts; shared by all threads that run it.
@@ -33,6 +44,8 @@ pub struct StatementContext {
     pub now_micros: i64,
     /// Source of SYSDATE() and UUID(): called, not stored.
     pub wall_clock_micros: fn() -> i64,
+    /// SLEEP() waits with this, a step at a time; the thread may do other work meanwhile.
+    pub pause: fn(std::time::Duration),
     pub connection_id: u64,
     pub database: Option<Arc<str>>,
     /// USER(): 'name@host' as the client came; CURRENT_USER(): the account it matched.
@@ -50,7 +63,7 @@ pub struct StatementContext {
     pub modifies_data: bool,
     /// INSERT IGNORE and the like: errors about values become warnings.
     pub ignore_errors: bool,
-    pub user_variables: Arc<Mutex<HashMap<Arc<str>, (Value, SqlType)>>>,
+    pub user_variables: UserVariables,
     pub warnings: Mutex<Warnings>,
     /// Set by LAST_INSERT_ID(expr).
     pub set_last_insert_id: Mutex<Option<u64>>,
@@ -61,32 +74,68 @@ pub struct StatementContext {
     pub random_state: Mutex<HashMap<u32, (u32, u32)>>,
 }
 
+/// `@name`, in lower case: its value and type.
+pub type UserVariables = Arc<Mutex<HashMap<Arc<str>, (Value, SqlType)>>>;
+
 /// Session time zone.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TimeZone { /** seconds east of UTC */ Fixed(i32), Named(chrono_tz::Tz) }
+pub enum TimeZone {
+    /** seconds east of UTC */
+    Fixed(i32),
+    Named(chrono_tz::Tz),
+}
 
 /// `SYSTEM`, `+05:30`, `Europe/Vienna`.
-pub fn parse_time_zone(name: &str) -> Option<TimeZone> { crate::time_zone::parse(name) }
+pub fn parse_time_zone(name: &str) -> Option<TimeZone> {
+    crate::time_zone::parse(name)
+}
 
 /// A statement's warnings: the first `limit` are kept (max_error_count), all are counted.
 #[derive(Debug, Default)]
-pub struct Warnings { pub kept: Vec<Warning>, pub total: u64, pub limit: usize }
+pub struct Warnings {
+    pub kept: Vec<Warning>,
+    pub total: u64,
+    pub limit: usize,
+}
 
 impl StatementContext {
     /// Surroundings of no session, for folding constants: what depends on a session is not folded.
     pub fn for_folding(ctx: &crate::function::BindContext) -> Self {
         Self {
-            sql_mode: ctx.sql_mode, time_zone: TimeZone::Fixed(0), now_micros: 0, wall_clock_micros: || 0, connection_id: 0, database: None, user: "".into(), current_user: "".into(), version: "".into(),
-            collation_connection: ctx.collation_connection, last_insert_id: 0, row_count: 0, found_rows: 0, div_precision_increment: ctx.div_precision_increment,
-            group_concat_max_len: ctx.group_concat_max_len, max_allowed_packet: 1 << 26, modifies_data: false, ignore_errors: false, user_variables: Arc::default(),
-            warnings: Mutex::new(Warnings { limit: 1, ..Warnings::default() }), set_last_insert_id: Mutex::new(None), random_seed: 0, interrupted: Arc::default(), random_state: Mutex::default(),
+            sql_mode: ctx.sql_mode,
+            time_zone: TimeZone::Fixed(0),
+            now_micros: 0,
+            wall_clock_micros: || 0,
+            pause: |_| (),
+            connection_id: 0,
+            database: None,
+            user: "".into(),
+            current_user: "".into(),
+            version: "".into(),
+            collation_connection: ctx.collation_connection,
+            last_insert_id: 0,
+            row_count: 0,
+            found_rows: 0,
+            div_precision_increment: ctx.div_precision_increment,
+            group_concat_max_len: ctx.group_concat_max_len,
+            max_allowed_packet: 1 << 26,
+            modifies_data: false,
+            ignore_errors: false,
+            user_variables: Arc::default(),
+            warnings: Mutex::new(Warnings { limit: 1, ..Warnings::default() }),
+            set_last_insert_id: Mutex::new(None),
+            random_seed: 0,
+            interrupted: Arc::default(),
+            random_state: Mutex::default(),
         }
     }
 
     pub fn warn(&self, level: WarningLevel, fault: Fault) {
         let mut w = self.warnings.lock();
         w.total += 1;
-        if w.kept.len() < w.limit { w.kept.push(Warning { level, fault }); }
+        if w.kept.len() < w.limit {
+            w.kept.push(Warning { level, fault });
+        }
     }
     /// [`Fault::Interrupted`] or [`Fault::QueryTimeout`] once the statement must stop. Cheap: call it in every loop over rows.
     pub fn check_interrupted(&self) -> Result<(), Fault> {

@@ -2,15 +2,26 @@
 //!
 //! Owns:     nothing.
 //! Promises: three-valued logic with short circuit; a column's stored form becomes what SQL sees: ENUM and SET their text, TIMESTAMP session time.
+//!           What [`eval`] returns has the scale of its type; inside an expression a quotient keeps more decimals, as in MySQL.
 //! Never:    waits: subqueries were answered before.
 
 use crate::context::{EvalContext, Row, SubqueryResult};
 use crate::tree::{Expr, Operator, SubqueryKind};
 use crate::{cast, coerce, compare, operator, pattern, time_zone};
+use std::borrow::Cow;
 use std::cmp::Ordering;
-use weald_types::{Collation, Fault, SqlType, TypeKind, Value};
+use weald_types::{Collation, Fault, SqlMode, SqlType, TypeKind, Value};
 
+/// The value of `e` for `row`, in the form of its type.
 pub fn eval(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    match value(e, row, ctx)? {
+        Value::Decimal(d) => Ok(Value::Decimal(operator::at_scale(d, e.ty()))),
+        v => Ok(v),
+    }
+}
+
+/// The value of a part of an expression.
+fn value(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     Ok(match e {
         Expr::Literal { value, .. } => value.clone(),
         Expr::Param { index, .. } => ctx.params.get(*index as usize).cloned().unwrap_or(Value::Null),
@@ -25,63 +36,97 @@ pub fn eval(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Resul
         Expr::Operator { op, args, ty, collation } => return eval_operator(e, *op, args, ty, *collation, row, ctx),
         Expr::Call { function, args, ty, collation } => {
             let call = crate::function::Call { name: function.name, args, ty, collation: *collation };
-            if let Some(lazy) = function.lazy { return lazy(&call, &mut |i| eval(&args[i], row, ctx), ctx); }
+            if let Some(lazy) = function.lazy {
+                return lazy(&call, &mut |i| value(&args[i], row, ctx), ctx);
+            }
             let mut values = Vec::with_capacity(args.len());
-            for a in args { values.push(eval(a, row, ctx)?); }
+            for a in args {
+                values.push(value(a, row, ctx)?);
+            }
             return (function.eval)(&call, &values, ctx);
         }
         Expr::Case { operand, branches, otherwise, ty } => {
-            let operand = match operand { Some(o) => Some((eval(o, row, ctx)?, o.ty().clone())), None => None };
+            let operand = match operand {
+                Some(o) => Some((operand_of(o, row, ctx)?, o.ty())),
+                None => None,
+            };
             for (when, then) in branches {
                 let hit = match &operand {
                     Some((v, vt)) => {
-                        let w = eval(when, row, ctx)?;
+                        let w = operand_of(when, row, ctx)?;
                         let collation = if vt.kind.is_text() { vt.collation } else { when.ty().collation };
                         compare::equal(v, &w, collation, ctx) == Some(true)
                     }
                     None => truth_of(when, row, ctx)? == Some(true),
                 };
-                if hit { return converted(then, ty, row, ctx); }
+                if hit {
+                    return converted(then, ty, row, ctx);
+                }
             }
-            match otherwise { Some(o) => return converted(o, ty, row, ctx), None => Value::Null }
+            match otherwise {
+                Some(o) => return converted(o, ty, row, ctx),
+                None => Value::Null,
+            }
         }
         Expr::Cast { expr, ty } => {
-            let v = eval(expr, row, ctx)?;
+            let v = value(expr, row, ctx)?;
             return cast::cast(v, expr.ty(), ty, ctx);
         }
-        Expr::In { expr, list, negated, collation } => {
-            let v = eval(expr, row, ctx)?;
-            if v.is_null() { return Ok(Value::Null); }
-            let mut unknown = false;
-            for item in list {
-                // A literal is compared where it stands.
-                let equal = match item {
-                    Expr::Literal { value, .. } => compare::equal(&v, value, *collation, ctx),
-                    item => compare::equal(&v, &eval(item, row, ctx)?, *collation, ctx),
-                };
-                match equal { Some(true) => return Ok(Value::Int(!*negated as i64)), Some(false) => (), None => unknown = true }
-            }
-            if unknown { Value::Null } else { Value::Int(*negated as i64) }
-        }
+        Expr::In { expr, list, negated, collation } => return eval_in(expr, list, *negated, *collation, row, ctx),
         Expr::Subquery { index, kind, operands, .. } => return eval_subquery(*index, kind, operands, row, ctx),
         Expr::Row(_) => return Err(Fault::OperandColumns { columns: 1 }),
     })
 }
 
-/// A branch's value in the type of the whole.
-fn converted(e: &Expr, ty: &SqlType, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    let v = eval(e, row, ctx)?;
-    if same_form(&e.ty().kind, &ty.kind) { Ok(v) } else { cast::cast(v, e.ty(), ty, ctx) }
+/// A part's value where it stands, if it stands somewhere: literals, parameters and most columns are not copied.
+fn operand_of<'a, R: Row + ?Sized>(e: &'a Expr, row: &'a R, ctx: &'a EvalContext<'_>) -> Result<Cow<'a, Value>, Fault> {
+    match e {
+        Expr::Literal { value, .. } => return Ok(Cow::Borrowed(value)),
+        Expr::Param { index, .. } => {
+            if let Some(v) = ctx.params.get(*index as usize) {
+                return Ok(Cow::Borrowed(v));
+            }
+        }
+        Expr::Column { id, ty } if !is_shown_differently(&ty.kind) => {
+            if let Some(v) = row.column_ref(*id) {
+                return Ok(Cow::Borrowed(v));
+            }
+        }
+        Expr::ColumnRaw { id, .. } => {
+            if let Some(v) = row.column_ref(*id) {
+                return Ok(Cow::Borrowed(v));
+            }
+        }
+        _ => (),
+    }
+    value(e, row, ctx).map(Cow::Owned)
 }
 
-fn same_form(a: &TypeKind, b: &TypeKind) -> bool {
+/// A branch's value in the type of the whole.
+fn converted(e: &Expr, ty: &SqlType, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    let v = value(e, row, ctx)?;
+    if same_form(e, ty) { Ok(v) } else { cast::convert(v, e.ty(), ty, ctx) }
+}
+
+fn same_form(e: &Expr, ty: &SqlType) -> bool {
     use TypeKind::*;
-    matches!((a, b), (Int { unsigned: x, .. }, Int { unsigned: y, .. }) if x == y) || a == b
-        || matches!((a, b), (Char { .. } | VarChar { .. } | Text(_) | Enum(_) | Set(_), Char { .. } | VarChar { .. } | Text(_)))
-        || matches!((a, b), (Null, _) | (Float { .. } | Double { .. }, Double { .. }) | (DateTime { .. } | Timestamp { .. }, DateTime { .. }))
+    let raw = matches!(e, Expr::ColumnRaw { .. });
+    match (&e.ty().kind, &ty.kind) {
+        (Int { unsigned: x, .. }, Int { unsigned: y, .. }) => x == y,
+        (Enum(_) | Set(_), _) if raw => false,
+        (Char { .. } | VarChar { .. } | Text(_) | Enum(_) | Set(_), Char { .. } | VarChar { .. } | Text(_)) => true,
+        (Null, _) | (Float { .. } | Double { .. }, Double { .. }) | (DateTime { .. } | Timestamp { .. }, DateTime { .. }) => true,
+        (Decimal { .. }, Decimal { .. }) | (Binary { .. } | VarBinary { .. } | Blob(_), VarBinary { .. } | Blob(_)) => true,
+        (a, b) => a == b && !matches!(a, Enum(_) | Set(_) | Timestamp { .. }),
+    }
+}
+
+fn is_shown_differently(kind: &TypeKind) -> bool {
+    matches!(kind, TypeKind::Timestamp { .. } | TypeKind::Enum(_) | TypeKind::Set(_))
 }
 
 /// A stored value as SQL sees it.
+#[inline]
 pub fn shown(v: Value, ty: &SqlType, ctx: &EvalContext<'_>) -> Value {
     match (&ty.kind, &v) {
         (TypeKind::Timestamp { .. }, Value::DateTime(d)) => time_zone::to_session(*d, &ctx.statement.time_zone).map_or(Value::Null, Value::DateTime),
@@ -92,13 +137,17 @@ pub fn shown(v: Value, ty: &SqlType, ctx: &EvalContext<'_>) -> Value {
 }
 
 /// Member `n`, from 1; 0 and strangers are ''.
-pub fn enum_text(members: &[Box<str>], n: u64) -> &str { if n == 0 { "" } else { members.get(n as usize - 1).map_or("", |m| m) } }
+pub fn enum_text(members: &[Box<str>], n: u64) -> &str {
+    usize::try_from(n).ok().and_then(|n| n.checked_sub(1)).and_then(|i| members.get(i)).map_or("", |m| m)
+}
 
 pub fn set_text(members: &[Box<str>], bits: u64) -> String {
     let mut out = String::new();
     for (i, m) in members.iter().enumerate().take(64) {
         if bits >> i & 1 == 1 {
-            if !out.is_empty() { out.push(','); }
+            if !out.is_empty() {
+                out.push(',');
+            }
             out.push_str(m);
         }
     }
@@ -106,61 +155,86 @@ pub fn set_text(members: &[Box<str>], bits: u64) -> String {
 }
 
 /// The truth of an expression; `None` is unknown.
-pub fn truth_of(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Option<bool>, Fault> { Ok(coerce::truth(&eval(e, row, ctx)?, ctx)) }
+pub fn truth_of(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Option<bool>, Fault> {
+    Ok(coerce::truth(&*operand_of(e, row, ctx)?, ctx))
+}
 
-fn eval_operator(whole: &Expr, op: Operator, args: &[Expr], ty: &SqlType, collation: Collation, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+fn eval_operator(
+    whole: &Expr,
+    op: Operator,
+    args: &[Expr],
+    ty: &SqlType,
+    collation: Collation,
+    row: &(impl Row + ?Sized),
+    ctx: &EvalContext<'_>,
+) -> Result<Value, Fault> {
     use Operator::*;
-    let arg = |i: usize| -> Result<Value, Fault> { match args.get(i) { Some(a) => eval(a, row, ctx), None => Ok(Value::Null) } };
+    let arg = |i: usize| operand_of(&args[i], row, ctx);
+    let truth = |i: usize| truth_of(&args[i], row, ctx);
     Ok(match op {
         And => {
-            let a = truth_of(&args[0], row, ctx)?;
-            if a == Some(false) { return Ok(Value::FALSE); }
-            match (a, truth_of(&args[1], row, ctx)?) { (_, Some(false)) => Value::FALSE, (Some(true), Some(true)) => Value::TRUE, _ => Value::Null }
+            let a = truth(0)?;
+            if a == Some(false) {
+                return Ok(Value::FALSE);
+            }
+            match (a, truth(1)?) {
+                (_, Some(false)) => Value::FALSE,
+                (Some(true), Some(true)) => Value::TRUE,
+                _ => Value::Null,
+            }
         }
         Or => {
-            let a = truth_of(&args[0], row, ctx)?;
-            if a == Some(true) { return Ok(Value::TRUE); }
-            match (a, truth_of(&args[1], row, ctx)?) { (_, Some(true)) => Value::TRUE, (Some(false), Some(false)) => Value::FALSE, _ => Value::Null }
-        }
-        Xor => match (truth_of(&args[0], row, ctx)?, truth_of(&args[1], row, ctx)?) { (Some(a), Some(b)) => Value::Int((a != b) as i64), _ => Value::Null },
-        Not => Value::bool(truth_of(&args[0], row, ctx)?.map(|t| !t)),
-        IsNull => Value::Int(arg(0)?.is_null() as i64),
-        IsTrue => Value::Int((truth_of(&args[0], row, ctx)? == Some(true)) as i64),
-        IsFalse => Value::Int((truth_of(&args[0], row, ctx)? == Some(false)) as i64),
-        Eq | Ne | Lt | Le | Gt | Ge | NullSafeEq => {
-            if let (Expr::Row(a), Expr::Row(b)) = (&args[0], &args[1]) { return compare_rows(op, a, b, row, ctx); }
-            let (a, b) = (arg(0)?, arg(1)?);
-            if op == NullSafeEq {
-                return Ok(Value::Int(match (a.is_null(), b.is_null()) { (true, true) => 1, (false, false) => (compare::equal(&a, &b, collation, ctx) == Some(true)) as i64, _ => 0 }));
+            let a = truth(0)?;
+            if a == Some(true) {
+                return Ok(Value::TRUE);
             }
-            if op == Eq { return Ok(Value::bool(compare::equal(&a, &b, collation, ctx))); }
-            Value::bool(compare::compare(&a, &b, collation, ctx).map(|o| holds(op, o)))
+            match (a, truth(1)?) {
+                (_, Some(true)) => Value::TRUE,
+                (Some(false), Some(false)) => Value::FALSE,
+                _ => Value::Null,
+            }
+        }
+        Xor => match (truth(0)?, truth(1)?) {
+            (Some(a), Some(b)) => Value::Int((a != b) as i64),
+            _ => Value::Null,
+        },
+        Not => Value::bool(truth(0)?.map(|t| !t)),
+        IsNull => Value::Int(arg(0)?.is_null() as i64),
+        IsTrue => Value::Int((truth(0)? == Some(true)) as i64),
+        IsFalse => Value::Int((truth(0)? == Some(false)) as i64),
+        Eq | Ne | Lt | Le | Gt | Ge | NullSafeEq => {
+            if let (Expr::Row(a), Expr::Row(b)) = (&args[0], &args[1]) {
+                return compare_rows(op, a, b, row, ctx);
+            }
+            let (a, b) = (arg(0)?, arg(1)?);
+            match op {
+                Eq => Value::bool(compare::equal(&a, &b, collation, ctx)),
+                NullSafeEq => Value::Int(same(&a, &b, collation, ctx) as i64),
+                op => Value::bool(compare::compare(&a, &b, collation, ctx).map(|o| holds(op, o))),
+            }
         }
         Between => {
-            let (v, low, high) = (arg(0)?, arg(1)?, arg(2)?);
+            let v = arg(0)?;
+            let low = arg(1)?;
             let ge = compare::compare(&v, &low, collation, ctx).map(Ordering::is_ge);
-            let le = compare::compare(&v, &high, collation, ctx).map(Ordering::is_le);
-            match (ge, le) { (Some(false), _) | (_, Some(false)) => Value::FALSE, (Some(true), Some(true)) => Value::TRUE, _ => Value::Null }
+            if ge == Some(false) {
+                return Ok(Value::FALSE);
+            }
+            let high = arg(2)?;
+            match (ge, compare::compare(&v, &high, collation, ctx).map(Ordering::is_le)) {
+                (_, Some(false)) => Value::FALSE,
+                (Some(true), Some(true)) => Value::TRUE,
+                _ => Value::Null,
+            }
         }
-        Add | Subtract | Multiply | Divide | IntDivide | Mod => {
-            let (a, b) = (arg(0)?, arg(1)?);
-            return operator::arithmetic(op, &a, &b, ty, whole, ctx);
-        }
-        Negate => return operator::negate(&arg(0)?, ty, whole, ctx),
-        BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight => { let (a, b) = (arg(0)?, arg(1)?); return operator::bits(op, &a, &b, ctx) }
-        BitNot => operator::bit_not(&arg(0)?, ctx),
+        Add | Subtract | Multiply | Divide | IntDivide | Mod => return operator::arithmetic(op, &*arg(0)?, &*arg(1)?, ty, whole, ctx),
+        Negate => return operator::negate(&*arg(0)?, ty, whole, ctx),
+        BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight => return operator::bits(op, &*arg(0)?, &*arg(1)?, ty, ctx),
+        BitNot => return operator::bit_not(&*arg(0)?, ty, ctx),
         Like => {
             let (v, p) = (arg(0)?, arg(1)?);
             let (Some(v), Some(p)) = (coerce::bytes(&v, args[0].ty()), coerce::bytes(&p, args[1].ty())) else { return Ok(Value::Null) };
-            let escape = match args.get(2) {
-                None => if ctx.statement.sql_mode.has(weald_types::SqlMode::NO_BACKSLASH_ESCAPES) { None } else { Some('\\') },
-                Some(e) => match eval(e, row, ctx)? {
-                    Value::Str(s) if s.chars().count() <= 1 => s.chars().next(),
-                    Value::Null => Some('\\'),
-                    _ => return Err(Fault::mysql(1210, "HY000", "Incorrect arguments to ESCAPE")),
-                },
-            };
-            Value::Int(collation.like(&v, &p, escape) as i64)
+            Value::Int(collation.like(&v, &p, escape(args.get(2), row, ctx)?) as i64)
         }
         Regexp => {
             let (v, p) = (arg(0)?, arg(1)?);
@@ -168,6 +242,23 @@ fn eval_operator(whole: &Expr, op: Operator, args: &[Expr], ty: &SqlType, collat
             Value::Int(pattern::is_match(&p, &v, !collation.is_case_sensitive())? as i64)
         }
     })
+}
+
+/// LIKE's escape character; `None`: there is none.
+fn escape(e: Option<&Expr>, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Option<char>, Fault> {
+    let default = if ctx.statement.sql_mode.has(SqlMode::NO_BACKSLASH_ESCAPES) { None } else { Some('\\') };
+    let Some(e) = e else { return Ok(default) };
+    let wrong = || Fault::mysql(1210, "HY000", "Incorrect arguments to ESCAPE");
+    let v = operand_of(e, row, ctx)?;
+    if v.is_null() {
+        return Ok(default);
+    }
+    let text = coerce::text(&v, e.ty()).ok_or_else(wrong)?;
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (first, None) => Ok(first),
+        _ => Err(wrong()),
+    }
 }
 
 fn holds(op: Operator, o: Ordering) -> bool {
@@ -181,42 +272,95 @@ fn holds(op: Operator, o: Ordering) -> bool {
     }
 }
 
+/// `<=>`
+fn same(a: &Value, b: &Value, collation: Collation, ctx: &EvalContext<'_>) -> bool {
+    match (a.is_null(), b.is_null()) {
+        (true, true) => true,
+        (false, false) => compare::equal(a, b, collation, ctx) == Some(true),
+        _ => false,
+    }
+}
+
 fn pair_collation(a: &Expr, b: &Expr) -> Collation {
-    if a.ty().kind.is_text() { a.ty().collation } else { b.ty().collation }
+    if a.ty().kind.is_text() && !matches!(a, Expr::Literal { .. }) { a.ty().collation } else { b.ty().collation }
 }
 
 /// (a, b) op (c, d): decided by the first pair that differs; a NULL before that makes it unknown.
 fn compare_rows(op: Operator, a: &[Expr], b: &[Expr], row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    if a.len() != b.len() { return Err(Fault::OperandColumns { columns: a.len() as u32 }); }
+    if a.len() != b.len() {
+        return Err(Fault::OperandColumns { columns: a.len() as u32 });
+    }
     let mut unknown = false;
     for (x, y) in a.iter().zip(b) {
-        let (v, w) = (eval(x, row, ctx)?, eval(y, row, ctx)?);
+        let (v, w) = (operand_of(x, row, ctx)?, operand_of(y, row, ctx)?);
+        let collation = pair_collation(x, y);
         if op == Operator::NullSafeEq {
-            let same = match (v.is_null(), w.is_null()) { (true, true) => true, (false, false) => compare::equal(&v, &w, pair_collation(x, y), ctx) == Some(true), _ => false };
-            if !same { return Ok(Value::FALSE); }
+            if !same(&v, &w, collation, ctx) {
+                return Ok(Value::FALSE);
+            }
             continue;
         }
-        match compare::compare(&v, &w, pair_collation(x, y), ctx) {
+        match compare::compare(&v, &w, collation, ctx) {
+            // Only whether they are equal can still be decided by a later pair.
             None if matches!(op, Operator::Eq | Operator::Ne) => unknown = true,
             None => return Ok(Value::Null),
             Some(Ordering::Equal) => (),
-            Some(o) => match op {
-                Operator::Eq => return Ok(Value::FALSE),
-                Operator::Ne => return Ok(Value::TRUE),
-                // With an unknown pair before, only equality could still be decided.
-                op => return Ok(Value::Int(holds(op, o) as i64)),
-            },
+            Some(o) => return Ok(Value::Int(holds(op, o) as i64)),
         }
     }
-    if op == Operator::NullSafeEq { return Ok(Value::TRUE); }
-    if unknown { return Ok(Value::Null); }
+    if op == Operator::NullSafeEq {
+        return Ok(Value::TRUE);
+    }
+    if unknown {
+        return Ok(Value::Null);
+    }
     Ok(Value::Int(holds(op, Ordering::Equal) as i64))
 }
 
+fn eval_in(
+    expr: &Expr,
+    list: &[Expr],
+    negated: bool,
+    collation: Collation,
+    row: &(impl Row + ?Sized),
+    ctx: &EvalContext<'_>,
+) -> Result<Value, Fault> {
+    let mut unknown = false;
+    if let Expr::Row(left) = expr {
+        for item in list {
+            let Expr::Row(right) = item else { return Err(Fault::OperandColumns { columns: left.len() as u32 }) };
+            match compare_rows(Operator::Eq, left, right, row, ctx)? {
+                Value::Null => unknown = true,
+                v if coerce::is_true(&v) => return Ok(Value::Int(!negated as i64)),
+                _ => (),
+            }
+        }
+        return Ok(if unknown { Value::Null } else { Value::Int(negated as i64) });
+    }
+    let v = operand_of(expr, row, ctx)?;
+    if v.is_null() {
+        return Ok(Value::Null);
+    }
+    for item in list {
+        match compare::equal(&v, &*operand_of(item, row, ctx)?, collation, ctx) {
+            Some(true) => return Ok(Value::Int(!negated as i64)),
+            Some(false) => (),
+            None => unknown = true,
+        }
+    }
+    Ok(if unknown { Value::Null } else { Value::Int(negated as i64) })
+}
+
 fn eval_subquery(index: u32, kind: &SubqueryKind, operands: &[Expr], row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    let answer = ctx.subqueries.get(index as usize).and_then(Option::as_ref)
+    let answer = ctx
+        .subqueries
+        .get(index as usize)
+        .and_then(Option::as_ref)
         .ok_or_else(|| Fault::Internal { incident: format!("subquery {index} was not answered") })?;
-    let rows: &[Vec<Value>] = match answer { SubqueryResult::Rows(rows) => rows, SubqueryResult::Exists(_) => &[] };
+    let rows: &[Vec<Value>] = match answer {
+        SubqueryResult::Rows(rows) => rows,
+        SubqueryResult::Exists(_) => &[],
+    };
     match kind {
         SubqueryKind::Scalar => match rows {
             [] => Ok(Value::Null),
@@ -224,36 +368,55 @@ fn eval_subquery(index: u32, kind: &SubqueryKind, operands: &[Expr], row: &(impl
             _ => Err(Fault::SubqueryRows),
         },
         SubqueryKind::Exists { negated } => {
-            let found = match answer { SubqueryResult::Exists(b) => *b, SubqueryResult::Rows(r) => !r.is_empty() };
+            let found = match answer {
+                SubqueryResult::Exists(b) => *b,
+                SubqueryResult::Rows(r) => !r.is_empty(),
+            };
             Ok(Value::Int((found != *negated) as i64))
         }
         SubqueryKind::In { negated, collation } => {
-            let mut left = Vec::with_capacity(operands.len());
-            for o in operands { left.push(eval(o, row, ctx)?); }
+            let left = operands.iter().map(|o| operand_of(o, row, ctx)).collect::<Result<Vec<_>, _>>()?;
             let mut unknown = false;
             for r in rows {
-                // A pair that differs settles the row; else a NULL leaves it open.
-                let (mut equal, mut open) = (true, false);
-                for (i, (v, w)) in left.iter().zip(r).enumerate() {
-                    let c = if operands[i].ty().kind.is_text() && operands.len() > 1 { operands[i].ty().collation } else { *collation };
-                    match compare::equal(v, w, c, ctx) { Some(true) => (), Some(false) => { equal = false; break } None => open = true }
+                match row_equals(&left, operands, r, *collation, ctx) {
+                    Some(true) => return Ok(Value::Int(!*negated as i64)),
+                    Some(false) => (),
+                    None => unknown = true,
                 }
-                if equal && !open { return Ok(Value::Int(!*negated as i64)); }
-                unknown |= equal && open;
             }
             Ok(if unknown { Value::Null } else { Value::Int(*negated as i64) })
         }
         SubqueryKind::Quantified { op, all, collation } => {
-            let v = match operands.first() { Some(o) => eval(o, row, ctx)?, None => Value::Null };
+            let left = operands.iter().map(|o| operand_of(o, row, ctx)).collect::<Result<Vec<_>, _>>()?;
             let mut unknown = false;
             for r in rows {
-                match r.first().and_then(|w| compare::compare(&v, w, *collation, ctx)) {
+                let held = match (left.as_slice(), op) {
+                    ([v], op) => r.first().and_then(|w| compare::compare(v, w, *collation, ctx)).map(|o| holds(*op, o)),
+                    (_, Operator::Ne) => row_equals(&left, operands, r, *collation, ctx).map(|e| !e),
+                    // Rows are only ever tested for equality against ANY and ALL.
+                    _ => row_equals(&left, operands, r, *collation, ctx),
+                };
+                match held {
                     None => unknown = true,
-                    Some(o) if holds(*op, o) != *all => return Ok(Value::Int(!*all as i64)),
+                    Some(held) if held != *all => return Ok(Value::Int(!*all as i64)),
                     Some(_) => (),
                 }
             }
             Ok(if unknown { Value::Null } else { Value::Int(*all as i64) })
         }
     }
+}
+
+/// A pair that differs settles it; else a NULL leaves it open.
+fn row_equals(left: &[Cow<'_, Value>], operands: &[Expr], right: &[Value], collation: Collation, ctx: &EvalContext<'_>) -> Option<bool> {
+    let mut open = false;
+    for ((v, e), w) in left.iter().zip(operands).zip(right) {
+        let collation = if operands.len() > 1 && e.ty().kind.is_text() { e.ty().collation } else { collation };
+        match compare::equal(v, w, collation, ctx) {
+            Some(true) => (),
+            Some(false) => return Some(false),
+            None => open = true,
+        }
+    }
+    if open { None } else { Some(true) }
 }

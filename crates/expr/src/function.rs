@@ -100,10 +100,14 @@ impl FunctionDef {
 }
 
 impl std::fmt::Debug for FunctionDef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.name) }
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 impl PartialEq for FunctionDef {
-    fn eq(&self, other: &Self) -> bool { self.name == other.name }
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
 }
 
 static FAMILIES: &[&[FunctionDef]] = &[
@@ -168,7 +172,9 @@ pub fn lookup(name: &str) -> Option<&'static FunctionDef> {
 }
 
 /// Every function once, without its synonyms.
-pub fn all() -> impl Iterator<Item = &'static FunctionDef> { FAMILIES.iter().flat_map(|f| f.iter()) }
+pub fn all() -> impl Iterator<Item = &'static FunctionDef> {
+    FAMILIES.iter().flat_map(|f| f.iter())
+}
 
 /// A call of `name`, with its result type. [`Fault::NoSuchFunction`], [`Fault::WrongArgumentCount`], or what the function says of its arguments.
 pub fn bind_call(name: &str, args: Vec<Expr>, c: &BindContext) -> Result<Expr, Fault> {
@@ -197,14 +203,18 @@ fn bind(function: &'static FunctionDef, mut args: Vec<Expr>, c: &BindContext) ->
     Ok(Expr::Call { function, args, ty, collation })
 }
 
-fn named(name: &'static str, args: Vec<Expr>, c: &BindContext) -> Result<Expr, Fault> { bind_call(name, args, c) }
+fn named(name: &'static str, args: Vec<Expr>, c: &BindContext) -> Result<Expr, Fault> {
+    bind_call(name, args, c)
+}
 
 /// `expr ± INTERVAL amount unit`.
 pub fn bind_date_arith(expr: Expr, amount: Expr, unit: IntervalUnit, subtract: bool, c: &BindContext) -> Result<Expr, Fault> {
     named(if subtract { "DATE_SUB" } else { "DATE_ADD" }, vec![unit.literal(), expr, amount], c)
 }
 /// EXTRACT(unit FROM expr)
-pub fn bind_extract(unit: IntervalUnit, expr: Expr, c: &BindContext) -> Result<Expr, Fault> { named("EXTRACT", vec![unit.literal(), expr], c) }
+pub fn bind_extract(unit: IntervalUnit, expr: Expr, c: &BindContext) -> Result<Expr, Fault> {
+    named("EXTRACT", vec![unit.literal(), expr], c)
+}
 /// TIMESTAMPADD(unit, amount, expr)
 pub fn bind_timestamp_add(unit: IntervalUnit, amount: Expr, expr: Expr, c: &BindContext) -> Result<Expr, Fault> {
     named("TIMESTAMPADD", vec![unit.literal(), amount, expr], c)

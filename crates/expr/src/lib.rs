@@ -17,6 +17,8 @@ pub mod pattern;
 pub mod print;
 pub mod sort;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod time_zone;
 pub mod tree;
 pub mod typing;

@@ -16,7 +16,10 @@ const BACKTRACK_LIMIT: usize = 1_000_000;
 /// Patterns kept per thread.
 const KEPT: usize = 64;
 
-pub enum Pattern { Linear(regex::Regex), Backtracking(fancy_regex::Regex) }
+pub enum Pattern {
+    Linear(regex::Regex),
+    Backtracking(fancy_regex::Regex),
+}
 
 thread_local! {
     static CACHE: RefCell<HashMap<(String, String), Rc<Pattern>>> = RefCell::default();
@@ -38,26 +41,36 @@ pub fn compiled(pattern: &str, case_insensitive: bool, flags: &str) -> Result<Rc
     }
     let prefix = format!("{}{}{}", if insensitive { "i" } else { "" }, if multi_line { "m" } else { "" }, if dot_all { "s" } else { "" });
     let key = (prefix, pattern.to_string());
-    if let Some(p) = CACHE.with_borrow(|c| c.get(&key).cloned()) { return Ok(p); }
-    if pattern.is_empty() { return Err(Fault::mysql(3685, "HY000", "Illegal argument to a regular expression.")); }
+    if let Some(p) = CACHE.with_borrow(|c| c.get(&key).cloned()) {
+        return Ok(p);
+    }
+    if pattern.is_empty() {
+        return Err(Fault::mysql(3685, "HY000", "Illegal argument to a regular expression."));
+    }
     let text = if key.0.is_empty() { pattern.to_string() } else { format!("(?{}){pattern}", key.0) };
     let p = match regex::RegexBuilder::new(&text).size_limit(SIZE_LIMIT).build() {
         Ok(r) => Pattern::Linear(r),
         Err(regex::Error::CompiledTooBig(_)) => return Err(Fault::mysql(3698, "HY000", "The regular expression is too large.")),
         Err(_) => match fancy_regex::RegexBuilder::new(&text).backtrack_limit(BACKTRACK_LIMIT).delegate_size_limit(SIZE_LIMIT).build() {
             Ok(r) => Pattern::Backtracking(r),
-            Err(_) => return Err(Fault::mysql(3696, "HY000", "The regular expression contains an unclosed bracket expression or another syntax error.")),
+            Err(_) => {
+                return Err(Fault::mysql(3696, "HY000", "The regular expression contains an unclosed bracket expression or another syntax error."));
+            }
         },
     };
     let p = Rc::new(p);
     CACHE.with_borrow_mut(|c| {
-        if c.len() >= KEPT { c.clear(); }
+        if c.len() >= KEPT {
+            c.clear();
+        }
         c.insert(key, p.clone());
     });
     Ok(p)
 }
 
-pub fn too_slow() -> Fault { Fault::mysql(3699, "HY000", "Timeout exceeded in regular expression match.") }
+pub fn too_slow() -> Fault {
+    Fault::mysql(3699, "HY000", "Timeout exceeded in regular expression match.")
+}
 
 impl Pattern {
     /// The match at or after byte `from`: its byte range.
@@ -69,4 +82,6 @@ impl Pattern {
     }
 }
 
-pub fn is_match(pattern: &str, text: &str, case_insensitive: bool) -> Result<bool, Fault> { Ok(compiled(pattern, case_insensitive, "")?.find_at(text, 0)?.is_some()) }
+pub fn is_match(pattern: &str, text: &str, case_insensitive: bool) -> Result<bool, Fault> {
+    Ok(compiled(pattern, case_insensitive, "")?.find_at(text, 0)?.is_some())
+}

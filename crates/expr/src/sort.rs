@@ -13,7 +13,9 @@ pub fn sort_key(v: &Value, ty: &SqlType, descending: bool, out: &mut Vec<u8>) {
 }
 
 /// Appends bytes that are equal exactly for values that GROUP BY, DISTINCT and joins take for equal.
-pub fn group_key(v: &Value, ty: &SqlType, out: &mut Vec<u8>) { encode_part(v, &form_of(v, ty), false, None, out) }
+pub fn group_key(v: &Value, ty: &SqlType, out: &mut Vec<u8>) {
+    encode_part(v, &form_of(v, ty), false, None, out)
+}
 
 /// The type by which a value is encoded. An evaluated ENUM is text, an expression may give another variant than its type says (a text in a numeric context):
 /// what counts is the value, so that equal values of an INT NOT NULL and a BIGINT column meet.
@@ -22,7 +24,14 @@ fn form_of(v: &Value, ty: &SqlType) -> SqlType {
         (Value::Str(_), _) => return SqlType::varchar(u32::MAX, true, ty.collation),
         (Value::Int(_), _) => return SqlType::bigint(true),
         (Value::UInt(_), _) => return SqlType::bigint_unsigned(true),
-        (Value::Decimal(d), _) => TypeKind::Decimal { precision: 65, scale: match ty.kind { TypeKind::Decimal { scale, .. } => scale.max(d.scale()), _ => d.scale() }, unsigned: false },
+        (Value::Decimal(d), _) => TypeKind::Decimal {
+            precision: 65,
+            scale: match ty.kind {
+                TypeKind::Decimal { scale, .. } => scale.max(d.scale()),
+                _ => d.scale(),
+            },
+            unsigned: false,
+        },
         (Value::Double(_), _) => TypeKind::Double { unsigned: false, scale: None },
         (Value::Bytes(_), _) => TypeKind::VarBinary { bytes: u32::MAX },
         (Value::Date(_), _) => TypeKind::Date,

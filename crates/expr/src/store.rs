@@ -12,20 +12,37 @@ use weald_types::{DateTime, Decimal, Fault, Json, SqlMode, SqlType, TypeKind, Va
 
 /// The column a value goes to, for messages.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> { pub column: &'a str, pub ty: &'a SqlType, /** from 1 */ pub row: u64 }
+pub struct Target<'a> {
+    pub column: &'a str,
+    pub ty: &'a SqlType,
+    /** from 1 */
+    pub row: u64,
+}
 
 /// `from` is the value's type, for how it shows as text.
 pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    if v.is_null() { return null(t, ctx); }
+    if v.is_null() {
+        return null(t, ctx);
+    }
     match (&t.ty.kind, v) {
         // Values already of the right form, first.
         (TypeKind::Int { .. }, v @ (Value::Int(_) | Value::UInt(_))) => integer(wide(&v), t, ctx),
-        (TypeKind::Char { chars } | TypeKind::VarChar { chars }, Value::Str(s)) if s.len() <= *chars as usize => Ok(Value::Str(if matches!(t.ty.kind, TypeKind::Char { .. }) { trim_end(s) } else { s })),
+        (TypeKind::Char { chars } | TypeKind::VarChar { chars }, Value::Str(s)) if s.len() <= *chars as usize => {
+            Ok(Value::Str(if matches!(t.ty.kind, TypeKind::Char { .. }) { trim_end(s) } else { s }))
+        }
         (TypeKind::Double { scale: None, unsigned: false }, Value::Double(d)) => Ok(Value::Double(d)),
         (TypeKind::Null, v) => Ok(v),
         (TypeKind::Int { .. }, v) => {
             let n = match &v {
-                Value::Double(d) => if d.abs() < 1e30 { d.round() as i128 } else if *d < 0.0 { i128::MIN } else { i128::MAX },
+                Value::Double(d) => {
+                    if d.abs() < 1e30 {
+                        d.round() as i128
+                    } else if *d < 0.0 {
+                        i128::MIN
+                    } else {
+                        i128::MAX
+                    }
+                }
                 Value::Decimal(d) => d.to_i128().unwrap_or(if d.is_negative() { i128::MIN } else { i128::MAX }),
                 Value::Str(_) | Value::Bytes(_) => text_integer(&v, from, t, ctx)?,
                 v => coerce::wide_int(v, ctx).unwrap_or(0),
@@ -54,11 +71,17 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
         }
         (TypeKind::Year, v) => {
             let text = matches!(v, Value::Str(_));
-            let n = match &v { Value::Str(_) | Value::Bytes(_) => text_integer(&v, from, t, ctx)?, v => coerce::wide_int(v, ctx).unwrap_or(0) };
+            let n = match &v {
+                Value::Str(_) | Value::Bytes(_) => text_integer(&v, from, t, ctx)?,
+                v => coerce::wide_int(v, ctx).unwrap_or(0),
+            };
             let short = matches!(&v, Value::Str(s) if s.trim() != "0000");
             match i64::try_from(n).ok().and_then(|n| cast::year(n, text && short)) {
                 Some(y) => Ok(Value::Int(y)),
-                None => { refuse(Fault::OutOfRange { column: t.column.into(), row: t.row }, ctx)?; Ok(Value::Int(0)) }
+                None => {
+                    refuse(Fault::OutOfRange { column: t.column.into(), row: t.row }, ctx)?;
+                    Ok(Value::Int(0))
+                }
             }
         }
         (TypeKind::Decimal { precision, scale, unsigned }, v) => {
@@ -66,7 +89,9 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
                 Value::Str(_) | Value::Bytes(_) => {
                     let s = coerce::text(&v, from).unwrap_or_default();
                     let p = Decimal::parse_prefix(s.as_bytes());
-                    if !coerce::is_whole(&p, &s) { wrong_number("decimal", &s, p.consumed > 0, t, ctx)?; }
+                    if !coerce::is_whole(&p, &s) {
+                        wrong_number("decimal", &s, p.consumed > 0, t, ctx)?;
+                    }
                     p.value
                 }
                 v => coerce::decimal(v, ctx).unwrap_or_else(|| Decimal::from_i64(0)),
@@ -78,7 +103,9 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
             match d.rescale(*scale) {
                 Some(r) if r.fits(*precision, *scale) => {
                     // Digits lost after the point are a note, never an error.
-                    if d.scale() > *scale && r != d { ctx.statement.warn(WarningLevel::Note, Fault::DataTruncated { column: t.column.into(), row: t.row }); }
+                    if d.scale() > *scale && r != d {
+                        ctx.statement.warn(WarningLevel::Note, Fault::DataTruncated { column: t.column.into(), row: t.row });
+                    }
                     Ok(Value::Decimal(r))
                 }
                 _ => {
@@ -93,14 +120,32 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
                 Value::Str(_) | Value::Bytes(_) => {
                     let s = coerce::text(&v, from).unwrap_or_default();
                     let (d, bad) = coerce::double_prefix(&s);
-                    if bad { wrong_number("double", &s, s.trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.'), t, ctx)?; }
+                    if bad {
+                        wrong_number("double", &s, s.trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.'), t, ctx)?;
+                    }
                     d
                 }
                 v => coerce::double(v, ctx).unwrap_or(0.0),
             };
-            let d = match scale { Some(s) => { let p = 10f64.powi(*s as i32); let r = (d * p).round() / p; if r.is_finite() { r } else { d } } None => d };
+            let d = match scale {
+                Some(s) => {
+                    let p = 10f64.powi(*s as i32);
+                    let r = (d * p).round() / p;
+                    if r.is_finite() { r } else { d }
+                }
+                None => d,
+            };
             let single = matches!(t.ty.kind, TypeKind::Float { .. });
-            let (low, high) = (if *unsigned { 0.0 } else if single { f32::MIN as f64 } else { f64::MIN }, if single { f32::MAX as f64 } else { f64::MAX });
+            let (low, high) = (
+                if *unsigned {
+                    0.0
+                } else if single {
+                    f32::MIN as f64
+                } else {
+                    f64::MIN
+                },
+                if single { f32::MAX as f64 } else { f64::MAX },
+            );
             if d < low || d > high {
                 refuse(Fault::OutOfRange { column: t.column.into(), row: t.row }, ctx)?;
                 return Ok(Value::Double(d.clamp(low, high)));
@@ -112,7 +157,9 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
         (TypeKind::Date, v) => {
             let d = temporal(&v, from, t, ctx, "date")?;
             let date = d.date();
-            if d.micros_of_day() != 0 && ctx.statement.modifies_data { ctx.statement.warn(WarningLevel::Note, Fault::DataTruncated { column: t.column.into(), row: t.row }); }
+            if d.micros_of_day() != 0 && ctx.statement.modifies_data {
+                ctx.statement.warn(WarningLevel::Note, Fault::DataTruncated { column: t.column.into(), row: t.row });
+            }
             Ok(Value::Date(date))
         }
         (TypeKind::DateTime { fsp }, v) => {
@@ -121,7 +168,9 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
         }
         (TypeKind::Timestamp { fsp }, v) => {
             let d = temporal(&v, from, t, ctx, "datetime")?;
-            if d.is_zero() { return Ok(Value::DateTime(d)); }
+            if d.is_zero() {
+                return Ok(Value::DateTime(d));
+            }
             let d = d.with_fsp(*fsp, ctx.statement.sql_mode).unwrap_or(d);
             let utc = time_zone::to_utc(d, &ctx.statement.time_zone);
             match utc.filter(|u| u.unix_micros().is_some_and(|m| (1_000_000..=2_147_483_647_999_999).contains(&m))) {
@@ -139,7 +188,10 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
                 Value::Str(s) => weald_types::Time::parse(s, 6, ctx.statement.sql_mode).value(),
                 v => coerce::time(v, ctx),
             };
-            let clean = match &v { Value::Str(s) => weald_types::Time::parse(s, 6, ctx.statement.sql_mode).is_ok(), _ => ctx.statement.warnings.lock().total == before };
+            let clean = match &v {
+                Value::Str(s) => weald_types::Time::parse(s, 6, ctx.statement.sql_mode).is_ok(),
+                _ => ctx.statement.warnings.lock().total == before,
+            };
             if !clean {
                 let shown = coerce::text(&v, from).unwrap_or_default().into_owned();
                 refuse(Fault::IncorrectValue { kind: "time", value: shown, column: t.column.into(), row: t.row }, ctx)?;
@@ -150,7 +202,11 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
             Value::Json(_) => Ok(v),
             Value::Str(s) => match Json::parse(&s) {
                 Ok(j) => Ok(Value::Json(Arc::new(j))),
-                Err(e) => Err(Fault::mysql(3140, "22032", format!("Invalid JSON text: \"{e}\" at position {} in value for column '{}'.", e.offset, t.column))),
+                Err(e) => Err(Fault::mysql(
+                    3140,
+                    "22032",
+                    format!("Invalid JSON text: \"{e}\" at position {} in value for column '{}'.", e.offset, t.column),
+                )),
             },
             Value::Bytes(_) => Err(Fault::mysql(3144, "22032", "Cannot create a JSON value from a string with CHARACTER SET 'binary'.")),
             v => Ok(coerce::json(&v, from).map_or(Value::Null, |j| Value::Json(Arc::new(j)))),
@@ -161,21 +217,32 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
 }
 
 /// Whether values of errors are errors here: strict mode, not IGNORE.
-pub fn is_strict(ctx: &EvalContext<'_>) -> bool { ctx.statement.sql_mode.is_strict() && !ctx.statement.ignore_errors }
+pub fn is_strict(ctx: &EvalContext<'_>) -> bool {
+    ctx.statement.sql_mode.is_strict() && !ctx.statement.ignore_errors
+}
 
 /// An error in strict mode, else a warning.
 pub fn refuse(fault: Fault, ctx: &EvalContext<'_>) -> Result<(), Fault> {
-    if is_strict(ctx) { return Err(fault); }
+    if is_strict(ctx) {
+        return Err(fault);
+    }
     // Outside strict mode text that is cut is 1265, not 1406.
-    let fault = match fault { Fault::DataTooLong { column, row } => Fault::DataTruncated { column, row }, f => f };
+    let fault = match fault {
+        Fault::DataTooLong { column, row } => Fault::DataTruncated { column, row },
+        f => f,
+    };
     ctx.statement.warn(WarningLevel::Warning, fault);
     Ok(())
 }
 
 fn null(t: Target<'_>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    if t.ty.nullable { return Ok(Value::Null); }
+    if t.ty.nullable {
+        return Ok(Value::Null);
+    }
     let fault = Fault::NullNotAllowed { column: t.column.into() };
-    if !ctx.statement.ignore_errors { return Err(fault); }
+    if !ctx.statement.ignore_errors {
+        return Err(fault);
+    }
     ctx.statement.warn(WarningLevel::Warning, fault);
     Ok(zero(t.ty))
 }
@@ -187,7 +254,7 @@ pub fn zero(ty: &SqlType) -> Value {
         TypeKind::Int { unsigned: false, .. } | TypeKind::Year => Value::Int(0),
         TypeKind::Int { unsigned: true, .. } | TypeKind::Bit { .. } | TypeKind::Set(_) => Value::UInt(0),
         TypeKind::Enum(_) => Value::UInt(1),
-        TypeKind::Decimal { scale, .. } => Value::Decimal(crate::operator::zero(*scale)),
+        TypeKind::Decimal { scale, .. } => Value::Decimal(Decimal::new(0, *scale)),
         TypeKind::Float { .. } | TypeKind::Double { .. } => Value::Double(0.0),
         TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) => Value::str(""),
         TypeKind::Binary { bytes } => Value::bytes(vec![0; *bytes as usize]),
@@ -199,30 +266,46 @@ pub fn zero(ty: &SqlType) -> Value {
     }
 }
 
-fn wide(v: &Value) -> i128 { match v { Value::Int(n) => *n as i128, Value::UInt(n) => *n as i128, _ => 0 } }
+fn wide(v: &Value) -> i128 {
+    match v {
+        Value::Int(n) => *n as i128,
+        Value::UInt(n) => *n as i128,
+        _ => 0,
+    }
+}
 
 fn integer(n: i128, t: Target<'_>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let (low, high) = t.ty.kind.integer_range().unwrap_or((i64::MIN as i128, i64::MAX as i128));
     let fitted = n.clamp(low, high);
-    if fitted != n { refuse(Fault::OutOfRange { column: t.column.into(), row: t.row }, ctx)?; }
+    if fitted != n {
+        refuse(Fault::OutOfRange { column: t.column.into(), row: t.row }, ctx)?;
+    }
     Ok(if t.ty.kind.is_unsigned() { Value::UInt(fitted as u64) } else { Value::Int(fitted as i64) })
 }
 
 /// A text as a whole number, rounded; 1366 where it is none, 1265 where more follows.
 fn text_integer(v: &Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Result<i128, Fault> {
     let s = coerce::text(v, from).unwrap_or_default();
-    if let Ok(n) = s.parse::<i64>() { return Ok(n as i128); }
+    if let Ok(n) = s.parse::<i64>() {
+        return Ok(n as i128);
+    }
     let p = Decimal::parse_prefix(s.as_bytes());
-    if !coerce::is_whole(&p, &s) { wrong_number("integer", &s, p.consumed > 0, t, ctx)?; }
+    if !coerce::is_whole(&p, &s) {
+        wrong_number("integer", &s, p.consumed > 0, t, ctx)?;
+    }
     Ok(p.value.to_i128().unwrap_or(if p.value.is_negative() { i128::MIN } else { i128::MAX }))
 }
 
 fn wrong_number(kind: &'static str, s: &str, starts_well: bool, t: Target<'_>, ctx: &EvalContext<'_>) -> Result<(), Fault> {
-    if starts_well { return refuse(Fault::DataTruncated { column: t.column.into(), row: t.row }, ctx); }
+    if starts_well {
+        return refuse(Fault::DataTruncated { column: t.column.into(), row: t.row }, ctx);
+    }
     refuse(Fault::IncorrectValue { kind, value: s.to_string(), column: t.column.into(), row: t.row }, ctx)
 }
 
-fn trim_end(s: compact_str::CompactString) -> compact_str::CompactString { if s.ends_with(' ') { s.trim_end_matches(' ').into() } else { s } }
+fn trim_end(s: compact_str::CompactString) -> compact_str::CompactString {
+    if s.ends_with(' ') { s.trim_end_matches(' ').into() } else { s }
+}
 
 fn text(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let s: Cow<'_, str> = match &v {
@@ -240,10 +323,18 @@ fn text(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Resul
     // Characters that the column's set does not have.
     let max_bytes = t.ty.collation.max_len();
     let s = if max_bytes < 4 && s.chars().any(|c| !fits_charset(c, t.ty.collation.charset())) {
-        let bad: String = s.chars().filter(|c| !fits_charset(*c, t.ty.collation.charset())).take(1).flat_map(|c| c.to_string().into_bytes()).map(|x| format!("\\x{x:02X}")).collect();
+        let bad: String = s
+            .chars()
+            .filter(|c| !fits_charset(*c, t.ty.collation.charset()))
+            .take(1)
+            .flat_map(|c| c.to_string().into_bytes())
+            .map(|x| format!("\\x{x:02X}"))
+            .collect();
         refuse(Fault::IncorrectValue { kind: "string", value: bad, column: t.column.into(), row: t.row }, ctx)?;
         Cow::Owned(s.chars().map(|c| if fits_charset(c, t.ty.collation.charset()) { c } else { '?' }).collect())
-    } else { s };
+    } else {
+        s
+    };
     let cut = match &t.ty.kind {
         TypeKind::Char { chars } | TypeKind::VarChar { chars } => s.char_indices().nth(*chars as usize).map(|c| c.0),
         TypeKind::Text(size) => {
@@ -258,7 +349,9 @@ fn text(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Resul
             // Only spaces lost: a note for VARCHAR, nothing for CHAR.
             let only_spaces = s[at..].bytes().all(|b| b == b' ');
             if only_spaces {
-                if !matches!(t.ty.kind, TypeKind::Char { .. }) { ctx.statement.warn(WarningLevel::Note, Fault::DataTruncated { column: t.column.into(), row: t.row }); }
+                if !matches!(t.ty.kind, TypeKind::Char { .. }) {
+                    ctx.statement.warn(WarningLevel::Note, Fault::DataTruncated { column: t.column.into(), row: t.row });
+                }
             } else {
                 refuse(Fault::DataTooLong { column: t.column.into(), row: t.row }, ctx)?;
             }
@@ -280,13 +373,22 @@ fn fits_charset(c: char, charset: &str) -> bool {
 }
 
 fn binary(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    let mut b = match v { Value::Bytes(b) => b.into_vec(), v => coerce::bytes(&v, from).unwrap_or_default().into_owned() };
-    let most = match &t.ty.kind { TypeKind::Binary { bytes } | TypeKind::VarBinary { bytes } => *bytes as usize, TypeKind::Blob(size) => size.max_bytes() as usize, _ => usize::MAX };
+    let mut b = match v {
+        Value::Bytes(b) => b.into_vec(),
+        v => coerce::bytes(&v, from).unwrap_or_default().into_owned(),
+    };
+    let most = match &t.ty.kind {
+        TypeKind::Binary { bytes } | TypeKind::VarBinary { bytes } => *bytes as usize,
+        TypeKind::Blob(size) => size.max_bytes() as usize,
+        _ => usize::MAX,
+    };
     if b.len() > most {
         refuse(Fault::DataTooLong { column: t.column.into(), row: t.row }, ctx)?;
         b.truncate(most);
     }
-    if let TypeKind::Binary { bytes } = t.ty.kind { b.resize(bytes as usize, 0); }
+    if let TypeKind::Binary { bytes } = t.ty.kind {
+        b.resize(bytes as usize, 0);
+    }
     Ok(Value::bytes(b))
 }
 
@@ -302,7 +404,9 @@ fn temporal(v: &Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>, kin
         Value::Str(s) => {
             let (p, offset) = DateTime::parse_with_offset(s, 6, mode);
             let d = match (p.value(), offset) {
-                (Some(d), Some(seconds)) => d.add_micros(-(seconds as i64) * 1_000_000).and_then(|u| time_zone::to_session(u, &ctx.statement.time_zone)),
+                (Some(d), Some(seconds)) => {
+                    d.add_micros(-(seconds as i64) * 1_000_000).and_then(|u| time_zone::to_session(u, &ctx.statement.time_zone))
+                }
                 (d, _) => d,
             };
             // A DATE column cuts a good time of day; a DATETIME column takes a bare date.
@@ -313,15 +417,27 @@ fn temporal(v: &Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>, kin
             let d = coerce::datetime_in(v, mode, ctx);
             let mut w = ctx.statement.warnings.lock();
             let clean = w.total == before;
-            if !clean { w.total = before; w.kept.truncate(before as usize); }
+            if !clean {
+                w.total = before;
+                w.kept.truncate(before as usize);
+            }
             (d, clean)
         }
     };
-    let Some(d) = parsed else { wrong(ctx)?; return Ok(DateTime::default()) };
+    let Some(d) = parsed else {
+        wrong(ctx)?;
+        return Ok(DateTime::default());
+    };
     let date = d.date();
-    let zero_refused = (date.is_zero() && mode.has(SqlMode::NO_ZERO_DATE)) || (!date.is_zero() && date.has_zero_part() && mode.has(SqlMode::NO_ZERO_IN_DATE));
-    if zero_refused { wrong(ctx)?; return Ok(DateTime::default()); }
-    if !clean { wrong(ctx)?; }
+    let zero_refused =
+        (date.is_zero() && mode.has(SqlMode::NO_ZERO_DATE)) || (!date.is_zero() && date.has_zero_part() && mode.has(SqlMode::NO_ZERO_IN_DATE));
+    if zero_refused {
+        wrong(ctx)?;
+        return Ok(DateTime::default());
+    }
+    if !clean {
+        wrong(ctx)?;
+    }
     Ok(d)
 }
 
@@ -342,7 +458,10 @@ fn enumeration(v: Value, from: &SqlType, members: &[Box<str>], t: Target<'_>, ct
             found.or_else(|| s.parse().ok())
         }
     };
-    match index { Some(n) if (1..=members.len()).contains(&n) => Ok(Value::UInt(n as u64)), _ => bad(ctx) }
+    match index {
+        Some(n) if (1..=members.len()).contains(&n) => Ok(Value::UInt(n as u64)),
+        _ => bad(ctx),
+    }
 }
 
 fn set(v: Value, from: &SqlType, members: &[Box<str>], t: Target<'_>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
@@ -356,7 +475,10 @@ fn set(v: Value, from: &SqlType, members: &[Box<str>], t: Target<'_>, ctx: &Eval
             let mut bits = 0;
             let mut lost = false;
             for part in s.split(',').filter(|p| !p.is_empty()) {
-                match members.iter().position(|m| t.ty.collation.equal(m.as_bytes(), part.trim_end_matches(' ').as_bytes())) { Some(i) => bits |= 1u64 << i, None => lost = true }
+                match members.iter().position(|m| t.ty.collation.equal(m.as_bytes(), part.trim_end_matches(' ').as_bytes())) {
+                    Some(i) => bits |= 1u64 << i,
+                    None => lost = true,
+                }
             }
             if lost {
                 match s.parse::<u64>() {
@@ -367,6 +489,8 @@ fn set(v: Value, from: &SqlType, members: &[Box<str>], t: Target<'_>, ctx: &Eval
             bits
         }
     };
-    if bits & !all != 0 { refuse(Fault::DataTruncated { column: t.column.into(), row: t.row }, ctx)?; }
+    if bits & !all != 0 {
+        refuse(Fault::DataTruncated { column: t.column.into(), row: t.row }, ctx)?;
+    }
     Ok(Value::UInt(bits & all))
 }

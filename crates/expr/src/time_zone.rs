@@ -10,16 +10,26 @@ use weald_types::DateTime;
 
 /// `SYSTEM`, `+05:30`, `Europe/Vienna`. Names in any case.
 pub fn parse(name: &str) -> Option<TimeZone> {
-    if name.eq_ignore_ascii_case("SYSTEM") { return Some(TimeZone::Fixed(0)); }
-    if let Some(seconds) = parse_offset(name) { return Some(TimeZone::Fixed(seconds)); }
+    if name.eq_ignore_ascii_case("SYSTEM") {
+        return Some(TimeZone::Fixed(0));
+    }
+    if let Some(seconds) = parse_offset(name) {
+        return Some(TimeZone::Fixed(seconds));
+    }
     name.parse().ok().or_else(|| chrono_tz::TZ_VARIANTS.iter().copied().find(|tz| tz.name().eq_ignore_ascii_case(name))).map(TimeZone::Named)
 }
 
 /// `[+-]H[H]:MM`, from -13:59 to +14:00.
 fn parse_offset(s: &str) -> Option<i32> {
-    let (sign, rest) = match s.as_bytes().first()? { b'+' => (1, &s[1..]), b'-' => (-1, &s[1..]), _ => return None };
+    let (sign, rest) = match s.as_bytes().first()? {
+        b'+' => (1, &s[1..]),
+        b'-' => (-1, &s[1..]),
+        _ => return None,
+    };
     let (h, m) = rest.split_once(':')?;
-    if h.is_empty() || h.len() > 2 || m.len() != 2 || !h.bytes().chain(m.bytes()).all(|b| b.is_ascii_digit()) { return None; }
+    if h.is_empty() || h.len() > 2 || m.len() != 2 || !h.bytes().chain(m.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
     let (h, m): (i32, i32) = (h.parse().ok()?, m.parse().ok()?);
     let seconds = sign * (h * 3600 + m * 60);
     (m < 60 && (-13 * 3600 - 59 * 60..=14 * 3600).contains(&seconds)).then_some(seconds)
@@ -40,19 +50,25 @@ pub fn offset_at(utc: DateTime, zone: &TimeZone) -> i32 {
 
 /// A UTC time in `zone`. A zero date stays one.
 pub fn to_session(utc: DateTime, zone: &TimeZone) -> Option<DateTime> {
-    if crate::coerce::is_utc(zone) || utc.is_zero() { return Some(utc); }
+    if crate::coerce::is_utc(zone) || utc.is_zero() {
+        return Some(utc);
+    }
     utc.add_micros(offset_at(utc, zone) as i64 * 1_000_000)
 }
 
 /// A time in `zone` as UTC.
 pub fn to_utc(local: DateTime, zone: &TimeZone) -> Option<DateTime> {
-    if local.is_zero() { return Some(local); }
+    if local.is_zero() {
+        return Some(local);
+    }
     match zone {
         TimeZone::Fixed(seconds) => local.add_micros(-(*seconds as i64) * 1_000_000),
         TimeZone::Named(tz) => {
             let n = naive(local)?;
             match tz.offset_from_local_datetime(&n) {
-                chrono::LocalResult::Single(o) | chrono::LocalResult::Ambiguous(o, _) => local.add_micros(-(o.fix().local_minus_utc() as i64) * 1_000_000),
+                chrono::LocalResult::Single(o) | chrono::LocalResult::Ambiguous(o, _) => {
+                    local.add_micros(-(o.fix().local_minus_utc() as i64) * 1_000_000)
+                }
                 // In a gap: the offset before it, so that the time lies just after the change; MySQL takes the change itself.
                 chrono::LocalResult::None => {
                     let before = tz.offset_from_local_datetime(&(n - chrono::Duration::hours(3))).earliest()?.fix().local_minus_utc();

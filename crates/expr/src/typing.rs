@@ -12,27 +12,45 @@ use weald_types::{Collation, Fault, SqlMode, SqlType, TypeKind, Value};
 /// The type of an expression's value: ENUM and SET columns are text, TIMESTAMP is DATETIME.
 pub fn value_type(e: &Expr) -> SqlType {
     let ty = e.ty();
-    if matches!(e, Expr::ColumnRaw { .. }) { return SqlType::bigint_unsigned(ty.nullable); }
+    if matches!(e, Expr::ColumnRaw { .. }) {
+        return SqlType::bigint_unsigned(ty.nullable);
+    }
     match &ty.kind {
         TypeKind::Enum(m) => SqlType::varchar(m.iter().map(|s| s.chars().count()).max().unwrap_or(0) as u32, ty.nullable, ty.collation),
-        TypeKind::Set(m) => SqlType::varchar(m.iter().map(|s| s.chars().count() + 1).sum::<usize>().saturating_sub(1) as u32, ty.nullable, ty.collation),
+        TypeKind::Set(m) => {
+            SqlType::varchar(m.iter().map(|s| s.chars().count() + 1).sum::<usize>().saturating_sub(1) as u32, ty.nullable, ty.collation)
+        }
         TypeKind::Timestamp { fsp } => SqlType::new(TypeKind::DateTime { fsp: *fsp }, ty.nullable),
         _ => ty.clone(),
     }
 }
 
-fn any_nullable(args: &[Expr]) -> bool { args.iter().any(|a| a.ty().nullable) }
+fn any_nullable(args: &[Expr]) -> bool {
+    args.iter().any(|a| a.ty().nullable)
+}
 
-pub fn is_null_type(ty: &SqlType) -> bool { matches!(ty.kind, TypeKind::Null) }
+pub fn is_null_type(ty: &SqlType) -> bool {
+    matches!(ty.kind, TypeKind::Null)
+}
 
 /// What a type is in arithmetic.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Number { Int, Decimal, Double }
+enum Number {
+    Int,
+    Decimal,
+    Double,
+}
 
 fn number(ty: &SqlType) -> Number {
     match &ty.kind {
         TypeKind::Int { .. } | TypeKind::Bit { .. } | TypeKind::Year | TypeKind::Null | TypeKind::Date => Number::Int,
-        TypeKind::Time { fsp } | TypeKind::DateTime { fsp } | TypeKind::Timestamp { fsp } => if *fsp == 0 { Number::Int } else { Number::Decimal },
+        TypeKind::Time { fsp } | TypeKind::DateTime { fsp } | TypeKind::Timestamp { fsp } => {
+            if *fsp == 0 {
+                Number::Int
+            } else {
+                Number::Decimal
+            }
+        }
         TypeKind::Decimal { .. } => Number::Decimal,
         _ => Number::Double,
     }
@@ -42,7 +60,16 @@ fn number(ty: &SqlType) -> Number {
 fn digits(ty: &SqlType) -> (u32, u32) {
     match &ty.kind {
         TypeKind::Decimal { precision, scale, .. } => ((*precision - *scale) as u32, *scale as u32),
-        TypeKind::Int { width, .. } => (match width { IntWidth::Tiny => 3, IntWidth::Small => 5, IntWidth::Medium => 8, IntWidth::Int => 10, IntWidth::Big => 20 }, 0),
+        TypeKind::Int { width, .. } => (
+            match width {
+                IntWidth::Tiny => 3,
+                IntWidth::Small => 5,
+                IntWidth::Medium => 8,
+                IntWidth::Int => 10,
+                IntWidth::Big => 20,
+            },
+            0,
+        ),
         TypeKind::Year => (4, 0),
         TypeKind::Date => (8, 0),
         TypeKind::Time { fsp } => (7, *fsp as u32),
@@ -80,12 +107,19 @@ pub fn operator(op: Operator, mut args: Vec<Expr>, ctx: &BindContext) -> Result<
         Regexp => (truth_type(nullable), text_collation(&args, "regexp")?),
         BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight | BitNot => {
             let binary = args.iter().all(|a| a.ty().kind.is_binary()) && !args.iter().all(|a| matches!(a, Expr::Literal { .. }));
-            if binary && !matches!(op, ShiftLeft | ShiftRight) { (args[0].ty().clone().with_nullable(nullable), Collation::BINARY) } else { (SqlType::bigint_unsigned(nullable), Collation::BINARY) }
+            if binary && !matches!(op, ShiftLeft | ShiftRight) {
+                (args[0].ty().clone().with_nullable(nullable), Collation::BINARY)
+            } else {
+                (SqlType::bigint_unsigned(nullable), Collation::BINARY)
+            }
         }
         Negate => {
             let ty = match number(args[0].ty()) {
                 Number::Int => SqlType::bigint(nullable),
-                Number::Decimal => { let (i, s) = digits(args[0].ty()); decimal_type(i, s, nullable) }
+                Number::Decimal => {
+                    let (i, s) = digits(args[0].ty());
+                    decimal_type(i, s, nullable)
+                }
                 Number::Double => SqlType::double(nullable),
             };
             (ty, Collation::BINARY)
@@ -96,10 +130,16 @@ pub fn operator(op: Operator, mut args: Vec<Expr>, ctx: &BindContext) -> Result<
 }
 
 /// INT(1)
-pub fn truth_type(nullable: bool) -> SqlType { SqlType::bigint(nullable) }
+pub fn truth_type(nullable: bool) -> SqlType {
+    SqlType::bigint(nullable)
+}
 
 fn op_word(op: Operator) -> &'static str {
-    match op { Operator::Between => "BETWEEN", Operator::Like => "like", op => crate::print::symbol(op) }
+    match op {
+        Operator::Between => "BETWEEN",
+        Operator::Like => "like",
+        op => crate::print::symbol(op),
+    }
 }
 
 fn arithmetic_type(op: Operator, args: &[Expr], ctx: &BindContext) -> SqlType {
@@ -109,9 +149,13 @@ fn arithmetic_type(op: Operator, args: &[Expr], ctx: &BindContext) -> SqlType {
     let nullable = any_nullable(args) || matches!(op, Divide | IntDivide | Mod);
     let (x, y) = (number(a.ty()), number(b.ty()));
     let unsigned = |e: &Expr| e.ty().kind.is_unsigned() && !matches!(e.ty().kind, TypeKind::Year);
-    if op == IntDivide { return if unsigned(a) || unsigned(b) { SqlType::bigint_unsigned(nullable) } else { SqlType::bigint(nullable) }; }
+    if op == IntDivide {
+        return if unsigned(a) || unsigned(b) { SqlType::bigint_unsigned(nullable) } else { SqlType::bigint(nullable) };
+    }
     let kind = x.max(y);
-    if kind == Number::Double { return SqlType::double(nullable); }
+    if kind == Number::Double {
+        return SqlType::double(nullable);
+    }
     if op == Divide {
         let ((i1, s1), (i2, s2)) = (digits_of(a), digits_of(b));
         let scale = s1 + ctx.div_precision_increment as u32;
@@ -140,11 +184,31 @@ pub fn coercibility(e: &Expr) -> u8 {
         Expr::Call { function, .. } if function.name == "COLLATE" => 0,
         Expr::Column { .. } | Expr::ColumnRaw { .. } | Expr::Subquery { .. } => 2,
         Expr::UserVariable { .. } => 2,
-        Expr::Call { function, args, .. } if args.is_empty() && matches!(function.name, "USER" | "CURRENT_USER" | "DATABASE" | "VERSION" | "SCHEMA") => 3,
-        Expr::Literal { ty, .. } | Expr::Param { ty, .. } => if is_null_type(ty) { 6 } else if ty.kind.is_text() || ty.kind.is_binary() { 4 } else { 5 },
-        Expr::Cast { expr, ty } => if ty.kind.is_text() && expr.ty().kind.is_text() { coercibility(expr).max(2) } else { 2 },
+        Expr::Call { function, args, .. }
+            if args.is_empty() && matches!(function.name, "USER" | "CURRENT_USER" | "DATABASE" | "VERSION" | "SCHEMA") =>
+        {
+            3
+        }
+        Expr::Literal { ty, .. } | Expr::Param { ty, .. } => {
+            if is_null_type(ty) {
+                6
+            } else if ty.kind.is_text() || ty.kind.is_binary() {
+                4
+            } else {
+                5
+            }
+        }
+        Expr::Cast { expr, ty } => {
+            if ty.kind.is_text() && expr.ty().kind.is_text() {
+                coercibility(expr).max(2)
+            } else {
+                2
+            }
+        }
         Expr::Call { args, .. } | Expr::Operator { args, .. } => args.iter().filter(|a| a.ty().kind.is_text()).map(coercibility).min().unwrap_or(4),
-        Expr::Case { branches, otherwise, .. } => branches.iter().map(|b| &b.1).chain(otherwise.as_deref()).filter(|a| a.ty().kind.is_text()).map(coercibility).min().unwrap_or(4),
+        Expr::Case { branches, otherwise, .. } => {
+            branches.iter().map(|b| &b.1).chain(otherwise.as_deref()).filter(|a| a.ty().kind.is_text()).map(coercibility).min().unwrap_or(4)
+        }
         _ => 4,
     }
 }
@@ -155,11 +219,18 @@ pub fn text_collation(args: &[Expr], operation: &str) -> Result<Collation, Fault
     let mut clash: Option<(u8, Collation)> = None;
     for a in args {
         let ty = a.ty();
-        if is_null_type(ty) { continue; }
-        let (own, strength) = if ty.kind.is_text() { (ty.collation, coercibility(a)) }
-            else if ty.kind.is_binary() { (Collation::BINARY, coercibility(a)) }
-            else if matches!(ty.kind, TypeKind::Json) { (Collation::UTF8MB4_BIN, 2) }
-            else { continue };
+        if is_null_type(ty) {
+            continue;
+        }
+        let (own, strength) = if ty.kind.is_text() {
+            (ty.collation, coercibility(a))
+        } else if ty.kind.is_binary() {
+            (Collation::BINARY, coercibility(a))
+        } else if matches!(ty.kind, TypeKind::Json) {
+            (Collation::UTF8MB4_BIN, 2)
+        } else {
+            continue;
+        };
         best = Some(match best {
             None => (strength, own),
             Some((s, c)) if c == own => (s.min(strength), c),
@@ -173,15 +244,30 @@ pub fn text_collation(args: &[Expr], operation: &str) -> Result<Collation, Fault
             Some((s, c)) if s >= 4 => (s, c),
             Some((s, c)) if is_wider(c, own) => (s, c),
             Some((s, c)) if is_wider(own, c) => (s, own),
-            Some((s, c)) => { clash = Some((strength, own)); (s, c) }
+            Some((s, c)) => {
+                clash = Some((strength, own));
+                (s, c)
+            }
         });
     }
     let (strength, collation) = best.unwrap_or((5, Collation::UTF8MB4_GENERAL_CI));
     match clash {
         // A clash among weaker ones is settled by a stronger one.
         Some((s, other)) if s <= strength => {
-            let word = |s: u8| match s { 0 => "EXPLICIT", 2 => "IMPLICIT", 3 => "SYSCONST", 4 => "COERCIBLE", _ => "NUMERIC" };
-            let message = format!("Illegal mix of collations ({},{}) and ({},{}) for operation '{operation}'", collation.name(), word(strength), other.name(), word(s));
+            let word = |s: u8| match s {
+                0 => "EXPLICIT",
+                2 => "IMPLICIT",
+                3 => "SYSCONST",
+                4 => "COERCIBLE",
+                _ => "NUMERIC",
+            };
+            let message = format!(
+                "Illegal mix of collations ({},{}) and ({},{}) for operation '{operation}'",
+                collation.name(),
+                word(strength),
+                other.name(),
+                word(s)
+            );
             Err(Fault::mysql(1267, "HY000", message))
         }
         _ => Ok(collation),
@@ -189,15 +275,22 @@ pub fn text_collation(args: &[Expr], operation: &str) -> Result<Collation, Fault
 }
 
 /// utf8mb4 takes in texts of every other character set.
-fn is_wider(a: Collation, b: Collation) -> bool { a.charset() == "utf8mb4" && b.charset() != "utf8mb4" }
+fn is_wider(a: Collation, b: Collation) -> bool {
+    a.charset() == "utf8mb4" && b.charset() != "utf8mb4"
+}
 
 /// Brings the operands of a comparison to where they can meet, and gives the collation.
 fn align(args: &mut [Expr], operation: &str, ctx: &BindContext) -> Result<Collation, Fault> {
-    if args.iter().any(|a| matches!(a, Expr::Row(_))) { return Ok(Collation::BINARY); }
+    if args.iter().any(|a| matches!(a, Expr::Row(_))) {
+        return Ok(Collation::BINARY);
+    }
     let temporal = args.iter().find(|a| a.ty().kind.is_temporal()).map(|a| a.ty().kind.clone());
     if let Some(kind) = temporal {
         // A text or number beside a temporal value is read as one, once, where it is constant.
-        let to = match kind { TypeKind::Time { .. } => TypeKind::Time { fsp: 6 }, _ => TypeKind::DateTime { fsp: 6 } };
+        let to = match kind {
+            TypeKind::Time { .. } => TypeKind::Time { fsp: 6 },
+            _ => TypeKind::DateTime { fsp: 6 },
+        };
         for a in args.iter_mut() {
             let text = a.ty().kind.is_text() || a.ty().kind.is_binary();
             let constant_number = matches!(a, Expr::Literal { .. }) && matches!(a.ty().kind, TypeKind::Int { .. } | TypeKind::Decimal { .. });
@@ -209,7 +302,9 @@ fn align(args: &mut [Expr], operation: &str, ctx: &BindContext) -> Result<Collat
         return Ok(Collation::BINARY);
     }
     let texts = args.iter().filter(|a| a.ty().kind.is_text() || a.ty().kind.is_binary()).count();
-    if texts == 0 { return Ok(Collation::BINARY); }
+    if texts == 0 {
+        return Ok(Collation::BINARY);
+    }
     // A constant text beside a number is read as a number once.
     let numbers = args.iter().filter(|a| is_number(a.ty())).count();
     if numbers > 0 && texts + numbers == args.len() {
@@ -230,20 +325,35 @@ fn align(args: &mut [Expr], operation: &str, ctx: &BindContext) -> Result<Collat
 }
 
 pub fn is_number(ty: &SqlType) -> bool {
-    matches!(ty.kind, TypeKind::Int { .. } | TypeKind::Decimal { .. } | TypeKind::Float { .. } | TypeKind::Double { .. } | TypeKind::Bit { .. } | TypeKind::Year)
+    matches!(
+        ty.kind,
+        TypeKind::Int { .. } | TypeKind::Decimal { .. } | TypeKind::Float { .. } | TypeKind::Double { .. } | TypeKind::Bit { .. } | TypeKind::Year
+    )
 }
 
 /// `expr` as `ty`; nothing where it has the type's form already.
 pub fn cast(expr: Expr, ty: SqlType) -> Expr {
-    if expr.ty().kind == ty.kind && expr.ty().collation == ty.collation && !matches!(expr, Expr::Column { .. } | Expr::ColumnRaw { .. }) { return expr; }
-    if expr.ty().kind == ty.kind && expr.ty().collation == ty.collation && !matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Timestamp { .. }) { return expr; }
+    if expr.ty().kind == ty.kind && expr.ty().collation == ty.collation && !matches!(expr, Expr::Column { .. } | Expr::ColumnRaw { .. }) {
+        return expr;
+    }
+    if expr.ty().kind == ty.kind
+        && expr.ty().collation == ty.collation
+        && !matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Timestamp { .. })
+    {
+        return expr;
+    }
     Expr::Cast { expr: Box::new(expr), ty }
 }
 
 /// `expr COLLATE c`
 pub fn collate(expr: Expr, c: Collation, ctx: &BindContext) -> Result<Expr, Fault> {
     let own = value_type(&expr);
-    if own.kind.is_text() && own.collation.charset() != c.charset() && c.charset() != "binary" && own.collation.charset() != "utf8mb4" && c.charset() != "utf8mb4" {
+    if own.kind.is_text()
+        && own.collation.charset() != c.charset()
+        && c.charset() != "binary"
+        && own.collation.charset() != "utf8mb4"
+        && c.charset() != "utf8mb4"
+    {
         return Err(Fault::mysql(1253, "42000", format!("COLLATION '{}' is not valid for CHARACTER SET '{}'", c.name(), own.collation.charset())));
     }
     if own.kind.is_binary() && c != Collation::BINARY {
@@ -260,14 +370,27 @@ pub fn unify(types: &[SqlType], collation: Collation) -> SqlType {
     let nullable = types.iter().any(|t| t.nullable || is_null_type(t));
     let known: Vec<&SqlType> = types.iter().filter(|t| !is_null_type(t)).collect();
     let Some(first) = known.first() else { return SqlType::null() };
-    if known.iter().all(|t| t.kind == first.kind && t.collation == first.collation) { return (*first).clone().with_nullable(nullable); }
+    if known.iter().all(|t| t.kind == first.kind && t.collation == first.collation) {
+        return (*first).clone().with_nullable(nullable);
+    }
     let all = |f: &dyn Fn(&SqlType) -> bool| known.iter().all(|t| f(t));
     if all(&|t| matches!(t.kind, TypeKind::Int { .. } | TypeKind::Year | TypeKind::Bit { .. })) {
         let unsigned = all(&|t| t.kind.is_unsigned());
         let mixed = known.iter().any(|t| t.kind.is_unsigned()) && !unsigned;
-        let big_unsigned = known.iter().any(|t| t.kind.is_unsigned() && matches!(t.kind, TypeKind::Int { width: IntWidth::Big, .. } | TypeKind::Bit { .. }));
-        if mixed && big_unsigned { return decimal_type(20, 0, nullable); }
-        let width = known.iter().map(|t| match t.kind { TypeKind::Int { width, .. } => width, TypeKind::Bit { .. } => IntWidth::Big, _ => IntWidth::Int }).max().unwrap_or(IntWidth::Big);
+        let big_unsigned =
+            known.iter().any(|t| t.kind.is_unsigned() && matches!(t.kind, TypeKind::Int { width: IntWidth::Big, .. } | TypeKind::Bit { .. }));
+        if mixed && big_unsigned {
+            return decimal_type(20, 0, nullable);
+        }
+        let width = known
+            .iter()
+            .map(|t| match t.kind {
+                TypeKind::Int { width, .. } => width,
+                TypeKind::Bit { .. } => IntWidth::Big,
+                _ => IntWidth::Int,
+            })
+            .max()
+            .unwrap_or(IntWidth::Big);
         let width = if mixed { IntWidth::Big } else { width };
         return SqlType::new(TypeKind::Int { width, unsigned, zerofill: None }, nullable);
     }
@@ -275,7 +398,9 @@ pub fn unify(types: &[SqlType], collation: Collation) -> SqlType {
         let (i, s) = known.iter().map(|t| digits(t)).fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
         return decimal_type(i, s, nullable);
     }
-    if all(&is_number) { return SqlType::double(nullable); }
+    if all(&is_number) {
+        return SqlType::double(nullable);
+    }
     if all(&|t| matches!(t.kind, TypeKind::Date | TypeKind::DateTime { .. } | TypeKind::Timestamp { .. })) {
         let fsp = known.iter().filter_map(|t| t.kind.fsp()).max().unwrap_or(0);
         return SqlType::new(TypeKind::DateTime { fsp }, nullable);
@@ -283,11 +408,18 @@ pub fn unify(types: &[SqlType], collation: Collation) -> SqlType {
     if all(&|t| matches!(t.kind, TypeKind::Time { .. })) {
         return SqlType::new(TypeKind::Time { fsp: known.iter().filter_map(|t| t.kind.fsp()).max().unwrap_or(0) }, nullable);
     }
-    if all(&|t| t.kind.is_temporal()) { return SqlType::new(TypeKind::DateTime { fsp: 6 }, nullable); }
-    if all(&|t| matches!(t.kind, TypeKind::Json)) { return (*first).clone().with_nullable(nullable); }
+    if all(&|t| t.kind.is_temporal()) {
+        return SqlType::new(TypeKind::DateTime { fsp: 6 }, nullable);
+    }
+    if all(&|t| matches!(t.kind, TypeKind::Json)) {
+        return (*first).clone().with_nullable(nullable);
+    }
     let long = known.iter().map(|t| length(t)).try_fold(0u32, |a, b| b.map(|b| a.max(b)));
     if known.iter().any(|t| t.kind.is_binary()) {
-        return match long { Some(n) if n <= 65535 => SqlType::new(TypeKind::VarBinary { bytes: n }, nullable), _ => SqlType::new(TypeKind::Blob(BlobSize::Long), nullable) };
+        return match long {
+            Some(n) if n <= 65535 => SqlType::new(TypeKind::VarBinary { bytes: n }, nullable),
+            _ => SqlType::new(TypeKind::Blob(BlobSize::Long), nullable),
+        };
     }
     match long {
         Some(n) if n <= 16383 => SqlType::varchar(n, nullable, collation),
@@ -317,12 +449,15 @@ pub fn case(operand: Option<Expr>, branches: Vec<(Expr, Expr)>, otherwise: Optio
     let mut results: Vec<Expr> = branches.iter().map(|b| b.1.clone()).collect();
     results.extend(otherwise.clone());
     let mut ty = unify_exprs(&results, "case")?;
-    if otherwise.is_none() { ty.nullable = true; }
+    if otherwise.is_none() {
+        ty.nullable = true;
+    }
     // CASE x WHEN y: as x = y, so that both are brought to one kind.
     let (operand, branches) = match operand {
         None => (None, branches),
         Some(o) => {
-            let branches = branches.into_iter().map(|(w, t)| Ok((operator(Operator::Eq, vec![o.clone(), w], ctx)?, t))).collect::<Result<Vec<_>, Fault>>()?;
+            let branches =
+                branches.into_iter().map(|(w, t)| Ok((operator(Operator::Eq, vec![o.clone(), w], ctx)?, t))).collect::<Result<Vec<_>, Fault>>()?;
             (None, branches)
         }
     };
@@ -335,13 +470,15 @@ pub fn in_list(value: Expr, list: Vec<Expr>, negated: bool, ctx: &BindContext) -
     all.extend(list);
     let collation = align(&mut all, if negated { "not in" } else { "in" }, ctx)?;
     let mut items = all.into_iter();
-    let expr = items.next().map(Box::new).ok_or_else(|| Fault::OperandColumns { columns: 1 })?;
+    let expr = items.next().map(Box::new).ok_or(Fault::OperandColumns { columns: 1 })?;
     Ok(Expr::In { expr, list: items.collect(), negated, collation })
 }
 
 /// Evaluates what is constant. What fails, or warns, is left for the execution to fail or warn of.
 pub fn fold(e: Expr, ctx: &BindContext) -> Expr {
-    if matches!(e, Expr::Literal { .. } | Expr::Row(_)) || !crate::walk::is_constant(&e) { return e; }
+    if matches!(e, Expr::Literal { .. } | Expr::Row(_)) || !crate::walk::is_constant(&e) {
+        return e;
+    }
     let statement = crate::context::StatementContext::for_folding(ctx);
     let c = crate::EvalContext { statement: &statement, params: &[], subqueries: &[] };
     match crate::eval(&e, &crate::context::NoRow, &c) {

@@ -10,7 +10,9 @@ use weald_types::ColumnId;
 
 /// A copy in which every node that `f` answers is replaced by the answer; the others keep their (transformed) children. `f` sees a node before its children.
 pub fn transform(e: &Expr, f: &mut dyn FnMut(&Expr) -> Option<Expr>) -> Expr {
-    if let Some(new) = f(e) { return new; }
+    if let Some(new) = f(e) {
+        return new;
+    }
     let mut copy = e.clone();
     for_each_child_mut(&mut copy, &mut |child| *child = transform(child, f));
     copy
@@ -22,12 +24,22 @@ pub fn for_each_child<'a>(e: &'a Expr, f: &mut dyn FnMut(&'a Expr)) {
         Expr::AssignUserVariable { value, .. } => f(value),
         Expr::Operator { args, .. } | Expr::Call { args, .. } => args.iter().for_each(f),
         Expr::Case { operand, branches, otherwise, .. } => {
-            if let Some(o) = operand { f(o); }
-            for (w, t) in branches { f(w); f(t); }
-            if let Some(o) = otherwise { f(o); }
+            if let Some(o) = operand {
+                f(o);
+            }
+            for (w, t) in branches {
+                f(w);
+                f(t);
+            }
+            if let Some(o) = otherwise {
+                f(o);
+            }
         }
         Expr::Cast { expr, .. } => f(expr),
-        Expr::In { expr, list, .. } => { f(expr); list.iter().for_each(f) }
+        Expr::In { expr, list, .. } => {
+            f(expr);
+            list.iter().for_each(f)
+        }
         Expr::Subquery { operands, .. } => operands.iter().for_each(f),
         Expr::Row(items) => items.iter().for_each(f),
     }
@@ -39,12 +51,22 @@ pub fn for_each_child_mut(e: &mut Expr, f: &mut dyn FnMut(&mut Expr)) {
         Expr::AssignUserVariable { value, .. } => f(value),
         Expr::Operator { args, .. } | Expr::Call { args, .. } => args.iter_mut().for_each(f),
         Expr::Case { operand, branches, otherwise, .. } => {
-            if let Some(o) = operand { f(o); }
-            for (w, t) in branches { f(w); f(t); }
-            if let Some(o) = otherwise { f(o); }
+            if let Some(o) = operand {
+                f(o);
+            }
+            for (w, t) in branches {
+                f(w);
+                f(t);
+            }
+            if let Some(o) = otherwise {
+                f(o);
+            }
         }
         Expr::Cast { expr, .. } => f(expr),
-        Expr::In { expr, list, .. } => { f(expr); list.iter_mut().for_each(f) }
+        Expr::In { expr, list, .. } => {
+            f(expr);
+            list.iter_mut().for_each(f)
+        }
         Expr::Subquery { operands, .. } => operands.iter_mut().for_each(f),
         Expr::Row(items) => items.iter_mut().for_each(f),
     }
@@ -55,15 +77,26 @@ pub fn walk<'a>(e: &'a Expr, f: &mut dyn FnMut(&'a Expr)) {
     f(e);
     let mut children = Vec::new();
     for_each_child(e, &mut |c| children.push(c));
-    for c in children { walk(c, f); }
+    for c in children {
+        walk(c, f);
+    }
 }
 
 /// The columns an expression reads, each once, in order of appearance; those that a subquery reads of its surroundings too.
 pub fn columns_of(e: &Expr) -> Vec<ColumnId> {
     let mut out = Vec::new();
     walk(e, &mut |e| match e {
-        Expr::Column { id, .. } | Expr::ColumnRaw { id, .. } => if !out.contains(id) { out.push(*id) },
-        Expr::Subquery { outer, .. } => for id in outer { if !out.contains(id) { out.push(*id) } },
+        Expr::Column { id, .. } | Expr::ColumnRaw { id, .. }
+            if !out.contains(id) => {
+                out.push(*id)
+            }
+        Expr::Subquery { outer, .. } => {
+            for id in outer {
+                if !out.contains(id) {
+                    out.push(*id)
+                }
+            }
+        }
         _ => (),
     });
     out
@@ -94,7 +127,11 @@ pub fn conjuncts(e: &Expr) -> Vec<Expr> {
 /// The least steady of an expression's parts.
 pub fn volatility(e: &Expr) -> Volatility {
     let mut worst = Volatility::Immutable;
-    let mut note = |v: Volatility| if v as u8 > worst as u8 { worst = v };
+    let mut note = |v: Volatility| {
+        if v as u8 > worst as u8 {
+            worst = v
+        }
+    };
     walk(e, &mut |e| match e {
         Expr::Call { function, .. } => note(function.volatility),
         Expr::UserVariable { .. } | Expr::AssignUserVariable { .. } => note(Volatility::Volatile),
@@ -107,7 +144,12 @@ pub fn volatility(e: &Expr) -> Volatility {
 pub fn is_constant(e: &Expr) -> bool {
     let mut constant = true;
     walk(e, &mut |e| match e {
-        Expr::Param { .. } | Expr::Column { .. } | Expr::ColumnRaw { .. } | Expr::UserVariable { .. } | Expr::AssignUserVariable { .. } | Expr::Subquery { .. } => constant = false,
+        Expr::Param { .. }
+        | Expr::Column { .. }
+        | Expr::ColumnRaw { .. }
+        | Expr::UserVariable { .. }
+        | Expr::AssignUserVariable { .. }
+        | Expr::Subquery { .. } => constant = false,
         Expr::Call { function, .. } if function.volatility != Volatility::Immutable => constant = false,
         // Depends on the session's time zone.
         Expr::Cast { ty, .. } if matches!(ty.kind, weald_types::TypeKind::Timestamp { .. }) => constant = false,

@@ -14,7 +14,9 @@ use weald_types::{Fault, Lsn, PartitionId};
 pub struct NodeLog(OnceLock<Arc<Log>>);
 
 impl NodeLog {
-    pub fn set(&self, log: Arc<Log>) { let _ = self.0.set(log); }
+    pub fn set(&self, log: Arc<Log>) {
+        let _ = self.0.set(log);
+    }
 }
 
 pub fn fault(partition: PartitionId, e: &Error) -> Fault {
@@ -40,5 +42,7 @@ impl CommitLog for NodeLog {
         Ok(Box::pin(async move { ticket.await.map(|_| ()).map_err(|e| fault(first, &e)) }))
     }
 
-    fn appended(&self, partition: PartitionId) -> Lsn { self.0.get().map_or(Lsn::ZERO, |log| log.partition(partition, Lsn::ZERO).appended()) }
+    fn appended(&self, partition: PartitionId) -> Lsn {
+        self.0.get().map_or(Lsn::ZERO, |log| log.partition(partition, Lsn::ZERO).appended())
+    }
 }

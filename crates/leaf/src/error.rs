@@ -17,5 +17,7 @@ pub enum Error {
 }
 
 impl From<Fault> for Error {
-    fn from(f: Fault) -> Self { Error::Fault(f) }
+    fn from(f: Fault) -> Self {
+        Error::Fault(f)
+    }
 }

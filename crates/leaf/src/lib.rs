@@ -49,7 +49,15 @@ pub(crate) struct Held {
 
 impl Leaf {
     /// Recovers every partition of `catalog` from `dir`, in parallel, up to `workers` threads. `progress` can be watched meanwhile.
-    pub fn open(env: &Env, dir: &Arc<DataDir>, catalog: &CatalogView, epoch: Epoch, workers: usize, memory: Arc<MemoryLimit>, progress: &Progress) -> Result<Arc<Self>, Error> {
+    pub fn open(
+        env: &Env,
+        dir: &Arc<DataDir>,
+        catalog: &CatalogView,
+        epoch: Epoch,
+        workers: usize,
+        memory: Arc<MemoryLimit>,
+        progress: &Progress,
+    ) -> Result<Arc<Self>, Error> {
         let node_log = Arc::new(NodeLog::default());
         let node = NodeContext::new(env.clone(), node_log.clone(), memory);
         let recovered = recover::recover(env, dir, catalog, epoch, &node, workers, Options::default(), progress)?;
@@ -61,10 +69,21 @@ impl Leaf {
             let id = r.partition.id();
             let partition_log = log.partition(id, r.after);
             let bytes = partition_log.bytes();
-            held.insert(id, Arc::new(Held { partition: r.partition, log: partition_log, snapshots: Mutex::new(r.snapshots), bytes_at_snapshot: Mutex::new(bytes.saturating_sub(r.replayed_bytes)), status: Mutex::new(r.status) }));
+            held.insert(
+                id,
+                Arc::new(Held {
+                    partition: r.partition,
+                    log: partition_log,
+                    snapshots: Mutex::new(r.snapshots),
+                    bytes_at_snapshot: Mutex::new(bytes.saturating_sub(r.replayed_bytes)),
+                    status: Mutex::new(r.status),
+                }),
+            );
         }
         let leaf = Arc::new(Self { engine, env: env.clone(), dir: dir.clone(), log, held: Mutex::new(held) });
-        for d in catalog.databases.values() { leaf.publish(d); }
+        for d in catalog.databases.values() {
+            leaf.publish(d);
+        }
         Ok(leaf)
     }
 
@@ -72,14 +91,18 @@ impl Leaf {
     fn publish(&self, d: &DatabaseDef) {
         let held = self.held.lock();
         let partitions: Vec<Arc<Partition>> = d.partition_ids().filter_map(|id| held.get(&id).map(|h| h.partition.clone())).collect();
-        if partitions.len() == d.partitions as usize { self.engine.put_database(d.id, partitions); }
+        if partitions.len() == d.partitions as usize {
+            self.engine.put_database(d.id, partitions);
+        }
     }
 
     /// Follows the catalogue from one version to the next: makes, changes and drops what it says.
     pub async fn follow(&self, old: &CatalogView, new: &CatalogView) -> Result<(), Fault> {
         for (name, d) in &new.databases {
             let before = old.databases.get(name).filter(|o| o.id == d.id);
-            if before.is_none() { self.create_database(d)?; }
+            if before.is_none() {
+                self.create_database(d)?;
+            }
             for t in d.tables.values() {
                 let known = before.and_then(|b| b.tables.values().find(|o| o.id == t.id));
                 for p in self.engine.partitions_of(t)? {
@@ -97,7 +120,9 @@ impl Leaf {
                 None => self.drop_database(d)?,
                 Some(after) => {
                     for t in d.tables.values().filter(|t| !after.tables.values().any(|n| n.id == t.id)) {
-                        for p in self.engine.partitions_of(t)? { p.drop_table(t.id, DROP_WAIT).await?; }
+                        for p in self.engine.partitions_of(t)? {
+                            p.drop_table(t.id, DROP_WAIT).await?;
+                        }
                     }
                 }
             }
@@ -110,7 +135,13 @@ impl Leaf {
             let partition = Partition::new(id, Epoch::FIRST, self.engine.node.clone());
             let snapshots = SnapshotStore::open(&self.env, &self.dir.snapshots_of(id), id).map_err(|e| commit_log::fault(id, &e))?;
             let log = self.log.partition(id, Lsn::ZERO);
-            let held = Held { partition, log, snapshots: Mutex::new(snapshots), bytes_at_snapshot: Mutex::new(0), status: Mutex::new(PartitionStatus::fresh()) };
+            let held = Held {
+                partition,
+                log,
+                snapshots: Mutex::new(snapshots),
+                bytes_at_snapshot: Mutex::new(0),
+                status: Mutex::new(PartitionStatus::fresh()),
+            };
             self.held.lock().insert(id, Arc::new(held));
         }
         self.publish(d);
@@ -121,14 +152,18 @@ impl Leaf {
         self.engine.remove_database(d.id);
         for id in d.partition_ids() {
             self.held.lock().remove(&id);
-            if let Err(error) = self.log.forget(id) { tracing::warn!(%error, partition = %id, "the log of a dropped partition could not be forgotten"); }
+            if let Err(error) = self.log.forget(id) {
+                tracing::warn!(%error, partition = %id, "the log of a dropped partition could not be forgotten");
+            }
             snapshot::remove_files(&self.env, &self.dir.snapshots_of(id));
         }
         Ok(())
     }
 
     /// (partition, state) of all.
-    pub fn status(&self) -> Vec<(PartitionId, PartitionStatus)> { self.held.lock().iter().map(|(id, h)| (*id, h.status.lock().clone())).collect() }
+    pub fn status(&self) -> Vec<(PartitionId, PartitionStatus)> {
+        self.held.lock().iter().map(|(id, h)| (*id, h.status.lock().clone())).collect()
+    }
 
     /// Bytes of log since the newest snapshot.
     fn due(&self, trigger_bytes: u64) -> Vec<Arc<Held>> {
@@ -147,13 +182,21 @@ impl Leaf {
     /// One round of housekeeping: snapshots that are due, garbage. Call it every second or so, on a thread that may block.
     pub fn tend(&self, trigger_bytes: u64, keep: usize, runtime: &tokio::runtime::Handle) {
         for held in self.due(trigger_bytes) {
-            if let Err(error) = snapshot::take(&held, &self.log, keep, runtime) { tracing::error!(%error, partition = %held.partition.id(), "snapshot failed; it is tried again"); }
+            if let Err(error) = snapshot::take(&held, &self.log, keep, runtime) {
+                tracing::error!(%error, partition = %held.partition.id(), "snapshot failed; it is tried again");
+            }
         }
         let partitions: Vec<Arc<Partition>> = self.held.lock().values().map(|h| h.partition.clone()).collect();
-        for p in partitions { p.collect_garbage(10_000); }
+        for p in partitions {
+            p.collect_garbage(10_000);
+        }
     }
 
     /// Everything appended is durable, and the log takes no more.
-    pub fn close(&self) { self.log.close(); }
-    pub fn log(&self) -> &Arc<Log> { &self.log }
+    pub fn close(&self) {
+        self.log.close();
+    }
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
 }

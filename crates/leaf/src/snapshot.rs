@@ -32,6 +32,8 @@ pub fn take(held: &Held, log: &Log, keep: usize, runtime: &tokio::runtime::Handl
 /// Files of a dropped partition.
 pub fn remove_files(env: &Env, dir: &Path) {
     for file in env.disk.list(dir).unwrap_or_default() {
-        if let Err(error) = env.disk.remove(&dir.join(&file.name)) { tracing::warn!(%error, file = %file.name, "a snapshot of a dropped partition could not be removed"); }
+        if let Err(error) = env.disk.remove(&dir.join(&file.name)) {
+            tracing::warn!(%error, file = %file.name, "a snapshot of a dropped partition could not be removed");
+        }
     }
 }

@@ -7,7 +7,13 @@
 use weald_types::Lsn;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase { Recovering, Pending, Transitioning, Online, Failed }
+pub enum Phase {
+    Recovering,
+    Pending,
+    Transitioning,
+    Online,
+    Failed,
+}
 
 impl Phase {
     pub fn name(self) -> &'static str {

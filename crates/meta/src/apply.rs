@@ -25,17 +25,30 @@ impl State {
     fn change(&mut self, catalog: &mut CatalogView, command: Command) -> Result<Outcome, Fault> {
         match command {
             Command::CreateDatabase { name, partitions, collation, sync_durability, sync_replication } => {
-                if catalog.databases.contains_key(&name) || is_information_schema(&name) { return Err(Fault::DatabaseExists { name: name.into() }); }
+                if catalog.databases.contains_key(&name) || is_information_schema(&name) {
+                    return Err(Fault::DatabaseExists { name: name.into() });
+                }
                 let id = DatabaseId::new(self.next_database);
                 let leaves: Vec<_> = self.leaves().collect();
-                if leaves.is_empty() { return Err(Fault::mysql(1752, "HY000", "There are no leaves; run ADD LEAF first")); }
+                if leaves.is_empty() {
+                    return Err(Fault::mysql(1752, "HY000", "There are no leaves; run ADD LEAF first"));
+                }
                 self.next_database += 1;
                 for ordinal in 0..partitions {
                     // Evenly over the leaves; a later database starts where the last one ended, so that small ones spread too.
                     let primary = leaves[(id.raw() as usize + ordinal as usize) % leaves.len()];
                     self.places.insert(PartitionId::of(id, ordinal), Place { primary, epoch: Epoch::FIRST, in_sync: [primary].into() });
                 }
-                let def = DatabaseDef { id, name: name.clone(), partitions, collation, sync_durability, sync_replication, tables: BTreeMap::new(), views: BTreeMap::new() };
+                let def = DatabaseDef {
+                    id,
+                    name: name.clone(),
+                    partitions,
+                    collation,
+                    sync_durability,
+                    sync_replication,
+                    tables: BTreeMap::new(),
+                    views: BTreeMap::new(),
+                };
                 catalog.databases.insert(name, Arc::new(def));
                 Ok(Outcome::Database(id))
             }
@@ -124,13 +137,17 @@ impl State {
             Command::CreateUsers { users } => {
                 for u in users {
                     let key = (u.user.clone(), u.host.clone());
-                    if catalog.users.contains_key(&key) { return Err(user_fault("CREATE USER", &key)); }
+                    if catalog.users.contains_key(&key) {
+                        return Err(user_fault("CREATE USER", &key));
+                    }
                     catalog.users.insert(key, Arc::new(u));
                 }
                 Ok(Outcome::Done)
             }
             Command::PutUsers { expected, users } => {
-                if expected != catalog.version { return Err(Fault::SchemaChanged); }
+                if expected != catalog.version {
+                    return Err(Fault::SchemaChanged);
+                }
                 for u in users {
                     let key = (u.user.clone(), u.host.clone());
                     let slot = catalog.users.get_mut(&key).ok_or_else(|| user_fault("ALTER USER", &key))?;
@@ -146,7 +163,9 @@ impl State {
             }
             Command::RenameUsers { moves } => {
                 for (from, to) in moves {
-                    if catalog.users.contains_key(&to) { return Err(user_fault("RENAME USER", &from)); }
+                    if catalog.users.contains_key(&to) {
+                        return Err(user_fault("RENAME USER", &from));
+                    }
                     let old = catalog.users.remove(&from).ok_or_else(|| user_fault("RENAME USER", &from))?;
                     let mut u = weald_catalog::UserDef::clone(&old);
                     (u.user, u.host) = to.clone();
@@ -163,7 +182,9 @@ impl State {
             }
             Command::Promote { partition, node, expected } => {
                 let place = self.places.get_mut(&partition).ok_or(Fault::SchemaChanged)?;
-                if place.epoch != expected || !place.in_sync.contains(&node) { return Err(Fault::SchemaChanged); }
+                if place.epoch != expected || !place.in_sync.contains(&node) {
+                    return Err(Fault::SchemaChanged);
+                }
                 place.primary = node;
                 place.epoch = expected.next();
                 Ok(Outcome::Done)
@@ -184,7 +205,9 @@ fn database<'a>(catalog: &'a mut CatalogView, name: &str) -> Result<&'a mut Data
 
 /// Tables and views share one name space.
 fn free_name(d: &DatabaseDef, name: &str) -> Result<(), Fault> {
-    if d.tables.contains_key(name) || d.views.contains_key(name) { return Err(Fault::TableExists { name: name.into() }); }
+    if d.tables.contains_key(name) || d.views.contains_key(name) {
+        return Err(Fault::TableExists { name: name.into() });
+    }
     Ok(())
 }
 
@@ -201,7 +224,9 @@ fn rename(catalog: &mut CatalogView, from: &(Box<str>, Box<str>), to: &(Box<str>
     free_name(database(catalog, &to.0)?, &to.1)?;
     let source = database(catalog, &from.0)?;
     if let Some(v) = source.views.remove(&from.1) {
-        if from.0 != to.0 { return Err(Fault::mysql(1450, "HY000", format!("Changing schema from '{}' to '{}' is not allowed.", from.0, to.0))); }
+        if from.0 != to.0 {
+            return Err(Fault::mysql(1450, "HY000", format!("Changing schema from '{}' to '{}' is not allowed.", from.0, to.0)));
+        }
         let mut v = weald_catalog::ViewDef::clone(&v);
         v.name = to.1.clone();
         database(catalog, &to.0)?.views.insert(to.1.clone(), Arc::new(v));
@@ -209,7 +234,9 @@ fn rename(catalog: &mut CatalogView, from: &(Box<str>, Box<str>), to: &(Box<str>
     }
     let t = source.tables.remove(&from.1).ok_or_else(missing)?;
     // Rows live in the partitions of their database; a table cannot leave it by name alone.
-    if from.0 != to.0 { return Err(Fault::not_supported("RENAME TABLE to another database (use CREATE TABLE … AS SELECT)")); }
+    if from.0 != to.0 {
+        return Err(Fault::not_supported("RENAME TABLE to another database (use CREATE TABLE … AS SELECT)"));
+    }
     let mut t = TableDef::clone(&t);
     t.name = to.1.clone();
     t.version = t.version.next();

@@ -20,10 +20,18 @@ pub enum FormatError {
     Empty,
 }
 
-pub fn encode_command(c: &Command) -> Vec<u8> { encode(COMMAND_VERSION, c) }
-pub fn encode_state(s: &State) -> Vec<u8> { encode(STATE_VERSION, s) }
-pub fn decode_command(bytes: &[u8]) -> Result<Command, FormatError> { decode(COMMAND_VERSION, bytes) }
-pub fn decode_state(bytes: &[u8]) -> Result<State, FormatError> { decode(STATE_VERSION, bytes) }
+pub fn encode_command(c: &Command) -> Vec<u8> {
+    encode(COMMAND_VERSION, c)
+}
+pub fn encode_state(s: &State) -> Vec<u8> {
+    encode(STATE_VERSION, s)
+}
+pub fn decode_command(bytes: &[u8]) -> Result<Command, FormatError> {
+    decode(COMMAND_VERSION, bytes)
+}
+pub fn decode_state(bytes: &[u8]) -> Result<State, FormatError> {
+    decode(STATE_VERSION, bytes)
+}
 
 fn encode(version: u8, value: &impl serde::Serialize) -> Vec<u8> {
     postcard::to_extend(value, vec![version]).expect("writing to a vector cannot fail, and our types have no custom serialisation")

@@ -10,12 +10,20 @@ pub fn broken(s: &State) -> Option<String> {
     for d in s.catalog.databases.values() {
         for p in d.partition_ids() {
             let Some(place) = s.places.get(&p) else { return Some(format!("partition {p} of {} has no place", d.name)) };
-            if !place.in_sync.contains(&place.primary) { return Some(format!("the primary of partition {p} is not in its in-sync set")); }
+            if !place.in_sync.contains(&place.primary) {
+                return Some(format!("the primary of partition {p} is not in its in-sync set"));
+            }
         }
         for (name, t) in &d.tables {
-            if **name != *t.name || t.database != d.id { return Some(format!("table {} is filed as {name}", t.name)); }
-            if t.id.raw() >= s.next_table { return Some(format!("table id {} was never given out", t.id)); }
-            if d.views.contains_key(name) { return Some(format!("{name} is a table and a view")); }
+            if **name != *t.name || t.database != d.id {
+                return Some(format!("table {} is filed as {name}", t.name));
+            }
+            if t.id.raw() >= s.next_table {
+                return Some(format!("table id {} was never given out", t.id));
+            }
+            if d.views.contains_key(name) {
+                return Some(format!("{name} is a table and a view"));
+            }
         }
     }
     let known = s.places.keys().all(|p| s.catalog.database_by_id(p.database()).is_some());

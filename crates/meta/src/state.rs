@@ -43,8 +43,17 @@ impl State {
     /// A new cluster's, with `node` as its only member, master aggregator and leaf in one.
     pub fn bootstrap(node: NodeId, host: &str, port: u16) -> Self {
         let info = NodeInfo { host: host.into(), port, aggregator: true, leaf: true };
-        Self { term: 1, catalog: Arc::new(CatalogView::default()), nodes: [(node, info)].into(), places: BTreeMap::new(), next_database: 1, next_table: 1 }
+        Self {
+            term: 1,
+            catalog: Arc::new(CatalogView::default()),
+            nodes: [(node, info)].into(),
+            places: BTreeMap::new(),
+            next_database: 1,
+            next_table: 1,
+        }
     }
 
-    pub fn leaves(&self) -> impl Iterator<Item = NodeId> + '_ { self.nodes.iter().filter(|(_, n)| n.leaf).map(|(id, _)| *id) }
+    pub fn leaves(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.nodes.iter().filter(|(_, n)| n.leaf).map(|(id, _)| *id)
+    }
 }

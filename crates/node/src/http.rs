@@ -15,9 +15,7 @@ use weald_aggregator::information_schema::ServerFacts;
 use weald_aggregator::server::Server;
 
 pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>) {
-    let app = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/metrics", get(move || std::future::ready(metrics(&server))));
+    let app = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/metrics", get(move || std::future::ready(metrics(&server))));
     if let Err(error) = axum::serve(listener, app).await {
         tracing::error!(%error, "the HTTP door closed");
     }

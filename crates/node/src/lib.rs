@@ -61,7 +61,9 @@ pub enum Error {
 
 static REAL: LazyLock<Env> = LazyLock::new(Env::real);
 
-fn wall_clock_micros() -> i64 { REAL.clock.wall_micros() as i64 }
+fn wall_clock_micros() -> i64 {
+    REAL.clock.wall_micros() as i64
+}
 
 fn runtime(name: &'static str, threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name(name).thread_stack_size(STACK_BYTES).enable_all().build()
@@ -89,7 +91,16 @@ pub fn run(config: &Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -> Resul
 
     let query_memory = config.memory / 2;
     let analytic = Arc::new(Analytic::new(config.threads, query_memory as usize).map_err(Error::Fault)?);
-    let server = Server::new(env.clone(), leaf.engine.clone(), analytic, group.clone(), queries.handle().clone(), wall_clock_micros, query_memory, config.threads);
+    let server = Server::new(
+        env.clone(),
+        leaf.engine.clone(),
+        analytic,
+        group.clone(),
+        queries.handle().clone(),
+        wall_clock_micros,
+        query_memory,
+        config.threads,
+    );
     let tls = weald_aggregator::tls::acceptor(&env, dir.root())?;
     let door = Arc::new(Door { server: server.clone(), tls: Some(tls), sha2: Default::default() });
 

@@ -51,7 +51,9 @@ pub(crate) fn recover(env: &Env, dir: &DataDir, address: SocketAddr) -> Result<(
     Ok((log, state))
 }
 
-fn log_fault(e: &weald_log::Error) -> Fault { Fault::mysql(1030, "HY000", format!("Got error 1 - 'the catalogue could not be written: {e}' from storage engine")) }
+fn log_fault(e: &weald_log::Error) -> Fault {
+    Fault::mysql(1030, "HY000", format!("Got error 1 - 'the catalogue could not be written: {e}' from storage engine"))
+}
 
 impl MetadataGroup {
     pub fn new(env: Env, log: MetaLog, state: State, leaf: Arc<Leaf>, queries: tokio::runtime::Handle) -> Self {
@@ -89,15 +91,23 @@ impl MetadataGroup {
         followed.map(|()| outcome)
     }
 
-    pub fn close(&self) { self.log.close(); }
+    pub fn close(&self) {
+        self.log.close();
+    }
 }
 
-fn text(s: &str) -> Value { Value::str(s) }
+fn text(s: &str) -> Value {
+    Value::str(s)
+}
 
 impl Metadata for MetadataGroup {
-    fn catalog(&self) -> Arc<CatalogView> { self.view.read().clone() }
+    fn catalog(&self) -> Arc<CatalogView> {
+        self.view.read().clone()
+    }
 
-    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, Fault>> { Box::pin(self.change(command)) }
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, Fault>> {
+        Box::pin(self.change(command))
+    }
 
     fn snapshot_database<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {

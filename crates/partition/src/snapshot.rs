@@ -20,7 +20,11 @@ const COUNTERS: u8 = 1;
 const ITEM_BYTES: usize = 64 << 10;
 
 /// Gives every item to `sink`; the lsn after which the log is needed is given first.
-pub async fn write<E: From<Fault>>(partition: &Arc<Partition>, start: impl FnOnce(Lsn), mut sink: impl FnMut(&[u8]) -> Result<(), E> + Send) -> Result<u64, E> {
+pub async fn write<E: From<Fault>>(
+    partition: &Arc<Partition>,
+    start: impl FnOnce(Lsn),
+    mut sink: impl FnMut(&[u8]) -> Result<(), E> + Send,
+) -> Result<u64, E> {
     let node = partition.node();
     // First the lsn, then the timestamp: every record up to the lsn has a lower one.
     start(node.log.appended(partition.id()));

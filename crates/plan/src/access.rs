@@ -28,7 +28,9 @@ pub struct Choice {
 }
 
 /// The best path for `conjuncts` over `ColumnId(ordinal)`.
-pub fn choose(table: &TableRef, conjuncts: &[Expr]) -> Choice { choose_ordered(table, conjuncts, &[], false) }
+pub fn choose(table: &TableRef, conjuncts: &[Expr]) -> Choice {
+    choose_ordered(table, conjuncts, &[], false)
+}
 
 /// The same where the rows are wanted in the order of `sort`; `limited`: only the first few of them.
 pub fn choose_ordered(table: &TableDef, conjuncts: &[Expr], sort: &[SortKey], limited: bool) -> Choice {
@@ -38,8 +40,12 @@ pub fn choose_ordered(table: &TableDef, conjuncts: &[Expr], sort: &[SortKey], li
         let Some(c) = candidate(table, index, &uses, sort) else { continue };
         let score = c.score + if c.ordered && !sort.is_empty() { if limited { 50 } else { 5 } } else { 0 };
         // A path that narrows nothing is worth its while only to stop early.
-        if c.score == 0 && !(c.ordered && limited && !sort.is_empty()) { continue; }
-        if best.as_ref().is_none_or(|(s, _)| score > *s) { best = Some((score, c)); }
+        if c.score == 0 && !(c.ordered && limited && !sort.is_empty()) {
+            continue;
+        }
+        if best.as_ref().is_none_or(|(s, _)| score > *s) {
+            best = Some((score, c));
+        }
     }
     match best {
         None => Choice { access: Access::Full, residual: conjuncts.to_vec(), ordered: sort.is_empty() },
@@ -80,17 +86,25 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Option<(u16, Use)>], so
         let null = of(part.column).find(|(_, u)| matches!(u, Use::IsNull));
         let list = of(part.column).find_map(|(i, u)| if let Use::In { values, exact } = u { Some((i, values, *exact)) } else { None });
         if let Some((i, value, exact)) = eq {
-            for k in &mut keys { k.push(value.clone()); }
-            if exact && part.prefix.is_none() { settled.push(i); }
+            for k in &mut keys {
+                k.push(value.clone());
+            }
+            if exact && part.prefix.is_none() {
+                settled.push(i);
+            }
             score += 100;
         } else if let Some((i, _)) = null {
-            for k in &mut keys { k.push(null_literal()); }
+            for k in &mut keys {
+                k.push(null_literal());
+            }
             settled.push(i);
             nulls = true;
             score += 90;
         } else if let Some((i, values, exact)) = list.filter(|l| !l.1.is_empty() && keys.len() * l.1.len() <= MAX_POINTS) {
             keys = keys.iter().flat_map(|k| values.iter().map(move |v| [&k[..], std::slice::from_ref(v)].concat())).collect();
-            if exact && part.prefix.is_none() { settled.push(i); }
+            if exact && part.prefix.is_none() {
+                settled.push(i);
+            }
             lists = true;
             score += 60;
         } else {
@@ -99,9 +113,13 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Option<(u16, Use)>], so
         at += 1;
     }
     let all = at == index.parts.len();
-    if index.hash && !all { return None; }
+    if index.hash && !all {
+        return None;
+    }
     // IS NULL cannot be one of several points, where NULL finds nothing.
-    if lists && nulls { return None; }
+    if lists && nulls {
+        return None;
+    }
     if all && index.unique && whole && !nulls {
         let access = if lists { Access::Points { index: index.id, keys } } else { Access::Point { index: index.id, key: keys.pop()? } };
         return Some(Candidate { ordered: !lists || sort.is_empty(), access, score: if lists { 900_000 } else { 1_000_000 }, settled });
@@ -128,7 +146,9 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Option<(u16, Use)>], so
             }
             let both = !matches!(l, Bound::Unbounded) && !matches!(h, Bound::Unbounded);
             let took_whole = took && (!both || (bound_is(&low, l) && bound_is(&high, h)));
-            if took_whole && *exact && part.prefix.is_none() { bounded.push(i); }
+            if took_whole && *exact && part.prefix.is_none() {
+                bounded.push(i);
+            }
         }
         let sides = !matches!(low, Bound::Unbounded) as u32 + !matches!(high, Bound::Unbounded) as u32;
         match like {
@@ -150,7 +170,9 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Option<(u16, Use)>], so
     Some(Candidate { access, score, ordered: direction.is_some(), settled })
 }
 
-fn bound_is(a: &Bound<Expr>, b: &Bound<Expr>) -> bool { a == b }
+fn bound_is(a: &Bound<Expr>, b: &Bound<Expr>) -> bool {
+    a == b
+}
 
 fn including(b: &Bound<Expr>) -> Bound<Expr> {
     match b {
@@ -159,30 +181,44 @@ fn including(b: &Bound<Expr>) -> Bound<Expr> {
     }
 }
 
-fn null_literal() -> Expr { Expr::Literal { value: Value::Null, ty: SqlType::null() } }
+fn null_literal() -> Expr {
+    Expr::Literal { value: Value::Null, ty: SqlType::null() }
+}
 
 /// Whether the index gives the order of `sort` after its first `fixed` parts, which are constant: Some(true) if read backwards.
 fn order_of(table: &TableDef, index: &IndexDef, fixed: usize, uses: &[Option<(u16, Use)>], sort: &[SortKey]) -> Option<bool> {
-    if sort.is_empty() { return Some(false); }
+    if sort.is_empty() {
+        return Some(false);
+    }
     let constant = |column: u16| uses.iter().flatten().any(|(c, u)| *c == column && matches!(u, Use::Eq { exact: true, .. } | Use::IsNull));
-    if index.hash { return None; }
+    if index.hash {
+        return None;
+    }
     let mut at = fixed;
     let mut direction = None;
     for k in sort {
         let (Expr::Column { id, ty } | Expr::ColumnRaw { id, ty }) = &k.expr else { return None };
         let column = u16::try_from(id.raw()).ok()?;
         // The numbers of an ENUM are its order in the index, its text is not.
-        if matches!(k.expr, Expr::Column { .. }) && matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) { return None; }
-        if constant(column) { continue; }
+        if matches!(k.expr, Expr::Column { .. }) && matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) {
+            return None;
+        }
+        if constant(column) {
+            continue;
+        }
         // All parts of a unique key stand before: there are no ties left to order.
         if at == index.parts.len() {
             let not_null = index.parts.iter().all(|p| !table.columns[p.column as usize].ty.nullable && p.prefix.is_none());
             return if index.unique && not_null { direction.or(Some(false)) } else { None };
         }
         let part = &index.parts[at];
-        if part.column != column || part.prefix.is_some() { return None; }
+        if part.column != column || part.prefix.is_some() {
+            return None;
+        }
         let reverse = k.descending != part.descending;
-        if direction.is_some_and(|d| d != reverse) { return None; }
+        if direction.is_some_and(|d| d != reverse) {
+            return None;
+        }
         direction = Some(reverse);
         at += 1;
     }
@@ -194,9 +230,13 @@ fn usage(table: &TableDef, e: &Expr) -> Option<(u16, Use)> {
         Expr::Operator { op, args, collation, .. } => match (op, &args[..]) {
             (Operator::Eq | Operator::NullSafeEq, [a, b]) => {
                 let (c, v) = column_and_value(table, a, b).or_else(|| column_and_value(table, b, a))?;
-                if let Expr::Literal { value: Value::Null, .. } = v { return (*op == Operator::NullSafeEq).then_some((c, Use::IsNull)); }
+                if let Expr::Literal { value: Value::Null, .. } = v {
+                    return (*op == Operator::NullSafeEq).then_some((c, Use::IsNull));
+                }
                 // A param may be NULL, and then <=> finds the NULLs that a key does not.
-                if *op == Operator::NullSafeEq && (!matches!(v, Expr::Literal { .. })) { return None; }
+                if *op == Operator::NullSafeEq && (!matches!(v, Expr::Literal { .. })) {
+                    return None;
+                }
                 let (value, exact) = fit(&table.columns[c as usize].ty, v, *collation, true)?;
                 Some((c, Use::Eq { value, exact }))
             }
@@ -217,7 +257,9 @@ fn usage(table: &TableDef, e: &Expr) -> Option<(u16, Use)> {
             }
             (Operator::Between, [a, low, high]) => {
                 let c = column(table, a)?;
-                if !is_key_value(low) || !is_key_value(high) { return None; }
+                if !is_key_value(low) || !is_key_value(high) {
+                    return None;
+                }
                 let ty = &table.columns[c as usize].ty;
                 let (low, exact_low) = fit(ty, low, *collation, false)?;
                 let (high, exact_high) = fit(ty, high, *collation, false)?;
@@ -227,16 +269,21 @@ fn usage(table: &TableDef, e: &Expr) -> Option<(u16, Use)> {
                 let c = column(table, a)?;
                 let ty = &table.columns[c as usize].ty;
                 let text = matches!(ty.kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_)) || ty.kind.is_binary();
-                if !text || (ty.kind.is_text() && ty.collation != *collation) || !is_key_value(pattern) { return None; }
-                if !value_type(pattern).kind.is_text() { return None; }
+                if !text || (ty.kind.is_text() && ty.collation != *collation) || !is_key_value(pattern) {
+                    return None;
+                }
+                if !value_type(pattern).kind.is_text() {
+                    return None;
+                }
                 let escape = match rest {
                     [] => Some('\\'),
                     [Expr::Literal { value: Value::Str(s), .. }] => s.chars().next(),
                     _ => return None,
                 };
-                if let Expr::Literal { value: Value::Str(s), .. } = pattern {
-                    if literal_start(s, escape).is_empty() { return None; }
-                }
+                if let Expr::Literal { value: Value::Str(s), .. } = pattern
+                    && literal_start(s, escape).is_empty() {
+                        return None;
+                    }
                 Some((c, Use::Like { pattern: pattern.clone(), escape }))
             }
             _ => None,
@@ -247,7 +294,9 @@ fn usage(table: &TableDef, e: &Expr) -> Option<(u16, Use)> {
             let mut values = Vec::with_capacity(list.len());
             let mut all_exact = true;
             for v in list {
-                if !is_key_value(v) { return None; }
+                if !is_key_value(v) {
+                    return None;
+                }
                 let (value, exact) = fit(ty, v, *collation, true)?;
                 all_exact &= exact;
                 values.push(value);
@@ -280,7 +329,9 @@ fn column(table: &TableDef, e: &Expr) -> Option<u16> {
     u16::try_from(id.raw()).ok().filter(|c| (*c as usize) < table.columns.len())
 }
 
-fn column_and_value<'e>(table: &TableDef, a: &Expr, b: &'e Expr) -> Option<(u16, &'e Expr)> { column(table, a).filter(|_| is_key_value(b)).map(|c| (c, b)) }
+fn column_and_value<'e>(table: &TableDef, a: &Expr, b: &'e Expr) -> Option<(u16, &'e Expr)> {
+    column(table, a).filter(|_| is_key_value(b)).map(|c| (c, b))
+}
 
 /// One value for the whole execution: no column, no subquery, nothing that changes from call to call.
 fn is_key_value(e: &Expr) -> bool {
@@ -295,7 +346,9 @@ fn is_key_value(e: &Expr) -> bool {
 /// Not exact: never less. `collation` is the comparison's.
 fn fit(ty: &SqlType, value: &Expr, collation: Collation, equality: bool) -> Option<(Expr, bool)> {
     let v = value_type(value);
-    if matches!(v.kind, TypeKind::Null) { return Some((value.clone(), true)); }
+    if matches!(v.kind, TypeKind::Null) {
+        return Some((value.clone(), true));
+    }
     let number = matches!(v.kind, TypeKind::Int { .. } | TypeKind::Decimal { .. } | TypeKind::Float { .. } | TypeKind::Double { .. });
     let real = matches!(v.kind, TypeKind::Float { .. } | TypeKind::Double { .. });
     let text = matches!(v.kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_));
@@ -305,13 +358,16 @@ fn fit(ty: &SqlType, value: &Expr, collation: Collation, equality: bool) -> Opti
         TypeKind::Year | TypeKind::Bit { .. } if number && !real => Some((value.clone(), matches!(ty.kind, TypeKind::Bit { .. }))),
         // Compared as numbers: '5', '5abc' and '5.0' all find 5.
         TypeKind::Int { .. } if text && equality => {
-            if let Expr::Literal { value: Value::Str(s), .. } = value {
-                if let Ok(n) = s.parse::<i64>() { return Some((Expr::Literal { value: Value::Int(n), ty: SqlType::bigint(false) }, false)); }
-            }
+            if let Expr::Literal { value: Value::Str(s), .. } = value
+                && let Ok(n) = s.parse::<i64>() {
+                    return Some((Expr::Literal { value: Value::Int(n), ty: SqlType::bigint(false) }, false));
+                }
             Some((cast(TypeKind::Double { unsigned: false, scale: None }), false))
         }
         TypeKind::Decimal { .. } if matches!(v.kind, TypeKind::Decimal { .. }) => Some((value.clone(), true)),
-        TypeKind::Decimal { .. } if matches!(v.kind, TypeKind::Int { .. }) => Some((cast(TypeKind::Decimal { precision: 20, scale: 0, unsigned: false }), true)),
+        TypeKind::Decimal { .. } if matches!(v.kind, TypeKind::Int { .. }) => {
+            Some((cast(TypeKind::Decimal { precision: 20, scale: 0, unsigned: false }), true))
+        }
         TypeKind::Double { .. } | TypeKind::Float { .. } if real => Some((value.clone(), true)),
         TypeKind::Double { .. } | TypeKind::Float { .. } if number => Some((cast(TypeKind::Double { unsigned: false, scale: None }), true)),
         TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) if text && collation == ty.collation => Some((value.clone(), true)),
@@ -356,18 +412,19 @@ pub fn target(table: &TableDef, conjuncts: &[Expr], access: &Access) -> Target {
             if let Access::Points { index, keys } = access {
                 let parts = table.indexes.iter().find(|i| i.id == *index).map(|i| &i.parts[..]).unwrap_or_default();
                 let at: Option<Vec<usize>> = columns.iter().map(|c| parts.iter().position(|p| p.column == *c && p.prefix.is_none())).collect();
-                if let Some(at) = at {
-                    if keys.iter().all(|k| at.iter().all(|i| *i < k.len())) {
+                if let Some(at) = at
+                    && keys.iter().all(|k| at.iter().all(|i| *i < k.len())) {
                         return Target::Keys(keys.iter().map(|k| at.iter().map(|i| k[*i].clone()).collect()).collect());
                     }
-                }
             }
             let uses: Vec<(u16, Use)> = conjuncts.iter().filter_map(|c| usage(table, c)).collect();
             let mut keys: Vec<Vec<Expr>> = vec![vec![]];
             for column in columns {
                 let mut grown = None;
                 for (c, u) in &uses {
-                    if c != column { continue; }
+                    if c != column {
+                        continue;
+                    }
                     match u {
                         Use::Eq { value, .. } => {
                             grown = Some(keys.iter().map(|k| [&k[..], std::slice::from_ref(value)].concat()).collect());

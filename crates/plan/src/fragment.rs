@@ -29,14 +29,31 @@ pub struct Fragment {
 pub enum Access {
     Full,
     /// One row, by every part of a unique index.
-    Point { index: IndexId, key: Vec<Expr> },
+    Point {
+        index: IndexId,
+        key: Vec<Expr>,
+    },
     /// For each key the row, or where the key is shorter than the index or the index is not unique, all rows equal on it. Keys may turn out equal: each row comes once.
-    Points { index: IndexId, keys: Vec<Vec<Expr>> },
+    Points {
+        index: IndexId,
+        keys: Vec<Vec<Expr>>,
+    },
     /// Equal on `prefix`, then a range on the next part; in index order, or backwards. `low` and `high` speak of values, also where the part is descending.
     /// A bound that turns out NULL makes the range empty. Where the next part has a bound, its NULLs are outside the range; with no bound, they are in it.
-    Range { index: IndexId, prefix: Vec<Expr>, low: Bound<Expr>, high: Bound<Expr>, reverse: bool },
+    Range {
+        index: IndexId,
+        prefix: Vec<Expr>,
+        low: Bound<Expr>,
+        high: Bound<Expr>,
+        reverse: bool,
+    },
     /// Equal on `prefix`, and the next part begins with what stands before the first wildcard of `pattern`. The LIKE itself remains to be checked.
-    Like { index: IndexId, prefix: Vec<Expr>, pattern: Expr, escape: Option<char> },
+    Like {
+        index: IndexId,
+        prefix: Vec<Expr>,
+        pattern: Expr,
+        escape: Option<char>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -44,12 +61,33 @@ pub enum Action {
     /// Rows of `exprs`; with `group` or `aggregates`, groups: the group keys then the aggregates over them, and `exprs` is empty.
     /// Order of work: filter, group, `exprs`, distinct, sort, offset, limit. `sort` reads the table's columns; with groups or `distinct` it reads the output, `ColumnId(i)` being output column i.
     /// Where `sort` is empty rows come in the order of `access`.
-    Read { exprs: Vec<(Expr, SqlType)>, group: Vec<Expr>, aggregates: Vec<Aggregate>, distinct: bool, sort: Vec<SortKey>, limit: Option<Expr>, offset: Option<Expr>, lock: Option<Locking> },
+    Read {
+        exprs: Vec<(Expr, SqlType)>,
+        group: Vec<Expr>,
+        aggregates: Vec<Aggregate>,
+        distinct: bool,
+        sort: Vec<SortKey>,
+        limit: Option<Expr>,
+        offset: Option<Expr>,
+        lock: Option<Locking>,
+    },
     /// Assign `(column ordinal, expression over the old row)` in order; later ones see earlier ones' values. Then `rules` complete and check the row.
-    Update { assignments: Vec<(u16, Expr)>, rules: Arc<RowRules>, sort: Vec<SortKey>, limit: Option<Expr>, ignore: bool },
-    Delete { sort: Vec<SortKey>, limit: Option<Expr> },
+    Update {
+        assignments: Vec<(u16, Expr)>,
+        rules: Arc<RowRules>,
+        sort: Vec<SortKey>,
+        limit: Option<Expr>,
+        ignore: bool,
+    },
+    Delete {
+        sort: Vec<SortKey>,
+        limit: Option<Expr>,
+    },
     /// One entry of `rows` for each row: a value for every column, in order, complete and checked.
-    Insert { rows: Arc<[Vec<Expr>]>, on_duplicate: OnDuplicate },
+    Insert {
+        rows: Arc<[Vec<Expr>]>,
+        on_duplicate: OnDuplicate,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -20,15 +20,33 @@ pub enum Keys {
     Nothing,
     All,
     /// The rows equal on these leading parts. Without duplicates among the keys.
-    Equal { index: IndexId, keys: Vec<Vec<Value>> },
+    Equal {
+        index: IndexId,
+        keys: Vec<Vec<Value>>,
+    },
     /// A NULL in `prefix` finds NULLs.
-    Range { index: IndexId, prefix: Vec<Value>, low: Bound<Value>, high: Bound<Value>, reverse: bool },
+    Range {
+        index: IndexId,
+        prefix: Vec<Value>,
+        low: Bound<Value>,
+        high: Bound<Value>,
+        reverse: bool,
+    },
     /// The part after `prefix` begins with `start`, which is not empty (`weald_types::key::encode_like_prefix`).
-    StartsWith { index: IndexId, prefix: Vec<Value>, start: String },
+    StartsWith {
+        index: IndexId,
+        prefix: Vec<Value>,
+        start: String,
+    },
 }
 
 /// Evaluates the keys of `access`. `to_utc` turns session time into UTC.
-pub fn resolve(table: &TableDef, access: &Access, eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>, to_utc: &dyn Fn(DateTime) -> DateTime) -> Result<Keys, Fault> {
+pub fn resolve(
+    table: &TableDef,
+    access: &Access,
+    eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>,
+    to_utc: &dyn Fn(DateTime) -> DateTime,
+) -> Result<Keys, Fault> {
     let types = |index: IndexId| -> Vec<&SqlType> {
         let parts = table.indexes.iter().find(|i| i.id == index).map(|i| &i.parts[..]).unwrap_or_default();
         parts.iter().map(|p| &table.columns[p.column as usize].ty).collect()
@@ -43,9 +61,10 @@ pub fn resolve(table: &TableDef, access: &Access, eval: &mut dyn FnMut(&Expr) ->
             let types = types(*index);
             let mut found: Vec<Vec<Value>> = Vec::with_capacity(keys.len());
             for key in keys {
-                if let Some(key) = equal(&types, key, eval, to_utc)? {
-                    if !found.contains(&key) { found.push(key); }
-                }
+                if let Some(key) = equal(&types, key, eval, to_utc)?
+                    && !found.contains(&key) {
+                        found.push(key);
+                    }
             }
             if found.is_empty() { Keys::Nothing } else { Keys::Equal { index: *index, keys: found } }
         }
@@ -68,7 +87,9 @@ pub fn resolve(table: &TableDef, access: &Access, eval: &mut dyn FnMut(&Expr) ->
             match eval(pattern)? {
                 Value::Null => Keys::Nothing,
                 Value::Str(p) => match literal_start(&p, *escape) {
-                    start if start.is_empty() => Keys::Range { index: *index, prefix: values, low: Bound::Unbounded, high: Bound::Unbounded, reverse: false },
+                    start if start.is_empty() => {
+                        Keys::Range { index: *index, prefix: values, low: Bound::Unbounded, high: Bound::Unbounded, reverse: false }
+                    }
                     start => Keys::StartsWith { index: *index, prefix: values, start },
                 },
                 _ => Keys::Range { index: *index, prefix: values, low: Bound::Unbounded, high: Bound::Unbounded, reverse: false },
@@ -78,7 +99,13 @@ pub fn resolve(table: &TableDef, access: &Access, eval: &mut dyn FnMut(&Expr) ->
 }
 
 /// The shard keys of `target`; None where it does not go by keys. A key that no row can have is left out.
-pub fn shard_keys(table: &TableDef, columns: &[u16], target: &Target, eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>, to_utc: &dyn Fn(DateTime) -> DateTime) -> Result<Option<Vec<Vec<Value>>>, Fault> {
+pub fn shard_keys(
+    table: &TableDef,
+    columns: &[u16],
+    target: &Target,
+    eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>,
+    to_utc: &dyn Fn(DateTime) -> DateTime,
+) -> Result<Option<Vec<Vec<Value>>>, Fault> {
     let types: Vec<&SqlType> = columns.iter().map(|c| &table.columns[*c as usize].ty).collect();
     let keys = match target {
         Target::Key(key) => std::slice::from_ref(key),
@@ -87,14 +114,20 @@ pub fn shard_keys(table: &TableDef, columns: &[u16], target: &Target, eval: &mut
     };
     let mut out: Vec<Vec<Value>> = Vec::with_capacity(keys.len());
     for key in keys {
-        if let Some(key) = prefix_values(&types, key, eval, to_utc)? {
-            if !out.contains(&key) { out.push(key); }
-        }
+        if let Some(key) = prefix_values(&types, key, eval, to_utc)?
+            && !out.contains(&key) {
+                out.push(key);
+            }
     }
     Ok(Some(out))
 }
 
-fn equal(types: &[&SqlType], key: &[Expr], eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>, to_utc: &dyn Fn(DateTime) -> DateTime) -> Result<Option<Vec<Value>>, Fault> {
+fn equal(
+    types: &[&SqlType],
+    key: &[Expr],
+    eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>,
+    to_utc: &dyn Fn(DateTime) -> DateTime,
+) -> Result<Option<Vec<Value>>, Fault> {
     let mut out = Vec::with_capacity(key.len());
     for (e, ty) in key.iter().zip(types) {
         match point(eval(e)?, ty, to_utc) {
@@ -106,11 +139,18 @@ fn equal(types: &[&SqlType], key: &[Expr], eval: &mut dyn FnMut(&Expr) -> Result
 }
 
 /// As [`equal`], but a literal NULL stands for IS NULL.
-fn prefix_values(types: &[&SqlType], prefix: &[Expr], eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>, to_utc: &dyn Fn(DateTime) -> DateTime) -> Result<Option<Vec<Value>>, Fault> {
+fn prefix_values(
+    types: &[&SqlType],
+    prefix: &[Expr],
+    eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>,
+    to_utc: &dyn Fn(DateTime) -> DateTime,
+) -> Result<Option<Vec<Value>>, Fault> {
     let mut out = Vec::with_capacity(prefix.len());
     for (e, ty) in prefix.iter().zip(types) {
         if matches!(e, Expr::Literal { value: Value::Null, .. }) {
-            if !ty.nullable { return Ok(None); }
+            if !ty.nullable {
+                return Ok(None);
+            }
             out.push(Value::Null);
             continue;
         }
@@ -124,7 +164,9 @@ fn prefix_values(types: &[&SqlType], prefix: &[Expr], eval: &mut dyn FnMut(&Expr
 
 /// The value of `ty` that equals `value`.
 fn point(value: Value, ty: &SqlType, to_utc: &dyn Fn(DateTime) -> DateTime) -> Option<Value> {
-    if value.is_null() { return None; }
+    if value.is_null() {
+        return None;
+    }
     let (value, order) = stored(value, ty, to_utc)?;
     (order == Ordering::Equal).then_some(value)
 }
@@ -141,7 +183,10 @@ fn stored(value: Value, ty: &SqlType, to_utc: &dyn Fn(DateTime) -> DateTime) -> 
     })
 }
 
-enum Side { Low, High }
+enum Side {
+    Low,
+    High,
+}
 
 fn bound(
     ty: Option<&&SqlType>,
@@ -156,7 +201,9 @@ fn bound(
         Bound::Excluded(e) => (e, false),
     };
     let value = eval(e)?;
-    if value.is_null() { return Ok(None); }
+    if value.is_null() {
+        return Ok(None);
+    }
     let Some(ty) = ty else { return Ok(Some(Bound::Unbounded)) };
     let Some((value, order)) = stored(value, ty, to_utc) else { return Ok(Some(Bound::Unbounded)) };
     // `< 5.5` where the nearest is 6, from which 5.5 lies below: 6 is outside. `< 1000` where the nearest is 127: 127 is inside.

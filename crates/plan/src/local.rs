@@ -15,10 +15,14 @@ use weald_types::{Collation, ColumnId, SqlType};
 
 /// The whole of an optimized query as one fragment, if it is one.
 pub fn fragment(query: &Query, session: &BindContext) -> Option<FragmentPlan> {
-    if !query.subqueries.is_empty() || query.calc_found_rows || query.into.is_some() { return None; }
+    if !query.subqueries.is_empty() || query.calc_found_rows || query.into.is_some() {
+        return None;
+    }
     let mut assigns = false;
     query.root.all_exprs(&mut |e| assigns |= walk::any(e, &|n| matches!(n, Expr::AssignUserVariable { .. })));
-    if assigns { return None; }
+    if assigns {
+        return None;
+    }
     let shape = Shape::of(&query.root)?;
     let (table, filter) = shape.table_and_filter()?;
     let mut plan = if shape.aggregate.is_some() { shape.grouped(table, filter, query, session)? } else { shape.plain(table, filter, query)? };
@@ -60,12 +64,11 @@ impl<'q> Shape<'q> {
         let Rel::Project { input, exprs, columns } = at else { return None };
         (shape.exprs, shape.columns) = (exprs, columns);
         at = input;
-        if let Rel::Filter { input, predicate } = at {
-            if matches!(**input, Rel::Aggregate { .. }) {
+        if let Rel::Filter { input, predicate } = at
+            && matches!(**input, Rel::Aggregate { .. }) {
                 shape.having = Some(predicate);
                 at = input;
             }
-        }
         if let Rel::Aggregate { input, group, aggregates, rollup: false, grouping: None } = at {
             shape.aggregate = Some((group, aggregates));
             at = input;
@@ -107,45 +110,65 @@ impl<'q> Shape<'q> {
 
     /// Sort keys over the output columns, `ColumnId(i)`.
     fn sort_over_output(&self) -> Option<Vec<SortKey>> {
-        self.sort.iter().map(|k| {
-            let mut expr = k.expr.clone();
-            over_positions(&mut expr, self.columns)?;
-            Some(SortKey { expr, descending: k.descending })
-        }).collect()
+        self.sort
+            .iter()
+            .map(|k| {
+                let mut expr = k.expr.clone();
+                over_positions(&mut expr, self.columns)?;
+                Some(SortKey { expr, descending: k.descending })
+            })
+            .collect()
     }
 
     fn plain(&self, table: &TableRef, filter: Vec<Expr>, query: &Query) -> Option<FragmentPlan> {
-        let exprs = self.exprs.iter().map(|e| {
-            let mut e = e.clone();
-            self.over_ordinals(&mut e)?;
-            let ty = crate::bind::value_type(&e);
-            Some((e, ty))
-        }).collect::<Option<Vec<_>>>()?;
+        let exprs = self
+            .exprs
+            .iter()
+            .map(|e| {
+                let mut e = e.clone();
+                self.over_ordinals(&mut e)?;
+                let ty = crate::bind::value_type(&e);
+                Some((e, ty))
+            })
+            .collect::<Option<Vec<_>>>()?;
         let gather_sort = self.sort_over_output()?;
         // Over the table's columns, so that an index may give the order.
-        let by_table: Vec<SortKey> = gather_sort.iter().map(|k| {
-            let mut expr = k.expr.clone();
-            walk::rewrite(&mut expr, &mut |n| match n {
-                Expr::Column { id, .. } => {
-                    *n = exprs[id.raw() as usize].0.clone();
-                    true
-                }
-                _ => false,
-            });
-            SortKey { expr, descending: k.descending }
-        }).collect();
+        let by_table: Vec<SortKey> = gather_sort
+            .iter()
+            .map(|k| {
+                let mut expr = k.expr.clone();
+                walk::rewrite(&mut expr, &mut |n| match n {
+                    Expr::Column { id, .. } => {
+                        *n = exprs[id.raw() as usize].0.clone();
+                        true
+                    }
+                    _ => false,
+                });
+                SortKey { expr, descending: k.descending }
+            })
+            .collect();
         let volatile = exprs.iter().any(|(e, _)| walk::is_volatile(e)) && !self.sort.is_empty();
-        if volatile { return None; }
+        if volatile {
+            return None;
+        }
         let limited = self.limit.is_some_and(|(count, _)| count.is_some());
         let order = if self.distinct { &[] } else { &by_table[..] };
         let choice = choose_ordered(table, &filter, order, limited);
         let target = target(table, &filter, &choice.access);
-        let sort = if self.distinct { gather_sort.clone() } else if choice.ordered { vec![] } else { by_table };
+        let sort = if self.distinct {
+            gather_sort.clone()
+        } else if choice.ordered {
+            vec![]
+        } else {
+            by_table
+        };
         let one = is_one_partition(&target);
         let (limit, offset) = self.limits(one);
         let action = Action::Read { exprs, group: vec![], aggregates: vec![], distinct: self.distinct, sort, limit, offset, lock: query.locking };
         let mut gather = Gather { distinct: self.distinct, sort: gather_sort, ..Gather::default() };
-        if !one { (gather.limit, gather.offset) = self.whole_limits(); }
+        if !one {
+            (gather.limit, gather.offset) = self.whole_limits();
+        }
         Some(plan(table, choice.access, choice.residual, action, target, gather))
     }
 
@@ -162,18 +185,25 @@ impl<'q> Shape<'q> {
         }
     }
 
-    fn whole_limits(&self) -> (Option<Expr>, Option<Expr>) { self.limit.map_or((None, None), |(c, o)| (c.clone(), o.clone())) }
+    fn whole_limits(&self) -> (Option<Expr>, Option<Expr>) {
+        self.limit.map_or((None, None), |(c, o)| (c.clone(), o.clone()))
+    }
 
     fn grouped(&self, table: &TableRef, filter: Vec<Expr>, query: &Query, session: &BindContext) -> Option<FragmentPlan> {
         let (group, aggregates) = self.aggregate?;
-        if query.locking.is_some() { return None; }
+        if query.locking.is_some() {
+            return None;
+        }
         let choice = choose_ordered(table, &filter, &[], false);
         let target = target(table, &filter, &choice.access);
         let one = is_one_partition(&target);
-        let keys = group.iter().map(|(e, _)| {
-            let mut e = e.clone();
-            self.over_ordinals(&mut e).map(|()| e)
-        }).collect::<Option<Vec<_>>>()?;
+        let keys = group
+            .iter()
+            .map(|(e, _)| {
+                let mut e = e.clone();
+                self.over_ordinals(&mut e).map(|()| e)
+            })
+            .collect::<Option<Vec<_>>>()?;
         let mut parts = Parts { aggregates: vec![], merge: vec![], first: keys.len() };
         // What each column of the aggregation is, over the merged row.
         let mut means: Vec<(ColumnId, Expr)> = group.iter().enumerate().map(|(i, (_, c))| (c.id, read(i, &c.ty))).collect();
@@ -181,7 +211,9 @@ impl<'q> Shape<'q> {
             let mut a = a.clone();
             let mut ok = true;
             walk::aggregate_exprs_mut(&mut a, &mut |e| ok &= self.over_ordinals(e).is_some());
-            if !ok { return None; }
+            if !ok {
+                return None;
+            }
             means.push((c.id, parts.add(a, one, session)?));
         }
         let over_merged = |e: &Expr| {
@@ -217,7 +249,16 @@ impl<'q> Shape<'q> {
             offset,
             visible: 0,
         };
-        let action = Action::Read { exprs: vec![], group: keys, aggregates: parts.aggregates, distinct: false, sort: vec![], limit: None, offset: None, lock: None };
+        let action = Action::Read {
+            exprs: vec![],
+            group: keys,
+            aggregates: parts.aggregates,
+            distinct: false,
+            sort: vec![],
+            limit: None,
+            offset: None,
+            lock: None,
+        };
         Some(plan(table, choice.access, choice.residual, action, target, gather))
     }
 }
@@ -278,7 +319,9 @@ impl Parts {
     }
 }
 
-fn read(i: usize, ty: &SqlType) -> Expr { Expr::Column { id: ColumnId::new(i as u32), ty: ty.clone() } }
+fn read(i: usize, ty: &SqlType) -> Expr {
+    Expr::Column { id: ColumnId::new(i as u32), ty: ty.clone() }
+}
 
 fn over_positions(e: &mut Expr, columns: &[Column]) -> Option<()> {
     let mut known = true;
@@ -300,14 +343,18 @@ fn plan(table: &TableRef, access: Access, residual: Vec<Expr>, action: Action, t
     FragmentPlan { fragment, target, gather, columns: vec![], params: vec![], needs: vec![] }
 }
 
-pub fn is_one_partition(target: &Target) -> bool { matches!(target, Target::Key(_) | Target::Ordinal(_) | Target::Copy) }
+pub fn is_one_partition(target: &Target) -> bool {
+    matches!(target, Target::Key(_) | Target::Ordinal(_) | Target::Copy)
+}
 
 /// Without a projection that only leaves out hidden sort keys.
 fn trimmed(root: &Rel) -> &Rel {
     if let Rel::Project { input, exprs, .. } = root {
         let below = input.columns();
         let leading = exprs.iter().zip(&below).all(|(e, c)| matches!(e, Expr::Column { id, .. } if *id == c.id));
-        if leading && exprs.len() < below.len() && matches!(**input, Rel::Sort { .. } | Rel::Limit { .. }) { return input; }
+        if leading && exprs.len() < below.len() && matches!(**input, Rel::Sort { .. } | Rel::Limit { .. }) {
+            return input;
+        }
     }
     root
 }

@@ -34,7 +34,9 @@ pub trait Statistics {
 /// Nothing is known.
 pub struct NoStatistics;
 impl Statistics for NoStatistics {
-    fn rows(&self, _: &TableDef) -> Option<u64> { None }
+    fn rows(&self, _: &TableDef) -> Option<u64> {
+        None
+    }
 }
 
 /// All that a statement is bound under.

@@ -20,10 +20,23 @@ pub struct Column {
     pub origin: Option<Arc<Origin>>,
 }
 #[derive(Clone, Debug, PartialEq)]
-pub struct Origin { pub database: Box<str>, pub table: Box<str>, pub table_alias: Box<str>, pub column: Box<str>, pub flags: OriginFlags }
+pub struct Origin {
+    pub database: Box<str>,
+    pub table: Box<str>,
+    pub table_alias: Box<str>,
+    pub column: Box<str>,
+    pub flags: OriginFlags,
+}
 /// For the column-definition packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct OriginFlags { pub primary_key: bool, pub unique_key: bool, pub multiple_key: bool, pub auto_increment: bool, pub no_default: bool, pub on_update_now: bool }
+pub struct OriginFlags {
+    pub primary_key: bool,
+    pub unique_key: bool,
+    pub multiple_key: bool,
+    pub auto_increment: bool,
+    pub no_default: bool,
+    pub on_update_now: bool,
+}
 
 /// A relation. `columns()` gives its output, in order.
 ///
@@ -33,38 +46,109 @@ pub struct OriginFlags { pub primary_key: bool, pub unique_key: bool, pub multip
 pub enum Rel {
     /// All visible rows of a table. `columns[i]` is the table's column `ordinals[i]`, as it is stored (ENUM as its number, TIMESTAMP in UTC);
     /// an ordinal may be [`ROW_LOCATOR`]. `ordinals` may be empty: then only the number of rows counts.
-    Scan { table: TableRef, ordinals: Vec<u16>, columns: Vec<Column> },
+    Scan {
+        table: TableRef,
+        ordinals: Vec<u16>,
+        columns: Vec<Column>,
+    },
     /// A table that the aggregator makes itself (information_schema); rows are asked for by name at execution.
-    Virtual { name: Arc<str>, columns: Vec<Column> },
+    Virtual {
+        name: Arc<str>,
+        columns: Vec<Column>,
+    },
     /// Constant rows; also SELECT without FROM (one row, no columns).
-    Values { rows: Vec<Vec<Expr>>, columns: Vec<Column> },
-    Filter { input: Box<Rel>, predicate: Expr },
-    Project { input: Box<Rel>, exprs: Vec<Expr>, columns: Vec<Column> },
+    Values {
+        rows: Vec<Vec<Expr>>,
+        columns: Vec<Column>,
+    },
+    Filter {
+        input: Box<Rel>,
+        predicate: Expr,
+    },
+    Project {
+        input: Box<Rel>,
+        exprs: Vec<Expr>,
+        columns: Vec<Column>,
+    },
     /// `on` may be any condition. For Semi and Anti the output is the left side's. NullAwareAnti is NOT IN.
-    Join { kind: JoinKind, left: Box<Rel>, right: Box<Rel>, on: Option<Expr>, /** right side reads columns of the left (LATERAL) */ lateral: bool },
+    Join {
+        kind: JoinKind,
+        left: Box<Rel>,
+        right: Box<Rel>,
+        on: Option<Expr>,
+        /** right side reads columns of the left (LATERAL) */
+        lateral: bool,
+    },
     /// Output: the group columns (`group[i].1`), then the aggregates'. With `rollup`, MySQL's WITH ROLLUP; `grouping` then reads a group column's flag.
     /// With `rollup` each group column is NULL where it is rolled up, and `grouping` is one more BIGINT column at the end: bit (number of groups - 1 - i) is set where `group[i]` is rolled up.
-    Aggregate { input: Box<Rel>, group: Vec<(Expr, Column)>, aggregates: Vec<(Aggregate, Column)>, rollup: bool, grouping: Option<Column> },
+    Aggregate {
+        input: Box<Rel>,
+        group: Vec<(Expr, Column)>,
+        aggregates: Vec<(Aggregate, Column)>,
+        rollup: bool,
+        grouping: Option<Column>,
+    },
     /// Output: the input's columns, then one for each window function.
-    Window { input: Box<Rel>, functions: Vec<(WindowFunction, Column)> },
-    Sort { input: Box<Rel>, keys: Vec<SortKey> },
+    Window {
+        input: Box<Rel>,
+        functions: Vec<(WindowFunction, Column)>,
+    },
+    Sort {
+        input: Box<Rel>,
+        keys: Vec<SortKey>,
+    },
     /// `count` None: no limit.
-    Limit { input: Box<Rel>, count: Option<Expr>, offset: Option<Expr> },
-    Distinct { input: Box<Rel> },
+    Limit {
+        input: Box<Rel>,
+        count: Option<Expr>,
+        offset: Option<Expr>,
+    },
+    Distinct {
+        input: Box<Rel>,
+    },
     /// Columns are matched by position; `columns` is the output, of unified types (inputs are already cast to them).
-    SetOp { op: SetOp, all: bool, left: Box<Rel>, right: Box<Rel>, columns: Vec<Column> },
+    SetOp {
+        op: SetOp,
+        all: bool,
+        left: Box<Rel>,
+        right: Box<Rel>,
+        columns: Vec<Column>,
+    },
     /// WITH RECURSIVE: `step` reads the rows of the last round through [`Rel::RecursionInput`] of the same `id`.
-    Recursive { id: u32, seed: Box<Rel>, step: Box<Rel>, all: bool, columns: Vec<Column> },
-    RecursionInput { id: u32, columns: Vec<Column> },
+    Recursive {
+        id: u32,
+        seed: Box<Rel>,
+        step: Box<Rel>,
+        all: bool,
+        columns: Vec<Column>,
+    },
+    RecursionInput {
+        id: u32,
+        columns: Vec<Column>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum JoinKind { Inner, Left, Semi, Anti, NullAwareAnti, Cross }
+pub enum JoinKind {
+    Inner,
+    Left,
+    Semi,
+    Anti,
+    NullAwareAnti,
+    Cross,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SetOp { Union, Intersect, Except }
+pub enum SetOp {
+    Union,
+    Intersect,
+    Except,
+}
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct SortKey { pub expr: Expr, pub descending: bool }
+pub struct SortKey {
+    pub expr: Expr,
+    pub descending: bool,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
@@ -87,12 +171,35 @@ pub struct WindowFunction {
     pub ty: SqlType,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WindowKind { Aggregate(AggregateFunction), RowNumber, Rank, DenseRank, PercentRank, CumeDist, Ntile, Lag, Lead, FirstValue, LastValue, NthValue }
+pub enum WindowKind {
+    Aggregate(AggregateFunction),
+    RowNumber,
+    Rank,
+    DenseRank,
+    PercentRank,
+    CumeDist,
+    Ntile,
+    Lag,
+    Lead,
+    FirstValue,
+    LastValue,
+    NthValue,
+}
 /// `rows` false: RANGE. The default frame is filled in by the binder.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Frame { pub rows: bool, pub start: Bound, pub end: Bound }
+pub struct Frame {
+    pub rows: bool,
+    pub start: Bound,
+    pub end: Bound,
+}
 #[derive(Clone, Debug, PartialEq)]
-pub enum Bound { UnboundedPreceding, Preceding(Expr), CurrentRow, Following(Expr), UnboundedFollowing }
+pub enum Bound {
+    UnboundedPreceding,
+    Preceding(Expr),
+    CurrentRow,
+    Following(Expr),
+    UnboundedFollowing,
+}
 
 /// A bound query with its subqueries: `Expr::Subquery { index }` is `subqueries[index]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,18 +241,37 @@ pub struct Need {
     pub definer: Option<(Box<str>, Box<str>)>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Locking { pub exclusive: bool, pub no_wait: bool, pub skip_locked: bool }
+pub struct Locking {
+    pub exclusive: bool,
+    pub no_wait: bool,
+    pub skip_locked: bool,
+}
 
 impl Rel {
     pub fn columns(&self) -> Vec<Column> {
         match self {
-            Rel::Scan { columns, .. } | Rel::Virtual { columns, .. } | Rel::Values { columns, .. } | Rel::Project { columns, .. }
-            | Rel::SetOp { columns, .. } | Rel::Recursive { columns, .. } | Rel::RecursionInput { columns, .. } => columns.clone(),
+            Rel::Scan { columns, .. }
+            | Rel::Virtual { columns, .. }
+            | Rel::Values { columns, .. }
+            | Rel::Project { columns, .. }
+            | Rel::SetOp { columns, .. }
+            | Rel::Recursive { columns, .. }
+            | Rel::RecursionInput { columns, .. } => columns.clone(),
             Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } => input.columns(),
             Rel::Join { kind: JoinKind::Semi | JoinKind::Anti | JoinKind::NullAwareAnti, left, .. } => left.columns(),
-            Rel::Join { left, right, .. } => { let mut all = left.columns(); all.extend(right.columns()); all }
-            Rel::Aggregate { group, aggregates, grouping, .. } => group.iter().map(|g| &g.1).chain(aggregates.iter().map(|a| &a.1)).chain(grouping).cloned().collect(),
-            Rel::Window { input, functions } => { let mut all = input.columns(); all.extend(functions.iter().map(|f| f.1.clone())); all }
+            Rel::Join { left, right, .. } => {
+                let mut all = left.columns();
+                all.extend(right.columns());
+                all
+            }
+            Rel::Aggregate { group, aggregates, grouping, .. } => {
+                group.iter().map(|g| &g.1).chain(aggregates.iter().map(|a| &a.1)).chain(grouping).cloned().collect()
+            }
+            Rel::Window { input, functions } => {
+                let mut all = input.columns();
+                all.extend(functions.iter().map(|f| f.1.clone()));
+                all
+            }
         }
     }
 }

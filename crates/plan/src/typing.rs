@@ -10,7 +10,9 @@ use weald_expr::{AggregateFunction, Expr, Operator, aggregate, typing};
 use weald_sql::ast;
 use weald_types::{Collation, Fault, SqlType, TypeKind, Value};
 
-pub fn operator(op: Operator, args: Vec<Expr>, session: &BindContext) -> Result<Expr, Fault> { typing::operator(op, args, session) }
+pub fn operator(op: Operator, args: Vec<Expr>, session: &BindContext) -> Result<Expr, Fault> {
+    typing::operator(op, args, session)
+}
 
 /// The type of an aggregate over `args`.
 pub fn aggregate_type(function: AggregateFunction, args: &mut [Expr], session: &BindContext) -> Result<SqlType, Fault> {
@@ -20,7 +22,12 @@ pub fn aggregate_type(function: AggregateFunction, args: &mut [Expr], session: &
 
 /// The value of an expression of literals, unless computing it fails or warns.
 pub fn constant_value(e: &Expr) -> Option<Value> {
-    let session = BindContext { sql_mode: weald_types::SqlMode::DEFAULT, collation_connection: Collation::UTF8MB4_GENERAL_CI, div_precision_increment: 4, group_concat_max_len: 1024 };
+    let session = BindContext {
+        sql_mode: weald_types::SqlMode::DEFAULT,
+        collation_connection: Collation::UTF8MB4_GENERAL_CI,
+        div_precision_increment: 4,
+        group_concat_max_len: 1024,
+    };
     match typing::fold(e.clone(), &session) {
         Expr::Literal { value, .. } => Some(value),
         _ => None,
@@ -74,9 +81,13 @@ impl Binder<'_> {
         typing::case(operand, branches, otherwise, &self.env.session)
     }
 
-    pub fn cast(&mut self, e: Expr, ty: SqlType) -> Result<Expr, Fault> { Ok(typing::cast(e, ty)) }
+    pub fn cast(&mut self, e: Expr, ty: SqlType) -> Result<Expr, Fault> {
+        Ok(typing::cast(e, ty))
+    }
 
-    pub fn collate(&mut self, e: Expr, c: Collation) -> Result<Expr, Fault> { typing::collate(e, c, &self.env.session) }
+    pub fn collate(&mut self, e: Expr, c: Collation) -> Result<Expr, Fault> {
+        typing::collate(e, c, &self.env.session)
+    }
 
     pub fn in_list(&mut self, value: Expr, list: Vec<Expr>, negated: bool) -> Result<Expr, Fault> {
         let mut all = vec![value];
@@ -91,20 +102,25 @@ impl Binder<'_> {
         function::bind_date_arith(date, amount, unit(u), subtract, &self.env.session)
     }
 
-    pub fn aggregate_type(&mut self, function: AggregateFunction, args: &mut [Expr]) -> Result<SqlType, Fault> { aggregate_type(function, args, &self.env.session) }
+    pub fn aggregate_type(&mut self, function: AggregateFunction, args: &mut [Expr]) -> Result<SqlType, Fault> {
+        aggregate_type(function, args, &self.env.session)
+    }
 
     /// One type for values of all these.
     pub fn unify(&mut self, types: &[&SqlType]) -> Result<SqlType, Fault> {
         let own: Vec<SqlType> = types.iter().map(|t| crate::bind::evaluated(t)).collect();
         // Texts of different collations meet as columns do.
-        let columns: Vec<Expr> = own.iter().enumerate().map(|(i, ty)| Expr::Column { id: weald_types::ColumnId::new(i as u32), ty: ty.clone() }).collect();
+        let columns: Vec<Expr> =
+            own.iter().enumerate().map(|(i, ty)| Expr::Column { id: weald_types::ColumnId::new(i as u32), ty: ty.clone() }).collect();
         typing::unify_exprs(&columns, "UNION")
     }
 
     /// A `?` that has no type yet takes `ty`.
     pub fn give_type(&mut self, e: Expr, ty: &SqlType) -> Expr {
         let Expr::Param { index, ty: own } = &e else { return e };
-        if !matches!(own.kind, TypeKind::Null) || self.params.get(*index as usize).is_some_and(Option::is_some) { return e; }
+        if !matches!(own.kind, TypeKind::Null) || self.params.get(*index as usize).is_some_and(Option::is_some) {
+            return e;
+        }
         let ty = crate::bind::evaluated(ty).with_nullable(true);
         self.params[*index as usize] = Some(ty.clone());
         Expr::Param { index: *index, ty }
@@ -113,7 +129,9 @@ impl Binder<'_> {
     fn type_params(&mut self, args: &mut [Expr]) {
         let Some(known) = args.iter().find(|a| !matches!(a.ty().kind, TypeKind::Null)).map(value_type) else { return };
         for a in args.iter_mut() {
-            if matches!(a, Expr::Param { .. }) { *a = self.give_type(a.clone(), &known); }
+            if matches!(a, Expr::Param { .. }) {
+                *a = self.give_type(a.clone(), &known);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::query::{Aggregate, Bound, Rel, SortKey, WindowFunction};
 use std::collections::BTreeSet;
 use weald_expr::function::Volatility;
 use weald_expr::{Expr, Operator};
-use weald_types::{ColumnId, Collation, SqlType, Value};
+use weald_types::{Collation, ColumnId, SqlType, Value};
 
 /// Calls `f` on each operand.
 pub fn children<'e>(e: &'e Expr, f: &mut dyn FnMut(&'e Expr)) {
@@ -17,12 +17,22 @@ pub fn children<'e>(e: &'e Expr, f: &mut dyn FnMut(&'e Expr)) {
         Expr::AssignUserVariable { value, .. } => f(value),
         Expr::Operator { args, .. } | Expr::Call { args, .. } | Expr::Row(args) => args.iter().for_each(f),
         Expr::Case { operand, branches, otherwise, .. } => {
-            if let Some(o) = operand { f(o); }
-            for (when, then) in branches { f(when); f(then); }
-            if let Some(o) = otherwise { f(o); }
+            if let Some(o) = operand {
+                f(o);
+            }
+            for (when, then) in branches {
+                f(when);
+                f(then);
+            }
+            if let Some(o) = otherwise {
+                f(o);
+            }
         }
         Expr::Cast { expr, .. } => f(expr),
-        Expr::In { expr, list, .. } => { f(expr); list.iter().for_each(f); }
+        Expr::In { expr, list, .. } => {
+            f(expr);
+            list.iter().for_each(f);
+        }
         Expr::Subquery { operands, .. } => operands.iter().for_each(f),
     }
 }
@@ -33,12 +43,22 @@ pub fn children_mut(e: &mut Expr, f: &mut dyn FnMut(&mut Expr)) {
         Expr::AssignUserVariable { value, .. } => f(value),
         Expr::Operator { args, .. } | Expr::Call { args, .. } | Expr::Row(args) => args.iter_mut().for_each(f),
         Expr::Case { operand, branches, otherwise, .. } => {
-            if let Some(o) = operand { f(o); }
-            for (when, then) in branches { f(when); f(then); }
-            if let Some(o) = otherwise { f(o); }
+            if let Some(o) = operand {
+                f(o);
+            }
+            for (when, then) in branches {
+                f(when);
+                f(then);
+            }
+            if let Some(o) = otherwise {
+                f(o);
+            }
         }
         Expr::Cast { expr, .. } => f(expr),
-        Expr::In { expr, list, .. } => { f(expr); list.iter_mut().for_each(f); }
+        Expr::In { expr, list, .. } => {
+            f(expr);
+            list.iter_mut().for_each(f);
+        }
         Expr::Subquery { operands, .. } => operands.iter_mut().for_each(f),
     }
 }
@@ -51,12 +71,16 @@ pub fn walk<'e>(e: &'e Expr, f: &mut dyn FnMut(&'e Expr)) {
 
 /// Rewrites `e` from the top: where `f` says true the node is done with, otherwise its operands are visited.
 pub fn rewrite(e: &mut Expr, f: &mut dyn FnMut(&mut Expr) -> bool) {
-    if !f(e) { children_mut(e, &mut |c| rewrite(c, f)); }
+    if !f(e) {
+        children_mut(e, &mut |c| rewrite(c, f));
+    }
 }
 
 /// Whether any node of `e` satisfies `f`.
 pub fn any(e: &Expr, f: &dyn Fn(&Expr) -> bool) -> bool {
-    if f(e) { return true; }
+    if f(e) {
+        return true;
+    }
     let mut found = false;
     children(e, &mut |c| found = found || any(c, f));
     found
@@ -65,7 +89,9 @@ pub fn any(e: &Expr, f: &dyn Fn(&Expr) -> bool) -> bool {
 /// Columns that `e` reads, a subquery's outer columns included.
 pub fn columns_of(e: &Expr, out: &mut BTreeSet<ColumnId>) {
     walk(e, &mut |n| match n {
-        Expr::Column { id, .. } | Expr::ColumnRaw { id, .. } => { out.insert(*id); }
+        Expr::Column { id, .. } | Expr::ColumnRaw { id, .. } => {
+            out.insert(*id);
+        }
         Expr::Subquery { outer, .. } => out.extend(outer.iter().copied()),
         _ => (),
     });
@@ -77,7 +103,9 @@ pub fn columns(e: &Expr) -> BTreeSet<ColumnId> {
     out
 }
 
-pub fn has_subquery(e: &Expr) -> bool { any(e, &|n| matches!(n, Expr::Subquery { .. })) }
+pub fn has_subquery(e: &Expr) -> bool {
+    any(e, &|n| matches!(n, Expr::Subquery { .. }))
+}
 
 /// Whether each evaluation may give something else, or does something: such an expression is neither moved nor doubled.
 pub fn is_volatile(e: &Expr) -> bool {
@@ -129,8 +157,12 @@ pub fn disjuncts(e: Expr) -> Vec<Expr> {
 }
 
 /// The conjunction of `list`; None of nothing. Balanced, so that a thousand conditions do not make a thousand levels.
-pub fn all_of(list: Vec<Expr>) -> Option<Expr> { combine(list, Operator::And) }
-pub fn any_of(list: Vec<Expr>) -> Option<Expr> { combine(list, Operator::Or) }
+pub fn all_of(list: Vec<Expr>) -> Option<Expr> {
+    combine(list, Operator::And)
+}
+pub fn any_of(list: Vec<Expr>) -> Option<Expr> {
+    combine(list, Operator::Or)
+}
 
 fn combine(mut list: Vec<Expr>, op: Operator) -> Option<Expr> {
     while list.len() > 1 {
@@ -159,10 +191,14 @@ pub fn is_nullable(e: &Expr) -> bool {
     }
 }
 
-pub fn truth(b: bool) -> Expr { Expr::Literal { value: if b { Value::TRUE } else { Value::FALSE }, ty: SqlType::bigint(false) } }
+pub fn truth(b: bool) -> Expr {
+    Expr::Literal { value: if b { Value::TRUE } else { Value::FALSE }, ty: SqlType::bigint(false) }
+}
 
 impl SortKey {
-    pub fn ascending(expr: Expr) -> Self { Self { expr, descending: false } }
+    pub fn ascending(expr: Expr) -> Self {
+        Self { expr, descending: false }
+    }
 }
 
 fn aggregate_exprs<'e>(a: &'e Aggregate, f: &mut dyn FnMut(&'e Expr)) {
@@ -174,7 +210,9 @@ fn window_exprs<'e>(w: &'e WindowFunction, f: &mut dyn FnMut(&'e Expr)) {
     w.partition_by.iter().for_each(&mut *f);
     w.order_by.iter().for_each(|k| f(&k.expr));
     for b in [&w.frame.start, &w.frame.end] {
-        if let Bound::Preceding(e) | Bound::Following(e) = b { f(e); }
+        if let Bound::Preceding(e) | Bound::Following(e) = b {
+            f(e);
+        }
     }
 }
 pub fn aggregate_exprs_mut(a: &mut Aggregate, f: &mut dyn FnMut(&mut Expr)) {
@@ -186,7 +224,9 @@ pub fn window_exprs_mut(w: &mut WindowFunction, f: &mut dyn FnMut(&mut Expr)) {
     w.partition_by.iter_mut().for_each(&mut *f);
     w.order_by.iter_mut().for_each(|k| f(&mut k.expr));
     for b in [&mut w.frame.start, &mut w.frame.end] {
-        if let Bound::Preceding(e) | Bound::Following(e) = b { f(e); }
+        if let Bound::Preceding(e) | Bound::Following(e) = b {
+            f(e);
+        }
     }
 }
 
@@ -194,8 +234,13 @@ impl Rel {
     pub fn inputs(&self) -> Vec<&Rel> {
         match self {
             Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => vec![],
-            Rel::Filter { input, .. } | Rel::Project { input, .. } | Rel::Aggregate { input, .. } | Rel::Window { input, .. } | Rel::Sort { input, .. }
-            | Rel::Limit { input, .. } | Rel::Distinct { input } => vec![input],
+            Rel::Filter { input, .. }
+            | Rel::Project { input, .. }
+            | Rel::Aggregate { input, .. }
+            | Rel::Window { input, .. }
+            | Rel::Sort { input, .. }
+            | Rel::Limit { input, .. }
+            | Rel::Distinct { input } => vec![input],
             Rel::Join { left, right, .. } | Rel::SetOp { left, right, .. } => vec![left, right],
             Rel::Recursive { seed, step, .. } => vec![seed, step],
         }
@@ -204,8 +249,13 @@ impl Rel {
     pub fn inputs_mut(&mut self) -> Vec<&mut Rel> {
         match self {
             Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => vec![],
-            Rel::Filter { input, .. } | Rel::Project { input, .. } | Rel::Aggregate { input, .. } | Rel::Window { input, .. } | Rel::Sort { input, .. }
-            | Rel::Limit { input, .. } | Rel::Distinct { input } => vec![input],
+            Rel::Filter { input, .. }
+            | Rel::Project { input, .. }
+            | Rel::Aggregate { input, .. }
+            | Rel::Window { input, .. }
+            | Rel::Sort { input, .. }
+            | Rel::Limit { input, .. }
+            | Rel::Distinct { input } => vec![input],
             Rel::Join { left, right, .. } | Rel::SetOp { left, right, .. } => vec![left, right],
             Rel::Recursive { seed, step, .. } => vec![seed, step],
         }
@@ -214,7 +264,12 @@ impl Rel {
     /// The expressions of this node itself.
     pub fn exprs<'e>(&'e self, f: &mut dyn FnMut(&'e Expr)) {
         match self {
-            Rel::Scan { .. } | Rel::Virtual { .. } | Rel::RecursionInput { .. } | Rel::Distinct { .. } | Rel::SetOp { .. } | Rel::Recursive { .. } => (),
+            Rel::Scan { .. }
+            | Rel::Virtual { .. }
+            | Rel::RecursionInput { .. }
+            | Rel::Distinct { .. }
+            | Rel::SetOp { .. }
+            | Rel::Recursive { .. } => (),
             Rel::Values { rows, .. } => rows.iter().flatten().for_each(f),
             Rel::Filter { predicate, .. } => f(predicate),
             Rel::Project { exprs, .. } => exprs.iter().for_each(f),
@@ -231,7 +286,12 @@ impl Rel {
 
     pub fn exprs_mut(&mut self, f: &mut dyn FnMut(&mut Expr)) {
         match self {
-            Rel::Scan { .. } | Rel::Virtual { .. } | Rel::RecursionInput { .. } | Rel::Distinct { .. } | Rel::SetOp { .. } | Rel::Recursive { .. } => (),
+            Rel::Scan { .. }
+            | Rel::Virtual { .. }
+            | Rel::RecursionInput { .. }
+            | Rel::Distinct { .. }
+            | Rel::SetOp { .. }
+            | Rel::Recursive { .. } => (),
             Rel::Values { rows, .. } => rows.iter_mut().flatten().for_each(f),
             Rel::Filter { predicate, .. } => f(predicate),
             Rel::Project { exprs, .. } => exprs.iter_mut().for_each(f),
@@ -249,26 +309,37 @@ impl Rel {
     /// Every expression of the whole tree.
     pub fn all_exprs<'e>(&'e self, f: &mut dyn FnMut(&'e Expr)) {
         self.exprs(f);
-        for i in self.inputs() { i.all_exprs(f); }
+        for i in self.inputs() {
+            i.all_exprs(f);
+        }
     }
 
     pub fn all_exprs_mut(&mut self, f: &mut dyn FnMut(&mut Expr)) {
         self.exprs_mut(f);
-        for i in self.inputs_mut() { i.all_exprs_mut(f); }
+        for i in self.inputs_mut() {
+            i.all_exprs_mut(f);
+        }
     }
 
     /// Columns made anywhere in the tree.
     pub fn made(&self, out: &mut BTreeSet<ColumnId>) {
         match self {
-            Rel::Scan { columns, .. } | Rel::Virtual { columns, .. } | Rel::Values { columns, .. } | Rel::Project { columns, .. } | Rel::SetOp { columns, .. }
-            | Rel::Recursive { columns, .. } | Rel::RecursionInput { columns, .. } => out.extend(columns.iter().map(|c| c.id)),
+            Rel::Scan { columns, .. }
+            | Rel::Virtual { columns, .. }
+            | Rel::Values { columns, .. }
+            | Rel::Project { columns, .. }
+            | Rel::SetOp { columns, .. }
+            | Rel::Recursive { columns, .. }
+            | Rel::RecursionInput { columns, .. } => out.extend(columns.iter().map(|c| c.id)),
             Rel::Aggregate { group, aggregates, grouping, .. } => {
                 out.extend(group.iter().map(|g| g.1.id).chain(aggregates.iter().map(|a| a.1.id)).chain(grouping.iter().map(|g| g.id)));
             }
             Rel::Window { functions, .. } => out.extend(functions.iter().map(|f| f.1.id)),
             Rel::Filter { .. } | Rel::Join { .. } | Rel::Sort { .. } | Rel::Limit { .. } | Rel::Distinct { .. } => (),
         }
-        for i in self.inputs() { i.made(out); }
+        for i in self.inputs() {
+            i.made(out);
+        }
     }
 
     /// Columns read in the tree (through subqueries' `outer` too) but made outside it: what it is correlated by.
@@ -282,7 +353,9 @@ impl Rel {
     }
 
     /// The ids of the output columns.
-    pub fn output(&self) -> BTreeSet<ColumnId> { self.columns().iter().map(|c| c.id).collect() }
+    pub fn output(&self) -> BTreeSet<ColumnId> {
+        self.columns().iter().map(|c| c.id).collect()
+    }
 
     pub fn filter(self, predicates: Vec<Expr>) -> Rel {
         match all_of(predicates) {
@@ -305,7 +378,9 @@ pub fn rewrite_deep(rel: &mut Rel, subqueries: &mut [Rel], f: &mut dyn FnMut(&mu
 }
 
 pub fn rewrite_deep_expr(e: &mut Expr, subqueries: &mut [Rel], f: &mut dyn FnMut(&mut Expr) -> bool) {
-    if f(e) { return; }
+    if f(e) {
+        return;
+    }
     children_mut(e, &mut |c| rewrite_deep_expr(c, subqueries, f));
     if let Expr::Subquery { index, outer, .. } = e {
         let slot = *index as usize;

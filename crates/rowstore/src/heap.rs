@@ -282,7 +282,10 @@ impl<'p> SlotRef<'p> {
         let old = self.slot().head.load(Relaxed);
         let version = new.allocate(old);
         if let (Some(old), NewStamp::By(txn)) = (VersionRef::new(old), new.stamp) {
-            debug_assert!(!matches!(old.stamp(), Stamp::By(other) if !other.is(txn) && !other.is_ended()), "a version on top of another transaction's");
+            debug_assert!(
+                !matches!(old.stamp(), Stamp::By(other) if !other.is(txn) && !other.is_ended()),
+                "a version on top of another transaction's"
+            );
             if matches!(old.stamp(), Stamp::By(by) if by.is(txn)) {
                 old.header().length_and_flags.fetch_or(SUPERSEDED, Relaxed);
             }

@@ -152,13 +152,7 @@ impl IndexStore {
         }
     }
     /// Every entry of exactly this index key, by primary key, from the one after `after` on, until `f` says false.
-    pub(crate) fn each_equal<'p>(
-        &'p self,
-        index_key: &'p [u8],
-        after: Option<&[u8]>,
-        pin: &'p Pin,
-        f: &mut dyn FnMut(&[u8], SlotRef<'p>) -> bool,
-    ) {
+    pub(crate) fn each_equal<'p>(&'p self, index_key: &'p [u8], after: Option<&[u8]>, pin: &'p Pin, f: &mut dyn FnMut(&[u8], SlotRef<'p>) -> bool) {
         match self {
             IndexStore::Rows => (),
             IndexStore::Ordered(tree) => {

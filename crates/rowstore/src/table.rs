@@ -192,7 +192,15 @@ impl Table {
     /// Makes one change: the new version on top of the row's chain, its entries in every index, the counts. The caller has made sure that it may be made.
     ///
     /// This is the only way a row gets in, changes or goes, whoever asks: a statement, recovery, a replayed log.
-    pub(crate) fn apply(&self, w: &mut Writer, shape: &Shape, pin: &Pin, change: RowChange<'_>, stamp: NewStamp<'_>, watermark: Timestamp) -> Applied {
+    pub(crate) fn apply(
+        &self,
+        w: &mut Writer,
+        shape: &Shape,
+        pin: &Pin,
+        change: RowChange<'_>,
+        stamp: NewStamp<'_>,
+        watermark: Timestamp,
+    ) -> Applied {
         if let (Some(column), Some(bytes)) = (shape.auto_increment, change.bytes) {
             match shape.schema.field(change.schema, bytes, column) {
                 FieldRef::Int(v) if v > 0 => self.raise_auto_increment_seen(v as u64),
@@ -204,7 +212,9 @@ impl Table {
         let live = change.bytes.is_some() as i8;
         let mut new = NewVersion { stamp, schema: change.schema, bytes: change.bytes, keys_changed: false };
         let Some(slot) = self.rows.get(change.key.bytes(), pin) else {
-            if !self.has_primary() && let Ok(id) = change.key.bytes().try_into() {
+            if !self.has_primary()
+                && let Ok(id) = change.key.bytes().try_into()
+            {
                 self.raise_last_row_id(u64::from_be_bytes(id));
             }
             let (slot, version) = SlotPtr::new(&new);

@@ -37,10 +37,15 @@ pub fn parse(packet: &[u8], capabilities: u32) -> Result<Command<'_>, Error> {
         0x01 => Command::Quit,
         0x02 => Command::InitDb(r.all()),
         0x03 => {
-            if capabilities & client::QUERY_ATTRIBUTES != 0 { skip_attributes(&mut r)?; }
+            if capabilities & client::QUERY_ATTRIBUTES != 0 {
+                skip_attributes(&mut r)?;
+            }
             Command::Query(r.all())
         }
-        0x04 => { let table = r.zero_ended(); Command::FieldList { table, wildcard: r.all() } }
+        0x04 => {
+            let table = r.zero_ended();
+            Command::FieldList { table, wildcard: r.all() }
+        }
         0x09 => Command::Statistics,
         0x0C => Command::ProcessKill(r.u32()?),
         0x0D => Command::Debug,
@@ -62,23 +67,42 @@ pub fn parse(packet: &[u8], capabilities: u32) -> Result<Command<'_>, Error> {
 fn skip_attributes(r: &mut Reader<'_>) -> Result<(), Error> {
     let count = r.lenenc()? as usize;
     let _sets = r.lenenc()?;
-    if count == 0 { return Ok(()); }
-    if count > 65_535 { return Err(Error::Malformed("too many query attributes")); }
+    if count == 0 {
+        return Ok(());
+    }
+    if count > 65_535 {
+        return Err(Error::Malformed("too many query attributes"));
+    }
     let nulls = r.bytes(count.div_ceil(8))?;
-    if r.u8()? != 1 { return Err(Error::Malformed("query attributes without types")); }
+    if r.u8()? != 1 {
+        return Err(Error::Malformed("query attributes without types"));
+    }
     let mut types = Vec::with_capacity(count);
-    for _ in 0..count { types.push(r.u16()?); r.lenenc_bytes()?; }
+    for _ in 0..count {
+        types.push(r.u16()?);
+        r.lenenc_bytes()?;
+    }
     for (i, ty) in types.iter().enumerate() {
-        if nulls[i / 8] >> (i % 8) & 1 == 0 { param(r, *ty)?; }
+        if nulls[i / 8] >> (i % 8) & 1 == 0 {
+            param(r, *ty)?;
+        }
     }
     Ok(())
 }
 
 /// COM_STMT_EXECUTE's fixed part.
 #[derive(Debug, PartialEq)]
-pub struct Execute { pub statement: u32, pub cursor: bool, pub params: Vec<Option<Value>>, /** sent with this execution, or kept from an earlier one */ pub types: Vec<u16> }
+pub struct Execute {
+    pub statement: u32,
+    pub cursor: bool,
+    pub params: Vec<Option<Value>>,
+    /** sent with this execution, or kept from an earlier one */
+    pub types: Vec<u16>,
+}
 
-pub fn statement_of(body: &[u8]) -> Result<u32, Error> { Reader::new(body).u32() }
+pub fn statement_of(body: &[u8]) -> Result<u32, Error> {
+    Reader::new(body).u32()
+}
 
 /// `params`: how many the statement has; `kept`: types bound before; `long(i)`: parameter i was sent as long data. `None` values are those.
 pub fn execute(body: &[u8], params: usize, kept: &[u16], capabilities: u32, long: &dyn Fn(usize) -> bool) -> Result<Execute, Error> {
@@ -89,23 +113,41 @@ pub fn execute(body: &[u8], params: usize, kept: &[u16], capabilities: u32, long
     let cursor = flags & 1 != 0;
     let attributes = capabilities & client::QUERY_ATTRIBUTES != 0;
     let mut count = params;
-    if attributes && (params > 0 || flags & 8 != 0) { count = r.lenenc()? as usize; }
-    if count > 65_535 || count < params { return Err(Error::Malformed("a wrong number of parameters")); }
-    if count == 0 { return Ok(Execute { statement, cursor, params: Vec::new(), types: Vec::new() }); }
+    if attributes && (params > 0 || flags & 8 != 0) {
+        count = r.lenenc()? as usize;
+    }
+    if count > 65_535 || count < params {
+        return Err(Error::Malformed("a wrong number of parameters"));
+    }
+    if count == 0 {
+        return Ok(Execute { statement, cursor, params: Vec::new(), types: Vec::new() });
+    }
     let nulls = r.bytes(count.div_ceil(8))?;
     let mut types = kept.to_vec();
     if r.u8()? == 1 {
         types.clear();
         for _ in 0..count {
             types.push(r.u16()?);
-            if attributes { r.lenenc_bytes()?; }
+            if attributes {
+                r.lenenc_bytes()?;
+            }
         }
     }
-    if types.len() < count { return Err(Error::Malformed("parameters without types")); }
+    if types.len() < count {
+        return Err(Error::Malformed("parameters without types"));
+    }
     let mut values = Vec::with_capacity(params);
     for (i, ty) in types.iter().enumerate().take(count) {
-        let value = if nulls[i / 8] >> (i % 8) & 1 == 1 { Some(Value::Null) } else if long(i) { None } else { Some(param(&mut r, *ty)?) };
-        if i < params { values.push(value); }
+        let value = if nulls[i / 8] >> (i % 8) & 1 == 1 {
+            Some(Value::Null)
+        } else if long(i) {
+            None
+        } else {
+            Some(param(&mut r, *ty)?)
+        };
+        if i < params {
+            values.push(value);
+        }
     }
     types.truncate(params);
     Ok(Execute { statement, cursor, params: values, types })
@@ -117,13 +159,28 @@ fn param(r: &mut Reader<'_>, ty: u16) -> Result<Value, Error> {
     let int = |signed: i64, raw: u64| if unsigned { Value::UInt(raw) } else { Value::Int(signed) };
     Ok(match ty as u8 {
         column::NULL => Value::Null,
-        column::TINY => { let n = r.u8()?; int(n as i8 as i64, n as u64) }
-        column::SHORT | column::YEAR => { let n = r.u16()?; int(n as i16 as i64, n as u64) }
-        column::LONG | column::INT24 => { let n = r.u32()?; int(n as i32 as i64, n as u64) }
-        column::LONGLONG => { let n = r.u64()?; int(n as i64, n) }
+        column::TINY => {
+            let n = r.u8()?;
+            int(n as i8 as i64, n as u64)
+        }
+        column::SHORT | column::YEAR => {
+            let n = r.u16()?;
+            int(n as i16 as i64, n as u64)
+        }
+        column::LONG | column::INT24 => {
+            let n = r.u32()?;
+            int(n as i32 as i64, n as u64)
+        }
+        column::LONGLONG => {
+            let n = r.u64()?;
+            int(n as i64, n)
+        }
         column::FLOAT => Value::Double(f32::from_bits(r.u32()?) as f64),
         column::DOUBLE => Value::Double(f64::from_bits(r.u64()?)),
-        column::DATE => { let d = datetime(r)?; Value::Date(d.date()) }
+        column::DATE => {
+            let d = datetime(r)?;
+            Value::Date(d.date())
+        }
         column::DATETIME | column::TIMESTAMP => Value::DateTime(datetime(r)?),
         column::TIME => Value::Time(time(r)?),
         column::NEWDECIMAL | 0 => {
@@ -136,33 +193,54 @@ fn param(r: &mut Reader<'_>, ty: u16) -> Result<Value, Error> {
     })
 }
 
-fn utf8(b: &[u8]) -> Result<&str, Error> { std::str::from_utf8(b).map_err(|_| Error::Malformed("a number that is no text")) }
+fn utf8(b: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(b).map_err(|_| Error::Malformed("a number that is no text"))
+}
 
 /// Strings are text where they are UTF-8.
-pub fn text(b: &[u8]) -> Value { match std::str::from_utf8(b) { Ok(s) => Value::str(s), Err(_) => Value::bytes(b) } }
+pub fn text(b: &[u8]) -> Value {
+    match std::str::from_utf8(b) {
+        Ok(s) => Value::str(s),
+        Err(_) => Value::bytes(b),
+    }
+}
 /// Clients send text as BLOB too (PHP, Connector/C): what is UTF-8 is text, with a binary column it stays the same bytes.
-fn bytes(b: &[u8]) -> Value { text(b) }
+fn bytes(b: &[u8]) -> Value {
+    text(b)
+}
 
 fn datetime(r: &mut Reader<'_>) -> Result<DateTime, Error> {
     let n = r.u8()?;
-    if n == 0 { return Ok(DateTime::default()); }
-    if !matches!(n, 4 | 7 | 11) { return Err(Error::Malformed("a date of a wrong length")); }
+    if n == 0 {
+        return Ok(DateTime::default());
+    }
+    if !matches!(n, 4 | 7 | 11) {
+        return Err(Error::Malformed("a date of a wrong length"));
+    }
     let (y, m, d) = (r.u16()? as u32, r.u8()? as u32, r.u8()? as u32);
     let (h, mi, s) = if n > 4 { (r.u8()? as u32, r.u8()? as u32, r.u8()? as u32) } else { (0, 0, 0) };
     let micros = if n > 7 { r.u32()? } else { 0 };
     let date = Date::new_lenient(y, m, d).ok_or(Error::Malformed("a date that is none"))?;
-    if h > 23 || mi > 59 || s > 59 || micros > 999_999 { return Err(Error::Malformed("a time of day that is none")); }
+    if h > 23 || mi > 59 || s > 59 || micros > 999_999 {
+        return Err(Error::Malformed("a time of day that is none"));
+    }
     Ok(date.at((((h * 60 + mi) * 60 + s) as i64) * 1_000_000 + micros as i64))
 }
 
 fn time(r: &mut Reader<'_>) -> Result<Time, Error> {
     let n = r.u8()?;
-    if n == 0 { return Ok(Time::default()); }
-    if !matches!(n, 8 | 12) { return Err(Error::Malformed("a time of a wrong length")); }
+    if n == 0 {
+        return Ok(Time::default());
+    }
+    if !matches!(n, 8 | 12) {
+        return Err(Error::Malformed("a time of a wrong length"));
+    }
     let negative = r.u8()? != 0;
     let (days, h, m, s) = (r.u32()? as i64, r.u8()? as i64, r.u8()? as i64, r.u8()? as i64);
     let micros = if n > 8 { r.u32()? as i64 } else { 0 };
-    if days > 34 * 365 || h > 23 || m > 59 || s > 59 || micros > 999_999 { return Err(Error::Malformed("a time that is none")); }
+    if days > 34 * 365 || h > 23 || m > 59 || s > 59 || micros > 999_999 {
+        return Err(Error::Malformed("a time that is none"));
+    }
     let total = (((days * 24 + h) * 60 + m) * 60 + s) * 1_000_000 + micros;
     Ok(Time::from_micros(if negative { -total } else { total }).clamped().0)
 }

@@ -10,28 +10,44 @@ use flate2::{Decompress, FlushDecompress, Status};
 use std::io::Write;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm { Zlib, Zstd { level: u8 } }
+pub enum Algorithm {
+    Zlib,
+    Zstd { level: u8 },
+}
 
 /// Below this a frame is sent as it is.
 const WORTH: usize = 50;
 
 #[derive(Debug)]
-pub struct Compressor { algorithm: Algorithm, sequence: u8 }
+pub struct Compressor {
+    algorithm: Algorithm,
+    sequence: u8,
+}
 
 impl Compressor {
-    pub fn new(algorithm: Algorithm) -> Self { Self { algorithm, sequence: 0 } }
-    pub fn restart(&mut self) { self.sequence = 0 }
+    pub fn new(algorithm: Algorithm) -> Self {
+        Self { algorithm, sequence: 0 }
+    }
+    pub fn restart(&mut self) {
+        self.sequence = 0
+    }
 
     /// Moves whole compressed frames of `raw` to `plain`.
     pub fn expand(&mut self, raw: &mut BytesMut, plain: &mut BytesMut) -> Result<(), Error> {
         while raw.len() >= 7 {
             let len = u32::from_le_bytes([raw[0], raw[1], raw[2], 0]) as usize;
             let full = u32::from_le_bytes([raw[4], raw[5], raw[6], 0]) as usize;
-            if raw.len() < 7 + len { raw.reserve(7 + len - raw.len()); return Ok(()); }
+            if raw.len() < 7 + len {
+                raw.reserve(7 + len - raw.len());
+                return Ok(());
+            }
             self.sequence = raw[3].wrapping_add(1);
             raw.advance(7);
             let body = raw.split_to(len);
-            if full == 0 { plain.extend_from_slice(&body); continue; }
+            if full == 0 {
+                plain.extend_from_slice(&body);
+                continue;
+            }
             let expanded = match self.algorithm {
                 Algorithm::Zlib => {
                     let mut out = vec![0; full];
@@ -45,7 +61,9 @@ impl Compressor {
                     let mut out = Vec::with_capacity(full);
                     let mut d = zstd::bulk::Decompressor::new().map_err(|_| Error::Compression)?;
                     d.decompress_to_buffer(&body, &mut out).map_err(|_| Error::Compression)?;
-                    if out.len() != full { return Err(Error::Compression); }
+                    if out.len() != full {
+                        return Err(Error::Compression);
+                    }
                     out
                 }
             };
@@ -58,7 +76,10 @@ impl Compressor {
     pub fn pack(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         for piece in plain.chunks(crate::frame::MAX_FRAME) {
             let packed = if piece.len() < WORTH { None } else { Some(self.shrink(piece)?).filter(|p| p.len() < piece.len()) };
-            let (body, full) = match &packed { Some(p) => (p.as_slice(), piece.len()), None => (piece, 0) };
+            let (body, full) = match &packed {
+                Some(p) => (p.as_slice(), piece.len()),
+                None => (piece, 0),
+            };
             out.extend_from_slice(&(body.len() as u32).to_le_bytes()[..3]);
             out.push(self.sequence);
             self.sequence = self.sequence.wrapping_add(1);

@@ -11,24 +11,42 @@ use bytes::{Buf, Bytes, BytesMut};
 pub const MAX_FRAME: usize = 0xFF_FFFF;
 
 #[derive(Debug)]
-pub struct Decoder { sequence: u8, joined: BytesMut, pub limit: usize }
+pub struct Decoder {
+    sequence: u8,
+    joined: BytesMut,
+    pub limit: usize,
+}
 
 impl Decoder {
-    pub fn new(limit: usize) -> Self { Self { sequence: 0, joined: BytesMut::new(), limit } }
+    pub fn new(limit: usize) -> Self {
+        Self { sequence: 0, joined: BytesMut::new(), limit }
+    }
 
     /// A new command starts at 0.
-    pub fn restart(&mut self) { self.sequence = 0 }
+    pub fn restart(&mut self) {
+        self.sequence = 0
+    }
     /// The number our next packet carries.
-    pub fn sequence(&self) -> u8 { self.sequence }
-    pub fn set_sequence(&mut self, n: u8) { self.sequence = n }
+    pub fn sequence(&self) -> u8 {
+        self.sequence
+    }
+    pub fn set_sequence(&mut self, n: u8) {
+        self.sequence = n
+    }
 
     /// The next whole packet in `input`; `None`: more bytes are needed. Without copying, where it is one frame.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, Error> {
         loop {
-            if input.len() < 4 { return Ok(None); }
+            if input.len() < 4 {
+                return Ok(None);
+            }
             let len = u32::from_le_bytes([input[0], input[1], input[2], 0]) as usize;
-            if self.joined.len() + len > self.limit { return Err(Error::TooLarge { limit: self.limit }); }
-            if input[3] != self.sequence { return Err(Error::OutOfOrder { expected: self.sequence, got: input[3] }); }
+            if self.joined.len() + len > self.limit {
+                return Err(Error::TooLarge { limit: self.limit });
+            }
+            if input[3] != self.sequence {
+                return Err(Error::OutOfOrder { expected: self.sequence, got: input[3] });
+            }
             if input.len() < 4 + len {
                 // Grow once, not by doubling.
                 input.reserve(4 + len - input.len());
@@ -37,8 +55,13 @@ impl Decoder {
             self.sequence = self.sequence.wrapping_add(1);
             input.advance(4);
             let piece = input.split_to(len);
-            if len == MAX_FRAME { self.joined.unsplit(piece); continue; }
-            if self.joined.is_empty() { return Ok(Some(piece.freeze())); }
+            if len == MAX_FRAME {
+                self.joined.unsplit(piece);
+                continue;
+            }
+            if self.joined.is_empty() {
+                return Ok(Some(piece.freeze()));
+            }
             let mut whole = std::mem::take(&mut self.joined);
             whole.unsplit(piece);
             return Ok(Some(whole.freeze()));

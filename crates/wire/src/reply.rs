@@ -32,10 +32,17 @@ pub fn ok(out: &mut Vec<u8>, header: u8, d: &Done<'_>, capabilities: u32) {
     let status = if changed { d.status | crate::constants::status::SESSION_STATE_CHANGED } else { d.status };
     out.extend_from_slice(&status.to_le_bytes());
     out.extend_from_slice(&d.warnings.to_le_bytes());
-    if !tracked { out.extend_from_slice(d.info.as_bytes()); return; }
-    if d.info.is_empty() && !changed { return; }
+    if !tracked {
+        out.extend_from_slice(d.info.as_bytes());
+        return;
+    }
+    if d.info.is_empty() && !changed {
+        return;
+    }
     put_lenenc_bytes(out, d.info.as_bytes());
-    if !changed { return; }
+    if !changed {
+        return;
+    }
     let mut all = Vec::new();
     if let Some(s) = d.schema {
         let mut one = Vec::new();
@@ -68,7 +75,9 @@ pub fn error(out: &mut Vec<u8>, number: u16, state: &str, message: &str, protoco
     }
     // MySQL's own limit; clients have buffers of this size.
     let mut end = message.len().min(512);
-    while !message.is_char_boundary(end) { end -= 1; }
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
     out.extend_from_slice(&message.as_bytes()[..end]);
 }
 
@@ -104,13 +113,19 @@ pub struct ColumnDef<'a> {
 
 pub fn column(out: &mut Vec<u8>, c: &ColumnDef<'_>) {
     put_lenenc_bytes(out, b"def");
-    for s in [c.schema, c.table, c.org_table, c.name, c.org_name] { put_lenenc_bytes(out, s.as_bytes()); }
+    for s in [c.schema, c.table, c.org_table, c.name, c.org_name] {
+        put_lenenc_bytes(out, s.as_bytes());
+    }
     out.push(0x0C);
     let text = c.ty.kind.is_text();
     // Text is measured in the bytes it may take in the results' character set.
     let charset = if text { c.charset } else { 63 };
     out.extend_from_slice(&charset.to_le_bytes());
-    let length = if text && !matches!(c.ty.kind, TypeKind::Text(_)) { c.ty.display_length().saturating_mul(if c.charset == 63 { 1 } else { 4 }) } else { c.ty.display_length() };
+    let length = if text && !matches!(c.ty.kind, TypeKind::Text(_)) {
+        c.ty.display_length().saturating_mul(if c.charset == 63 { 1 } else { 4 })
+    } else {
+        c.ty.display_length()
+    };
     out.extend_from_slice(&length.to_le_bytes());
     out.push(column_type(&c.ty.kind));
     out.extend_from_slice(&(type_flags(c.ty) | c.flags).to_le_bytes());
@@ -121,7 +136,13 @@ pub fn column(out: &mut Vec<u8>, c: &ColumnDef<'_>) {
 pub fn column_type(kind: &TypeKind) -> u8 {
     match kind {
         TypeKind::Null => column::NULL,
-        TypeKind::Int { width, .. } => match width { IntWidth::Tiny => column::TINY, IntWidth::Small => column::SHORT, IntWidth::Medium => column::INT24, IntWidth::Int => column::LONG, IntWidth::Big => column::LONGLONG },
+        TypeKind::Int { width, .. } => match width {
+            IntWidth::Tiny => column::TINY,
+            IntWidth::Small => column::SHORT,
+            IntWidth::Medium => column::INT24,
+            IntWidth::Int => column::LONG,
+            IntWidth::Big => column::LONGLONG,
+        },
         TypeKind::Decimal { .. } => column::NEWDECIMAL,
         TypeKind::Float { .. } => column::FLOAT,
         TypeKind::Double { .. } => column::DOUBLE,
@@ -140,7 +161,9 @@ pub fn column_type(kind: &TypeKind) -> u8 {
 
 fn type_flags(ty: &SqlType) -> u16 {
     let mut f = if ty.nullable { 0 } else { flag::NOT_NULL };
-    if ty.kind.is_unsigned() { f |= flag::UNSIGNED; }
+    if ty.kind.is_unsigned() {
+        f |= flag::UNSIGNED;
+    }
     match &ty.kind {
         TypeKind::Int { zerofill: Some(_), unsigned: true, .. } => f |= flag::ZEROFILL | flag::NUM,
         TypeKind::Int { .. } | TypeKind::Decimal { .. } | TypeKind::Float { .. } | TypeKind::Double { .. } => f |= flag::NUM,
@@ -155,7 +178,9 @@ fn type_flags(ty: &SqlType) -> u16 {
         TypeKind::Date | TypeKind::Time { .. } | TypeKind::DateTime { .. } => f |= flag::BINARY,
         _ => (),
     }
-    if ty.kind.is_text() && ty.collation.is_binary_order() { f |= flag::BINARY; }
+    if ty.kind.is_text() && ty.collation.is_binary_order() {
+        f |= flag::BINARY;
+    }
     f
 }
 
@@ -171,7 +196,10 @@ pub fn text_cell(out: &mut Vec<u8>, v: &Value, write: impl FnOnce(&mut Vec<u8>))
             out.push(0);
             write(out);
             let len = out.len() - at - 1;
-            if len < 251 { out[at] = len as u8; return; }
+            if len < 251 {
+                out[at] = len as u8;
+                return;
+            }
             let body = out.split_off(at + 1);
             out.pop();
             put_lenenc_bytes(out, &body);
@@ -195,7 +223,11 @@ pub fn binary_cell(out: &mut Vec<u8>, nulls: usize, i: usize, v: &Value, ty: &Sq
         put_lenenc_bytes(out, &b);
     };
     let mut write = Some(write);
-    let mut put = |b: &mut Vec<u8>| if let Some(w) = write.take() { w(b) };
+    let mut put = |b: &mut Vec<u8>| {
+        if let Some(w) = write.take() {
+            w(b)
+        }
+    };
     match (column_type(&ty.kind), v) {
         (_, Value::Null) => out[nulls + (i + 2) / 8] |= 1 << ((i + 2) % 8),
         (column::TINY, v) => out.push(int(v) as u8),
@@ -205,7 +237,10 @@ pub fn binary_cell(out: &mut Vec<u8>, nulls: usize, i: usize, v: &Value, ty: &Sq
         (column::FLOAT, Value::Double(d)) => out.extend_from_slice(&(*d as f32).to_le_bytes()),
         (column::DOUBLE, Value::Double(d)) => out.extend_from_slice(&d.to_le_bytes()),
         (column::DATE, Value::Date(d)) => {
-            if d.is_zero() { out.push(0); return; }
+            if d.is_zero() {
+                out.push(0);
+                return;
+            }
             out.push(4);
             out.extend_from_slice(&(d.year() as u16).to_le_bytes());
             out.extend_from_slice(&[d.month() as u8, d.day() as u8]);
@@ -218,27 +253,51 @@ pub fn binary_cell(out: &mut Vec<u8>, nulls: usize, i: usize, v: &Value, ty: &Sq
     }
 }
 
-fn int(v: &Value) -> i64 { match v { Value::Int(n) => *n, Value::UInt(n) => *n as i64, _ => 0 } }
+fn int(v: &Value) -> i64 {
+    match v {
+        Value::Int(n) => *n,
+        Value::UInt(n) => *n as i64,
+        _ => 0,
+    }
+}
 
 fn datetime(out: &mut Vec<u8>, d: DateTime) {
-    if d.is_zero() { out.push(0); return; }
+    if d.is_zero() {
+        out.push(0);
+        return;
+    }
     let date = d.date();
     let micros = d.microsecond();
-    let len = if micros > 0 { 11 } else if d.micros_of_day() > 0 { 7 } else { 4 };
+    let len = if micros > 0 {
+        11
+    } else if d.micros_of_day() > 0 {
+        7
+    } else {
+        4
+    };
     out.push(len);
     out.extend_from_slice(&(date.year() as u16).to_le_bytes());
     out.extend_from_slice(&[date.month() as u8, date.day() as u8]);
-    if len > 4 { out.extend_from_slice(&[d.hour() as u8, d.minute() as u8, d.second() as u8]); }
-    if len > 7 { out.extend_from_slice(&micros.to_le_bytes()); }
+    if len > 4 {
+        out.extend_from_slice(&[d.hour() as u8, d.minute() as u8, d.second() as u8]);
+    }
+    if len > 7 {
+        out.extend_from_slice(&micros.to_le_bytes());
+    }
 }
 
 fn time(out: &mut Vec<u8>, t: Time) {
-    if t.micros() == 0 { out.push(0); return; }
+    if t.micros() == 0 {
+        out.push(0);
+        return;
+    }
     let total = t.micros().unsigned_abs();
     let (micros, seconds) = (total % 1_000_000, total / 1_000_000);
     out.push(if micros > 0 { 12 } else { 8 });
     out.push(t.is_negative() as u8);
     out.extend_from_slice(&((seconds / 86_400) as u32).to_le_bytes());
     out.extend_from_slice(&[(seconds / 3600 % 24) as u8, (seconds / 60 % 60) as u8, (seconds % 60) as u8]);
-    if micros > 0 { out.extend_from_slice(&(micros as u32).to_le_bytes()); }
+    if micros > 0 {
+        out.extend_from_slice(&(micros as u32).to_le_bytes());
+    }
 }

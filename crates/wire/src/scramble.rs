@@ -20,13 +20,19 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     h.finalize().into()
 }
 
-fn xor<const N: usize>(a: [u8; N], b: [u8; N]) -> [u8; N] { std::array::from_fn(|i| a[i] ^ b[i]) }
+fn xor<const N: usize>(a: [u8; N], b: [u8; N]) -> [u8; N] {
+    std::array::from_fn(|i| a[i] ^ b[i])
+}
 
-fn same(a: &[u8], b: &[u8]) -> bool { a.len() == b.len() && a.iter().zip(b).fold(0, |d, (x, y)| d | (x ^ y)) == 0 }
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |d, (x, y)| d | (x ^ y)) == 0
+}
 
 /// mysql_native_password, client's side: SHA1(password) xor SHA1(scramble + SHA1(SHA1(password))).
 pub fn native_answer(password: &[u8], scramble: &[u8; 20]) -> Vec<u8> {
-    if password.is_empty() { return Vec::new(); }
+    if password.is_empty() {
+        return Vec::new();
+    }
     let once = sha1(&[password]);
     xor(once, sha1(&[scramble, &sha1(&[&once])])).to_vec()
 }
@@ -40,7 +46,9 @@ pub fn native_matches(answer: &[u8], scramble: &[u8; 20], stored: &[u8; 20]) -> 
 
 /// caching_sha2_password, client's side: SHA256(password) xor SHA256(SHA256(SHA256(password)) + scramble).
 pub fn sha2_answer(password: &[u8], scramble: &[u8; 20]) -> Vec<u8> {
-    if password.is_empty() { return Vec::new(); }
+    if password.is_empty() {
+        return Vec::new();
+    }
     let once = sha256(&[password]);
     let twice = sha256(&[&once]);
     xor(once, sha256(&[&twice, scramble])).to_vec()
@@ -54,7 +62,9 @@ pub fn sha2_matches(answer: &[u8], scramble: &[u8; 20], cached: &[u8; 32]) -> bo
 }
 
 /// A password sent under RSA is xored with the scramble first.
-pub fn unxor_password(bytes: &mut [u8], scramble: &[u8; 20]) { bytes.iter_mut().enumerate().for_each(|(i, b)| *b ^= scramble[i % 20]) }
+pub fn unxor_password(bytes: &mut [u8], scramble: &[u8; 20]) {
+    bytes.iter_mut().enumerate().for_each(|(i, b)| *b ^= scramble[i % 20])
+}
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,9 @@ use weald_sql::ast;
 use weald_types::{Fault, SqlType, Value};
 
 impl Session {
-    fn param_types(params: &[Value]) -> Vec<Option<SqlType>> { params.iter().map(|v| Some(super::prepared::type_of(v))).collect() }
+    fn param_types(params: &[Value]) -> Vec<Option<SqlType>> {
+        params.iter().map(|v| Some(super::prepared::type_of(v))).collect()
+    }
 
     pub(crate) async fn insert(&mut self, i: &ast::Insert, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
         self.changing(i.ignore);
@@ -23,7 +25,9 @@ impl Session {
             let engine = self.server.engine.clone();
             let bound = self.bind(text, &types, |env| dml::insert::bind_insert(env, &*engine, i))?;
             self.check(&bound.needs)?;
-            for w in &bound.warnings { self.statement().warn(w.level, w.fault.clone()); }
+            for w in &bound.warnings {
+                self.statement().warn(w.level, w.fault.clone());
+            }
             match self.run_insert(&bound, params).await {
                 Err(Fault::SchemaChanged) => continue,
                 done => return done,
@@ -39,11 +43,20 @@ impl Session {
         for attempt in 0..RETRIES {
             let mark = self.current().transaction.mark();
             let done = self.insert_once(bound, params).await;
-            if self.may_retry(&done, attempt) { self.take_back(mark); continue; }
+            if self.may_retry(&done, attempt) {
+                self.take_back(mark);
+                continue;
+            }
             let done = self.finish_change(mark, done).await?;
-            if let Some(first) = done.generated { self.last_insert_id = first; }
+            if let Some(first) = done.generated {
+                self.last_insert_id = first;
+            }
             let shown = done.generated.or(done.explicit).unwrap_or(0);
-            let info = if info { format!("Records: {}  Duplicates: {}  Warnings: {}", done.records, done.duplicates, self.statement().warnings.lock().total) } else { String::new() };
+            let info = if info {
+                format!("Records: {}  Duplicates: {}  Warnings: {}", done.records, done.duplicates, self.statement().warnings.lock().total)
+            } else {
+                String::new()
+            };
             return Ok(Outcome::Ok(Done { affected: done.affected, last_insert_id: shown, info }));
         }
         Err(Fault::Deadlock)
@@ -58,7 +71,13 @@ impl Session {
                 let mut out = Vec::new();
                 let mut types = Vec::new();
                 for row in rows.iter() {
-                    let exprs: Vec<_> = row.iter().map(|g| match g { Given::Expr(e) => Ok(e.clone()), Given::Default => Err(Fault::not_supported("DEFAULT beside a subquery in VALUES")) }).collect::<Result<_, _>>()?;
+                    let exprs: Vec<_> = row
+                        .iter()
+                        .map(|g| match g {
+                            Given::Expr(e) => Ok(e.clone()),
+                            Given::Default => Err(Fault::not_supported("DEFAULT beside a subquery in VALUES")),
+                        })
+                        .collect::<Result<_, _>>()?;
                     types = exprs.iter().map(weald_expr::typing::value_type).collect();
                     out.extend(self.rows_of(&exprs, bound.subqueries.clone(), params).await?);
                 }
@@ -70,7 +89,9 @@ impl Session {
                 let types = q.columns.iter().map(|c| c.ty.clone()).collect();
                 let mut stream = self.open(&std::sync::Arc::new(q), params).await?;
                 let mut rows = Vec::new();
-                while let Some(batch) = stream.next().await? { rows.extend(batch); }
+                while let Some(batch) = stream.next().await? {
+                    rows.extend(batch);
+                }
                 InsertRows::Values { rows, types }
             }
         };
@@ -88,7 +109,10 @@ impl Session {
             let engine = self.server.engine.clone();
             let bound = self.bind(text, &types, |env| dml::update::bind_update(env, &*engine, u))?;
             let done = match &bound {
-                BoundUpdate::Fragment(plan) => { self.check(&plan.needs)?; self.change_fragment(plan, params).await }
+                BoundUpdate::Fragment(plan) => {
+                    self.check(&plan.needs)?;
+                    self.change_fragment(plan, params).await
+                }
                 BoundUpdate::Rows(changes) => self.change_found(changes, params).await,
             };
             match done {
@@ -111,7 +135,10 @@ impl Session {
             let engine = self.server.engine.clone();
             let bound = self.bind(text, &types, |env| dml::delete::bind_delete(env, &*engine, d))?;
             let done = match &bound {
-                BoundDelete::Fragment(plan) => { self.check(&plan.needs)?; self.change_fragment(plan, params).await }
+                BoundDelete::Fragment(plan) => {
+                    self.check(&plan.needs)?;
+                    self.change_fragment(plan, params).await
+                }
                 BoundDelete::Rows(changes) => self.change_found(changes, params).await,
             };
             match done {
@@ -133,7 +160,10 @@ impl Session {
             let work = Work { statement: &statement, params, transaction: &open.transaction, snapshot: &snapshot, lock_wait };
             let done = engine.change(plan, work).await;
             drop(snapshot);
-            if self.may_retry(&done, attempt) { self.take_back(mark); continue; }
+            if self.may_retry(&done, attempt) {
+                self.take_back(mark);
+                continue;
+            }
             return self.finish_change(mark, done).await;
         }
         Err(Fault::Deadlock)
@@ -143,17 +173,27 @@ impl Session {
         self.check(&changes.query.needs)?;
         self.refuse_if_read_only()?;
         let engine = self.server.engine.clone();
-        for t in &changes.targets { self.note_database(t.table.database); }
+        for t in &changes.targets {
+            self.note_database(t.table.database);
+        }
         for attempt in 0..RETRIES {
             let mark = self.current().transaction.mark();
             let done = self.change_found_once(changes, params, &engine).await;
-            if self.may_retry(&done, attempt) { self.take_back(mark); continue; }
+            if self.may_retry(&done, attempt) {
+                self.take_back(mark);
+                continue;
+            }
             return self.finish_change(mark, done).await;
         }
         Err(Fault::Deadlock)
     }
 
-    async fn change_found_once(&mut self, changes: &RowChanges, params: &[Value], engine: &std::sync::Arc<weald_exec::Engine>) -> Result<Changed, Fault> {
+    async fn change_found_once(
+        &mut self,
+        changes: &RowChanges,
+        params: &[Value],
+        engine: &std::sync::Arc<weald_exec::Engine>,
+    ) -> Result<Changed, Fault> {
         let rows = self.open(&std::sync::Arc::new(changes.query.clone()), params).await?;
         let (statement, lock_wait) = (self.statement(), self.lock_wait());
         let open = self.current();
@@ -165,7 +205,9 @@ impl Session {
 
     /// A conflict before anything of the transaction was seen, or at READ COMMITTED: the statement may be run again unseen.
     fn may_retry<T>(&mut self, done: &Result<T, Fault>, attempt: usize) -> bool {
-        if !matches!(done, Err(Fault::WriteConflict)) || attempt + 1 >= RETRIES { return false; }
+        if !matches!(done, Err(Fault::WriteConflict)) || attempt + 1 >= RETRIES {
+            return false;
+        }
         let open = self.current();
         open.seen_by_client == 0 || open.transaction.txn().isolation() == Isolation::ReadCommitted
     }

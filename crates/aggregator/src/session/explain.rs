@@ -16,9 +16,20 @@ use weald_sql::ast::{MaintenanceVerb, ObjectName, Statement};
 use weald_types::{Fault, SqlType, Value};
 
 impl Session {
-    pub(crate) async fn explain(&mut self, analyze: bool, format: Option<&str>, s: &Statement, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
-        if format.is_some_and(|f| !f.eq_ignore_ascii_case("tree") && !f.eq_ignore_ascii_case("traditional")) { return Err(Fault::not_supported("EXPLAIN FORMAT other than TREE")); }
-        if analyze { return self.profile(s, text, params).await; }
+    pub(crate) async fn explain(
+        &mut self,
+        analyze: bool,
+        format: Option<&str>,
+        s: &Statement,
+        text: &str,
+        params: &[Value],
+    ) -> Result<Outcome, Fault> {
+        if format.is_some_and(|f| !f.eq_ignore_ascii_case("tree") && !f.eq_ignore_ascii_case("traditional")) {
+            return Err(Fault::not_supported("EXPLAIN FORMAT other than TREE"));
+        }
+        if analyze {
+            return self.profile(s, text, params).await;
+        }
         let lines = self.explained(s, text, params).await?;
         Ok(table(&["EXPLAIN"], lines.into_iter().map(|l| vec![Value::str(l)]).collect()))
     }
@@ -36,16 +47,24 @@ impl Session {
             }
             Statement::Update(u) => match self.bind(text, &types, |env| dml::update::bind_update(env, &*engine, u))? {
                 BoundUpdate::Fragment(p) => explain_fragment(&p, &mut lines),
-                BoundUpdate::Rows(r) => { lines.push("Update rows found by:".into()); self.explain_query(&Arc::new(r.query), params, &mut lines).await }
+                BoundUpdate::Rows(r) => {
+                    lines.push("Update rows found by:".into());
+                    self.explain_query(&Arc::new(r.query), params, &mut lines).await
+                }
             },
             Statement::Delete(d) => match self.bind(text, &types, |env| dml::delete::bind_delete(env, &*engine, d))? {
                 BoundDelete::Fragment(p) => explain_fragment(&p, &mut lines),
-                BoundDelete::Rows(r) => { lines.push("Delete rows found by:".into()); self.explain_query(&Arc::new(r.query), params, &mut lines).await }
+                BoundDelete::Rows(r) => {
+                    lines.push("Delete rows found by:".into());
+                    self.explain_query(&Arc::new(r.query), params, &mut lines).await
+                }
             },
             Statement::Insert(i) => {
                 let bound = self.bind(text, &types, |env| dml::insert::bind_insert(env, &*engine, i))?;
                 lines.push(format!("Insert into {}.{}", bound.table.database_name, bound.table.name));
-                if let dml::InsertSource::Query(q) = bound.source { self.explain_query(&Arc::new(*q), params, &mut lines).await }
+                if let dml::InsertSource::Query(q) = bound.source {
+                    self.explain_query(&Arc::new(*q), params, &mut lines).await
+                }
             }
             _ => return Err(Fault::not_supported("EXPLAIN of this statement")),
         }
@@ -53,7 +72,9 @@ impl Session {
     }
 
     async fn explain_query(&mut self, query: &Arc<Query>, params: &[Value], lines: &mut Vec<String>) {
-        if let Some(plan) = local::fragment(query, &self.bind_context()) { return explain_fragment(&plan, lines); }
+        if let Some(plan) = local::fragment(query, &self.bind_context()) {
+            return explain_fragment(&plan, lines);
+        }
         let rows = self.server.engine.rows_read(query);
         if rows > super::query::SMALL_QUERY_ROWS {
             let snapshot = self.take_snapshot();
@@ -83,7 +104,11 @@ impl Session {
         let start = clock.now();
         let mut rows = 0u64;
         match Box::pin(self.run(s, text, params)).await? {
-            Outcome::Rows { rows: mut stream, .. } => while let Some(b) = stream.next().await? { rows += b.len() as u64 },
+            Outcome::Rows { rows: mut stream, .. } => {
+                while let Some(b) = stream.next().await? {
+                    rows += b.len() as u64
+                }
+            }
             Outcome::Ok(d) => rows = d.affected,
             Outcome::SendFile { .. } => return Err(Fault::not_supported("PROFILE of LOAD DATA")),
         }
@@ -118,15 +143,25 @@ impl Session {
     }
 
     pub(crate) async fn snapshot_database(&mut self, name: &str) -> Result<Outcome, Fault> {
-        if !self.user.may_globally(Privilege::Backup) { self.require(Privilege::Super, None)?; }
-        if self.catalog().database(name).is_none() { return Err(Fault::NoSuchDatabase { name: name.into() }); }
+        if !self.user.may_globally(Privilege::Backup) {
+            self.require(Privilege::Super, None)?;
+        }
+        if self.catalog().database(name).is_none() {
+            return Err(Fault::NoSuchDatabase { name: name.into() });
+        }
         self.server.metadata.snapshot_database(name).await?;
         Outcome::ok()
     }
 }
 
 fn explain_fragment(p: &FragmentPlan, lines: &mut Vec<String>) {
-    let partitions = match &p.target { Target::Key(_) => "single".to_string(), Target::Keys(k) => format!("up to {}", k.len()), Target::Ordinal(n) => format!("single ({n})"), Target::Copy => "single".into(), Target::All => "all".into() };
+    let partitions = match &p.target {
+        Target::Key(_) => "single".to_string(),
+        Target::Keys(k) => format!("up to {}", k.len()),
+        Target::Ordinal(n) => format!("single ({n})"),
+        Target::Copy => "single".into(),
+        Target::All => "all".into(),
+    };
     lines.push(format!("executor: fragment, partitions:{partitions}"));
     explain_work(&p.fragment, 0, lines);
 }
@@ -136,17 +171,32 @@ fn explain_work(f: &Fragment, depth: usize, lines: &mut Vec<String>) {
     let name = format!("{}.{}", f.table.database_name, f.table.name);
     match &f.action {
         Action::Read { group, aggregates, sort, limit, distinct, lock, .. } => {
-            if limit.is_some() { lines.push(format!("{pad}Limit")); }
-            if !sort.is_empty() { lines.push(format!("{pad}Sort by {} key(s)", sort.len())); }
-            if *distinct { lines.push(format!("{pad}Distinct")); }
-            if !group.is_empty() || !aggregates.is_empty() { lines.push(format!("{pad}Aggregate {} group key(s), {} aggregate(s)", group.len(), aggregates.len())); }
-            if lock.is_some() { lines.push(format!("{pad}Lock rows")); }
+            if limit.is_some() {
+                lines.push(format!("{pad}Limit"));
+            }
+            if !sort.is_empty() {
+                lines.push(format!("{pad}Sort by {} key(s)", sort.len()));
+            }
+            if *distinct {
+                lines.push(format!("{pad}Distinct"));
+            }
+            if !group.is_empty() || !aggregates.is_empty() {
+                lines.push(format!("{pad}Aggregate {} group key(s), {} aggregate(s)", group.len(), aggregates.len()));
+            }
+            if lock.is_some() {
+                lines.push(format!("{pad}Lock rows"));
+            }
         }
         Action::Update { .. } => lines.push(format!("{pad}Update {name}")),
         Action::Delete { .. } => lines.push(format!("{pad}Delete from {name}")),
         Action::Insert { .. } => lines.push(format!("{pad}Insert into {name}")),
     }
-    if let Some(e) = &f.filter { lines.push(format!("{pad}Filter {}", weald_expr::print::text_with(e, &|id| f.table.columns.get(id.raw() as usize).map_or("?".into(), |c| c.name.to_string())))); }
+    if let Some(e) = &f.filter {
+        lines.push(format!(
+            "{pad}Filter {}",
+            weald_expr::print::text_with(e, &|id| f.table.columns.get(id.raw() as usize).map_or("?".into(), |c| c.name.to_string()))
+        ));
+    }
     lines.push(format!("{pad}{}", access(f, &name)));
 }
 
@@ -156,8 +206,12 @@ fn access(f: &Fragment, name: &str) -> String {
         Access::Full => format!("TableScan {name}"),
         Access::Point { index: i, .. } => format!("IndexSeek {name}, KEY {}", index(i)),
         Access::Points { index: i, keys } => format!("IndexSeek {name}, KEY {}, {} keys", index(i), keys.len()),
-        Access::Like { index: i, prefix, pattern, .. } => format!("IndexRangeScan {name}, KEY {}, {} equal part(s), LIKE {}", index(i), prefix.len(), weald_expr::print::text(pattern)),
-        Access::Range { index: i, prefix, reverse, .. } => format!("IndexRangeScan {name}, KEY {}, {} equal part(s){}", index(i), prefix.len(), if *reverse { ", backwards" } else { "" }),
+        Access::Like { index: i, prefix, pattern, .. } => {
+            format!("IndexRangeScan {name}, KEY {}, {} equal part(s), LIKE {}", index(i), prefix.len(), weald_expr::print::text(pattern))
+        }
+        Access::Range { index: i, prefix, reverse, .. } => {
+            format!("IndexRangeScan {name}, KEY {}, {} equal part(s){}", index(i), prefix.len(), if *reverse { ", backwards" } else { "" })
+        }
     }
 }
 
@@ -169,7 +223,9 @@ fn explain_rel(rel: &Rel, depth: usize, lines: &mut Vec<String>) {
         Rel::Filter { predicate, .. } => format!("Filter {}", weald_expr::print::text(predicate)),
         Rel::Project { exprs, .. } => format!("Project {} column(s)", exprs.len()),
         Rel::Join { kind, on, .. } => format!("{kind:?}Join{}", on.as_ref().map_or(String::new(), |e| format!(" on {}", weald_expr::print::text(e)))),
-        Rel::Aggregate { group, aggregates, rollup, .. } => format!("Aggregate {} group key(s), {} aggregate(s){}", group.len(), aggregates.len(), if *rollup { ", rollup" } else { "" }),
+        Rel::Aggregate { group, aggregates, rollup, .. } => {
+            format!("Aggregate {} group key(s), {} aggregate(s){}", group.len(), aggregates.len(), if *rollup { ", rollup" } else { "" })
+        }
         Rel::Window { functions, .. } => format!("Window {} function(s)", functions.len()),
         Rel::Sort { keys, .. } => format!("Sort by {} key(s)", keys.len()),
         Rel::Limit { .. } => "Limit".into(),
@@ -179,6 +235,7 @@ fn explain_rel(rel: &Rel, depth: usize, lines: &mut Vec<String>) {
         Rel::RecursionInput { .. } => "RecursionInput".into(),
     };
     lines.push(format!("{}{text}", "  ".repeat(depth)));
-    for i in rel.inputs() { explain_rel(i, depth + 1, lines); }
+    for i in rel.inputs() {
+        explain_rel(i, depth + 1, lines);
+    }
 }
-

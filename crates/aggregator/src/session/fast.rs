@@ -17,7 +17,9 @@ use weald_sql::{ParseOptions, normalise, parse_normalised};
 use weald_types::{Fault, SqlType, Value};
 
 impl Session {
-    fn plan_key(&self, text: &[u8]) -> Key { Key { text: text.into(), database: self.database.clone(), sql_mode: self.settings.sql_mode, collation: self.settings.collation_connection } }
+    fn plan_key(&self, text: &[u8]) -> Key {
+        Key { text: text.into(), database: self.database.clone(), sql_mode: self.settings.sql_mode, collation: self.settings.collation_connection }
+    }
 
     /// `None`: the long way.
     pub(crate) async fn try_fast(&mut self, text: &str) -> Option<Result<Outcome, Fault>> {
@@ -49,7 +51,9 @@ impl Session {
     fn fast_entry(&self, text: &str, n: &weald_sql::Normalised) -> Option<Arc<Entry>> {
         let version = self.catalog().version;
         let key = self.plan_key(&n.text);
-        if let Some(e) = self.server.plans.get(&key, version) { return Some(e); }
+        if let Some(e) = self.server.plans.get(&key, version) {
+            return Some(e);
+        }
         // Made from this text, its literals being parameters of their own types.
         let statement = parse_normalised(text.as_bytes(), n, &ParseOptions { sql_mode: self.settings.sql_mode }).ok()??;
         let types: Vec<Option<SqlType>> = n.slots.iter().map(|s| Some(super::prepared::type_of(&self.slot_value(text, n, s)))).collect();
@@ -63,22 +67,39 @@ impl Session {
         Some(match statement {
             Statement::Select(q) if q.into.is_none() => {
                 let mut query = self.bind(text, types, |env| bind::bind_query(env, q)).ok()?;
-                if !query.warnings.is_empty() { return Some(Cached::No); }
+                if !query.warnings.is_empty() {
+                    return Some(Cached::No);
+                }
                 rewrite::optimize(&mut query, &self.bind_context(), &**engine);
-                match local::fragment(&query, &self.bind_context()) { Some(p) if !p.fragment.table.columns.is_empty() => Cached::Read(p), _ => Cached::No }
+                match local::fragment(&query, &self.bind_context()) {
+                    Some(p) if !p.fragment.table.columns.is_empty() => Cached::Read(p),
+                    _ => Cached::No,
+                }
             }
-            Statement::Update(u) if !u.ignore => match self.bind(text, types, |env| dml::update::bind_update(env, &**engine, u)).ok()? { BoundUpdate::Fragment(p) => Cached::Change(p), BoundUpdate::Rows(_) => Cached::No },
-            Statement::Delete(d) if !d.ignore => match self.bind(text, types, |env| dml::delete::bind_delete(env, &**engine, d)).ok()? { dml::BoundDelete::Fragment(p) => Cached::Change(p), dml::BoundDelete::Rows(_) => Cached::No },
+            Statement::Update(u) if !u.ignore => match self.bind(text, types, |env| dml::update::bind_update(env, &**engine, u)).ok()? {
+                BoundUpdate::Fragment(p) => Cached::Change(p),
+                BoundUpdate::Rows(_) => Cached::No,
+            },
+            Statement::Delete(d) if !d.ignore => match self.bind(text, types, |env| dml::delete::bind_delete(env, &**engine, d)).ok()? {
+                dml::BoundDelete::Fragment(p) => Cached::Change(p),
+                dml::BoundDelete::Rows(_) => Cached::No,
+            },
             Statement::Insert(i) if !i.ignore => {
                 let b = self.bind(text, types, |env| dml::insert::bind_insert(env, &**engine, i)).ok()?;
-                if matches!(b.source, InsertSource::Rows(_)) && b.subqueries.is_empty() && b.warnings.is_empty() { Cached::Insert(b) } else { Cached::No }
+                if matches!(b.source, InsertSource::Rows(_)) && b.subqueries.is_empty() && b.warnings.is_empty() {
+                    Cached::Insert(b)
+                } else {
+                    Cached::No
+                }
             }
             _ => Cached::No,
         })
     }
 
     async fn run_entry(&mut self, entry: &Arc<Entry>, params: &[Value]) -> Option<Result<Outcome, Fault>> {
-        if matches!(entry.plan, Cached::No) { return None; }
+        if matches!(entry.plan, Cached::No) {
+            return None;
+        }
         entry.executions.fetch_add(1, Ordering::Relaxed);
         entry.last_executed.store(self.statement().now_micros as u64, Ordering::Relaxed);
         let done = match &entry.plan {
@@ -92,12 +113,19 @@ impl Session {
                 let update = matches!(p.fragment.action, weald_plan::fragment::Action::Update { .. });
                 match self.check(&p.needs) {
                     Err(f) => Err(f),
-                    Ok(()) => match self.change_fragment(p, params).await { Ok(done) if update => self.updated(done), Ok(done) => Outcome::affected(done.changed), Err(f) => Err(f) },
+                    Ok(()) => match self.change_fragment(p, params).await {
+                        Ok(done) if update => self.updated(done),
+                        Ok(done) => Outcome::affected(done.changed),
+                        Err(f) => Err(f),
+                    },
                 }
             }
             Cached::Insert(b) => {
                 self.changing(false);
-                match self.check(&b.needs) { Err(f) => Err(f), Ok(()) => self.run_insert(b, params).await }
+                match self.check(&b.needs) {
+                    Err(f) => Err(f),
+                    Ok(()) => self.run_insert(b, params).await,
+                }
             }
         };
         match done {
@@ -109,15 +137,26 @@ impl Session {
 
     /// A prepared statement's plan, by its text and the types bound.
     pub(crate) async fn try_fast_prepared(&mut self, p: &Prepared, params: &[Value]) -> Option<Result<Outcome, Fault>> {
-        if !matches!(&*p.statement, Statement::Select(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Insert(_)) { return None; }
+        if !matches!(&*p.statement, Statement::Select(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Insert(_)) {
+            return None;
+        }
         let version = self.catalog().version;
         let mut text = Vec::with_capacity(p.text.len() + 1 + params.len());
         text.extend_from_slice(p.text.as_bytes());
         text.push(0);
         for v in params {
             text.push(match v {
-                Value::Null => b'n', Value::Int(_) => b'i', Value::UInt(_) => b'u', Value::Decimal(d) => b'A' + d.scale(), Value::Double(_) => b'd', Value::Str(_) => b's', Value::Bytes(_) => b'b', Value::Date(_) => b'D', Value::Time(_) => b't',
-                Value::DateTime(_) => b'T', Value::Json(_) => b'j',
+                Value::Null => b'n',
+                Value::Int(_) => b'i',
+                Value::UInt(_) => b'u',
+                Value::Decimal(d) => b'A' + d.scale(),
+                Value::Double(_) => b'd',
+                Value::Str(_) => b's',
+                Value::Bytes(_) => b'b',
+                Value::Date(_) => b'D',
+                Value::Time(_) => b't',
+                Value::DateTime(_) => b'T',
+                Value::Json(_) => b'j',
             });
         }
         let key = self.plan_key(&text);

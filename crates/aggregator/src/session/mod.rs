@@ -31,7 +31,7 @@ use transaction::Open;
 use weald_catalog::{CatalogView, Privilege, TableDef, UserDef};
 use weald_exec::rows::BoxStream;
 use weald_expr::StatementContext;
-use weald_expr::context::{TimeZone, Warnings};
+use weald_expr::context::{TimeZone, UserVariables, Warnings};
 use weald_expr::function::BindContext;
 use weald_plan::query::Column;
 use weald_plan::{Bindings, Need};
@@ -42,18 +42,31 @@ use weald_types::{Collation, Fault, SqlMode, SqlType, Value, Warning, WarningLev
 /// What a statement gives its client.
 pub enum Outcome {
     Ok(Done),
-    Rows { columns: Vec<Column>, rows: BoxStream },
+    Rows {
+        columns: Vec<Column>,
+        rows: BoxStream,
+    },
     /// LOAD DATA LOCAL: the client is to send this file; [`Session::load_local`] then takes its bytes.
-    SendFile { path: String },
+    SendFile {
+        path: String,
+    },
 }
 
 /// An OK packet's content.
 #[derive(Clone, Debug, Default)]
-pub struct Done { pub affected: u64, pub last_insert_id: u64, pub info: String }
+pub struct Done {
+    pub affected: u64,
+    pub last_insert_id: u64,
+    pub info: String,
+}
 
 impl Outcome {
-    fn ok() -> Result<Outcome, Fault> { Ok(Outcome::Ok(Done::default())) }
-    fn affected(affected: u64) -> Result<Outcome, Fault> { Ok(Outcome::Ok(Done { affected, ..Done::default() })) }
+    fn ok() -> Result<Outcome, Fault> {
+        Ok(Outcome::Ok(Done::default()))
+    }
+    fn affected(affected: u64) -> Result<Outcome, Fault> {
+        Ok(Outcome::Ok(Done { affected, ..Done::default() }))
+    }
 }
 
 /// What PROCESSLIST and KILL see of a session; shared with the connection's registry.
@@ -74,7 +87,7 @@ pub struct Session {
     pub(crate) database: Option<Arc<str>>,
     pub(crate) variables: Values,
     pub(crate) settings: Settings,
-    pub(crate) user_variables: Arc<Mutex<HashMap<Arc<str>, (Value, SqlType)>>>,
+    pub(crate) user_variables: UserVariables,
     pub(crate) temporary: HashMap<(Box<str>, Box<str>), Arc<TableDef>>,
     pub(crate) transaction: Option<Open>,
     /// SET TRANSACTION without a scope: for the next one only.
@@ -104,7 +117,10 @@ pub struct Session {
 
 /// What session tracking tells the client.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change { Schema(String), Variable(&'static str, String) }
+pub enum Change {
+    Schema(String),
+    Variable(&'static str, String),
+}
 
 /// Variables that every statement reads, in the form it reads them.
 #[derive(Clone, Debug)]
@@ -135,9 +151,34 @@ impl Session {
         let variables = server.variables.values();
         let settings = Settings::of(&variables);
         Self {
-            server, shared, user, login, database: None, variables, settings, user_variables: Arc::default(), temporary: HashMap::new(), transaction: None, next_isolation: None,
-            next_read_only: None, statements: HashMap::new(), named: HashMap::new(), next_statement: 0, warnings: Vec::new(), warning_total: 0, last_insert_id: 0, row_count: -1,
-            found_rows: 0, locked_tables: Vec::new(), changes: Vec::new(), context: None, client_found_rows, load: None, normal: Default::default(), last_profile: None, diagnostic: false,
+            server,
+            shared,
+            user,
+            login,
+            database: None,
+            variables,
+            settings,
+            user_variables: Arc::default(),
+            temporary: HashMap::new(),
+            transaction: None,
+            next_isolation: None,
+            next_read_only: None,
+            statements: HashMap::new(),
+            named: HashMap::new(),
+            next_statement: 0,
+            warnings: Vec::new(),
+            warning_total: 0,
+            last_insert_id: 0,
+            row_count: -1,
+            found_rows: 0,
+            locked_tables: Vec::new(),
+            changes: Vec::new(),
+            context: None,
+            client_found_rows,
+            load: None,
+            normal: Default::default(),
+            last_profile: None,
+            diagnostic: false,
         }
     }
 
@@ -154,7 +195,9 @@ impl Session {
         self.user = user;
         self.login = login;
         self.database = None;
-        if let Some(d) = database { self.use_database(d)?; }
+        if let Some(d) = database {
+            self.use_database(d)?;
+        }
         Ok(())
     }
 
@@ -193,6 +236,7 @@ impl Session {
             time_zone: self.settings.time_zone,
             now_micros,
             wall_clock_micros: self.server.wall_clock,
+            pause,
             connection_id: self.shared.id,
             database: self.database.clone(),
             user: self.login.clone(),
@@ -217,7 +261,9 @@ impl Session {
     }
 
     /// The running statement's facts.
-    pub(crate) fn statement(&self) -> Arc<StatementContext> { self.context.clone().expect("set by begin_statement, which every way in calls") }
+    pub(crate) fn statement(&self) -> Arc<StatementContext> {
+        self.context.clone().expect("set by begin_statement, which every way in calls")
+    }
 
     /// The same facts for a statement that changes data.
     pub(crate) fn changing(&mut self, ignore: bool) -> Arc<StatementContext> {
@@ -231,10 +277,18 @@ impl Session {
 
     /// Keeps warnings and counters, whatever came of the statement. For rows, [`Session::end_of_rows`] does it again at their end.
     pub(crate) fn after_statement(&mut self, done: Result<Outcome, Fault>) -> Result<Outcome, Fault> {
-        if let Ok(Outcome::Ok(d)) = &done { self.row_count = d.affected as i64; }
-        if done.is_err() { self.row_count = -1; }
-        if let Ok(Outcome::Rows { .. }) = &done { self.row_count = -1; }
-        if !matches!(done, Ok(Outcome::Rows { .. })) { self.close_context(done.as_ref().err()); }
+        if let Ok(Outcome::Ok(d)) = &done {
+            self.row_count = d.affected as i64;
+        }
+        if done.is_err() {
+            self.row_count = -1;
+        }
+        if let Ok(Outcome::Rows { .. }) = &done {
+            self.row_count = -1;
+        }
+        if !matches!(done, Ok(Outcome::Rows { .. })) {
+            self.close_context(done.as_ref().err());
+        }
         done
     }
 
@@ -251,7 +305,9 @@ impl Session {
 
     fn close_context(&mut self, fault: Option<&Fault>) {
         let Some(c) = self.context.take() else { return };
-        if let Some(id) = *c.set_last_insert_id.lock() { self.last_insert_id = id; }
+        if let Some(id) = *c.set_last_insert_id.lock() {
+            self.last_insert_id = id;
+        }
         let mut w = c.warnings.lock();
         // SHOW WARNINGS and the like look at the last statement's warnings: they leave them as they are.
         if !std::mem::take(&mut self.diagnostic) {
@@ -268,10 +324,16 @@ impl Session {
         p.info = None;
     }
 
-    pub fn warning_count(&self) -> u16 { self.warning_total.min(u16::MAX as u64) as u16 }
+    pub fn warning_count(&self) -> u16 {
+        self.warning_total.min(u16::MAX as u64) as u16
+    }
 
-    pub(crate) fn warn(&self, fault: Fault) { self.statement().warn(WarningLevel::Warning, fault) }
-    pub(crate) fn note(&self, fault: Fault) { self.statement().warn(WarningLevel::Note, fault) }
+    pub(crate) fn warn(&self, fault: Fault) {
+        self.statement().warn(WarningLevel::Warning, fault)
+    }
+    pub(crate) fn note(&self, fault: Fault) {
+        self.statement().warn(WarningLevel::Note, fault)
+    }
 
     /// Runs a parsed statement. `params` are the values of its `?`.
     pub(crate) async fn run(&mut self, statement: &Statement, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
@@ -279,7 +341,9 @@ impl Session {
             // A deadlock rolled everything back: the next statement starts anew.
             self.rollback_open();
         }
-        if commits_implicitly(statement) { self.commit_open().await?; }
+        if commits_implicitly(statement) {
+            self.commit_open().await?;
+        }
         match statement {
             Statement::Select(q) => self.select(q, text, params).await,
             Statement::Insert(i) => self.insert(i, text, params).await,
@@ -287,9 +351,20 @@ impl Session {
             Statement::Delete(d) => self.delete(d, text, params).await,
             Statement::LoadData(l) => self.load_data(l).await,
             Statement::Do(exprs) => self.do_exprs(exprs, text, params).await,
-            Statement::Call { name, .. } => Err(Fault::mysql(1305, "42000", format!("PROCEDURE {}.{} does not exist", self.database_of(name.database.as_deref())?, name.name))),
-            Statement::CreateDatabase { .. } | Statement::AlterDatabase { .. } | Statement::DropDatabase { .. } | Statement::CreateTable(_) | Statement::AlterTable { .. }
-            | Statement::DropTable { .. } | Statement::RenameTable(_) | Statement::Truncate(_) | Statement::CreateIndex { .. } | Statement::DropIndex { .. } | Statement::CreateView(_)
+            Statement::Call { name, .. } => {
+                Err(Fault::mysql(1305, "42000", format!("PROCEDURE {}.{} does not exist", self.database_of(name.database.as_deref())?, name.name)))
+            }
+            Statement::CreateDatabase { .. }
+            | Statement::AlterDatabase { .. }
+            | Statement::DropDatabase { .. }
+            | Statement::CreateTable(_)
+            | Statement::AlterTable { .. }
+            | Statement::DropTable { .. }
+            | Statement::RenameTable(_)
+            | Statement::Truncate(_)
+            | Statement::CreateIndex { .. }
+            | Statement::DropIndex { .. }
+            | Statement::CreateView(_)
             | Statement::DropView { .. } => self.define(statement, text).await,
             Statement::Unsupported { feature } => Err(Fault::not_supported(feature)),
             Statement::Begin { read_only, .. } => self.begin(*read_only).await,
@@ -300,18 +375,33 @@ impl Session {
             Statement::ReleaseSavepoint(name) => self.release_savepoint(name),
             Statement::SetTransaction { scope, isolation, read_only } => self.set_transaction(*scope, *isolation, *read_only),
             Statement::LockTables(tables) => self.lock_tables(tables),
-            Statement::UnlockTables => { self.locked_tables.clear(); Outcome::ok() }
-            Statement::Use(name) => { self.use_database(name)?; Outcome::ok() }
+            Statement::UnlockTables => {
+                self.locked_tables.clear();
+                Outcome::ok()
+            }
+            Statement::Use(name) => {
+                self.use_database(name)?;
+                Outcome::ok()
+            }
             Statement::Set(items) => self.set(items, text, params).await,
             Statement::Prepare { name, source } => self.prepare_named(name, source),
             Statement::Execute { name, using } => Box::pin(self.execute_named(name, using)).await,
             Statement::Deallocate(name) => self.deallocate_named(name),
             Statement::Kill { query_only, id } => self.kill(*query_only, id, text).await,
-            Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::DropUser { .. } | Statement::RenameUser(_) | Statement::SetPassword { .. } | Statement::Grant { .. }
-            | Statement::Revoke { .. } | Statement::RevokeAll { .. } => self.change_users(statement).await,
-            Statement::CreateRole { .. } | Statement::DropRole { .. } | Statement::GrantRole { .. } | Statement::RevokeRole { .. } | Statement::SetRole(_) | Statement::SetDefaultRole { .. } => {
-                Err(Fault::not_supported("roles"))
-            }
+            Statement::CreateUser { .. }
+            | Statement::AlterUser { .. }
+            | Statement::DropUser { .. }
+            | Statement::RenameUser(_)
+            | Statement::SetPassword { .. }
+            | Statement::Grant { .. }
+            | Statement::Revoke { .. }
+            | Statement::RevokeAll { .. } => self.change_users(statement).await,
+            Statement::CreateRole { .. }
+            | Statement::DropRole { .. }
+            | Statement::GrantRole { .. }
+            | Statement::RevokeRole { .. }
+            | Statement::SetRole(_)
+            | Statement::SetDefaultRole { .. } => Err(Fault::not_supported("roles")),
             Statement::Flush(what) => self.flush(what),
             Statement::FlushTables { .. } => Err(Fault::not_supported("FLUSH TABLES … WITH READ LOCK")),
             Statement::Show(show) => self.show(show, text).await,
@@ -330,7 +420,9 @@ impl Session {
 
     // ------------------------------------------------------------------ surroundings of binding
 
-    pub(crate) fn catalog(&self) -> Arc<CatalogView> { self.server.catalog() }
+    pub(crate) fn catalog(&self) -> Arc<CatalogView> {
+        self.server.catalog()
+    }
 
     pub(crate) fn bind_context(&self) -> BindContext {
         BindContext {
@@ -347,14 +439,20 @@ impl Session {
         f(&Bindings { names: &names, session: self.bind_context(), text, params })
     }
 
-    pub(crate) fn database_of<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Fault> { named.or(self.database.as_deref()).ok_or(Fault::NoDatabaseSelected) }
+    pub(crate) fn database_of<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Fault> {
+        named.or(self.database.as_deref()).ok_or(Fault::NoDatabaseSelected)
+    }
 
     pub(crate) fn use_database(&mut self, name: &str) -> Result<(), Fault> {
         let catalog = self.catalog();
         let shown: Arc<str> = if weald_catalog::user::is_information_schema(name) { "information_schema".into() } else { name.into() };
         if &*shown != "information_schema" {
-            if !self.user.sees_database(name) { return Err(database_denied(&self.user, name)); }
-            if catalog.database(name).is_none() { return Err(Fault::NoSuchDatabase { name: name.into() }); }
+            if !self.user.sees_database(name) {
+                return Err(database_denied(&self.user, name));
+            }
+            if catalog.database(name).is_none() {
+                return Err(Fault::NoSuchDatabase { name: name.into() });
+            }
         }
         self.shared.process.lock().database = Some(shown.to_string());
         self.changes.push(Change::Schema(shown.to_string()));
@@ -371,7 +469,11 @@ impl Session {
     pub(crate) fn require(&self, p: Privilege, database: Option<&str>) -> Result<(), Fault> {
         match database {
             None if self.user.may_globally(p) || self.user.may_globally(Privilege::Super) && is_admin(p) => Ok(()),
-            None => Err(Fault::mysql(1227, "42000", format!("Access denied; you need (at least one of) the {} privilege(s) for this operation", p.name()))),
+            None => Err(Fault::mysql(
+                1227,
+                "42000",
+                format!("Access denied; you need (at least one of) the {} privilege(s) for this operation", p.name()),
+            )),
             Some(d) if self.user.on_database(d).has(p) => Ok(()),
             Some(d) => Err(database_denied(&self.user, d)),
         }
@@ -385,13 +487,28 @@ impl Session {
     pub(crate) fn check(&self, needs: &[Need]) -> Result<(), Fault> {
         for n in needs {
             let definer = n.definer.as_ref().and_then(|d| self.catalog().users.get(d).cloned());
-            let user = match &n.definer { None => &self.user, Some(_) => definer.as_ref().unwrap_or(&self.user) };
-            if self.temporary.contains_key(&(n.database.clone(), n.table.clone())) || user.on_table(&n.database, &n.table).has(n.privilege) { continue; }
-            if n.columns.is_empty() { return Err(table_denied(n.privilege, user, &n.table)); }
+            let user = match &n.definer {
+                None => &self.user,
+                Some(_) => definer.as_ref().unwrap_or(&self.user),
+            };
+            if self.temporary.contains_key(&(n.database.clone(), n.table.clone())) || user.on_table(&n.database, &n.table).has(n.privilege) {
+                continue;
+            }
+            if n.columns.is_empty() {
+                return Err(table_denied(n.privilege, user, &n.table));
+            }
             for c in &n.columns {
                 if !user.on_column(&n.database, &n.table, c).has(n.privilege) {
-                    if !user.sees_table(&n.database, &n.table) { return Err(table_denied(n.privilege, user, &n.table)); }
-                    let message = format!("{} command denied to user '{}'@'{}' for column '{c}' in table '{}'", n.privilege.name(), user.user, user.host, n.table);
+                    if !user.sees_table(&n.database, &n.table) {
+                        return Err(table_denied(n.privilege, user, &n.table));
+                    }
+                    let message = format!(
+                        "{} command denied to user '{}'@'{}' for column '{c}' in table '{}'",
+                        n.privilege.name(),
+                        user.user,
+                        user.host,
+                        n.table
+                    );
                     return Err(Fault::mysql(1143, "42000", message));
                 }
             }
@@ -400,7 +517,14 @@ impl Session {
     }
 }
 
-fn is_admin(p: Privilege) -> bool { matches!(p, Privilege::Cluster | Privilege::Backup | Privilege::ShowMetadata | Privilege::Reload | Privilege::Process) }
+/// On a worker thread of the runtime, whose other work another thread takes over.
+fn pause(d: std::time::Duration) {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(tokio::time::sleep(d)))
+}
+
+fn is_admin(p: Privilege) -> bool {
+    matches!(p, Privilege::Cluster | Privilege::Backup | Privilege::ShowMetadata | Privilege::Reload | Privilege::Process)
+}
 
 fn table_denied(p: Privilege, user: &UserDef, table: &str) -> Fault {
     Fault::mysql(1142, "42000", format!("{} command denied to user '{}'@'{}' for table '{table}'", p.name(), user.user, user.host))
@@ -415,11 +539,35 @@ fn commits_implicitly(s: &Statement) -> bool {
     match s {
         Statement::CreateTable(c) => !c.temporary,
         Statement::DropTable { temporary, .. } => !temporary,
-        Statement::CreateDatabase { .. } | Statement::AlterDatabase { .. } | Statement::DropDatabase { .. } | Statement::AlterTable { .. } | Statement::RenameTable(_) | Statement::Truncate(_)
-        | Statement::CreateIndex { .. } | Statement::DropIndex { .. } | Statement::CreateView(_) | Statement::DropView { .. } | Statement::Begin { .. } | Statement::LockTables(_)
-        | Statement::UnlockTables | Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::DropUser { .. } | Statement::RenameUser(_) | Statement::SetPassword { .. }
-        | Statement::Grant { .. } | Statement::Revoke { .. } | Statement::RevokeAll { .. } | Statement::CreateRole { .. } | Statement::DropRole { .. } | Statement::GrantRole { .. }
-        | Statement::RevokeRole { .. } | Statement::Flush(_) | Statement::FlushTables { .. } | Statement::TableMaintenance { .. } | Statement::SnapshotDatabase(_) => true,
+        Statement::CreateDatabase { .. }
+        | Statement::AlterDatabase { .. }
+        | Statement::DropDatabase { .. }
+        | Statement::AlterTable { .. }
+        | Statement::RenameTable(_)
+        | Statement::Truncate(_)
+        | Statement::CreateIndex { .. }
+        | Statement::DropIndex { .. }
+        | Statement::CreateView(_)
+        | Statement::DropView { .. }
+        | Statement::Begin { .. }
+        | Statement::LockTables(_)
+        | Statement::UnlockTables
+        | Statement::CreateUser { .. }
+        | Statement::AlterUser { .. }
+        | Statement::DropUser { .. }
+        | Statement::RenameUser(_)
+        | Statement::SetPassword { .. }
+        | Statement::Grant { .. }
+        | Statement::Revoke { .. }
+        | Statement::RevokeAll { .. }
+        | Statement::CreateRole { .. }
+        | Statement::DropRole { .. }
+        | Statement::GrantRole { .. }
+        | Statement::RevokeRole { .. }
+        | Statement::Flush(_)
+        | Statement::FlushTables { .. }
+        | Statement::TableMaintenance { .. }
+        | Statement::SnapshotDatabase(_) => true,
         _ => false,
     }
 }

@@ -14,11 +14,18 @@ use weald_plan::Names;
 use weald_sql::ast::VarScope;
 use weald_types::{Fault, SqlType, Value};
 
-pub struct SessionNames<'a> { pub session: &'a Session, pub catalog: Arc<CatalogView> }
+pub struct SessionNames<'a> {
+    pub session: &'a Session,
+    pub catalog: Arc<CatalogView>,
+}
 
 impl Names for SessionNames<'_> {
-    fn current_database(&self) -> Option<&str> { self.session.database.as_deref() }
-    fn database(&self, name: &str) -> Option<Arc<DatabaseDef>> { self.catalog.database(name).cloned() }
+    fn current_database(&self) -> Option<&str> {
+        self.session.database.as_deref()
+    }
+    fn database(&self, name: &str) -> Option<Arc<DatabaseDef>> {
+        self.catalog.database(name).cloned()
+    }
     fn table(&self, database: &str, name: &str) -> Option<Arc<TableDef>> {
         if !self.session.temporary.is_empty()
             && let Some(t) = self.session.temporary.get(&(database.into(), name.into()))
@@ -27,7 +34,9 @@ impl Names for SessionNames<'_> {
         }
         self.catalog.table(database, name).cloned()
     }
-    fn view(&self, database: &str, name: &str) -> Option<Arc<ViewDef>> { self.catalog.view(database, name).cloned() }
+    fn view(&self, database: &str, name: &str) -> Option<Arc<ViewDef>> {
+        self.catalog.view(database, name).cloned()
+    }
     fn virtual_table(&self, database: &str, name: &str) -> Option<Vec<(Arc<str>, SqlType)>> {
         if is_information_schema(database) { information_schema::columns(name) } else { None }
     }
@@ -37,8 +46,12 @@ impl Names for SessionNames<'_> {
         let at = variables::find(name).ok_or_else(|| variables::unknown(name))?;
         let v = &VARIABLES[at];
         match (scope, v.scope) {
-            (Some(VarScope::Global), Scope::Session) => return Err(Fault::mysql(1238, "HY000", format!("Variable '{}' is a SESSION variable", v.name))),
-            (Some(VarScope::Session), Scope::Global) => return Err(Fault::mysql(1238, "HY000", format!("Variable '{}' is a GLOBAL variable", v.name))),
+            (Some(VarScope::Global), Scope::Session) => {
+                return Err(Fault::mysql(1238, "HY000", format!("Variable '{}' is a SESSION variable", v.name)));
+            }
+            (Some(VarScope::Session), Scope::Global) => {
+                return Err(Fault::mysql(1238, "HY000", format!("Variable '{}' is a GLOBAL variable", v.name)));
+            }
             _ => (),
         }
         let global = scope == Some(VarScope::Global) || v.scope == Scope::Global;
@@ -54,5 +67,7 @@ impl Names for SessionNames<'_> {
         Ok((value, v.ty()))
     }
 
-    fn user_variable(&self, name: &str) -> Option<SqlType> { self.session.user_variables.lock().get(name.to_lowercase().as_str()).map(|v| v.1.clone()) }
+    fn user_variable(&self, name: &str) -> Option<SqlType> {
+        self.session.user_variables.lock().get(name.to_lowercase().as_str()).map(|v| v.1.clone())
+    }
 }

@@ -21,7 +21,11 @@ pub struct Prepared {
 
 /// COM_STMT_PREPARE's answer.
 #[derive(Clone, Debug)]
-pub struct PreparedInfo { pub id: u32, pub params: u32, pub columns: Vec<Column> }
+pub struct PreparedInfo {
+    pub id: u32,
+    pub params: u32,
+    pub columns: Vec<Column>,
+}
 
 impl Session {
     pub fn prepare(&mut self, text: &str) -> Result<PreparedInfo, Fault> {
@@ -33,7 +37,11 @@ impl Session {
 
     fn prepare_inner(&mut self, text: &str) -> Result<PreparedInfo, Fault> {
         if self.server.prepared_total() >= self.server.variables.values().int("max_prepared_stmt_count") {
-            return Err(Fault::mysql(1461, "42000", format!("Can't create more than max_prepared_stmt_count statements (current value: {})", self.server.prepared_total())));
+            return Err(Fault::mysql(
+                1461,
+                "42000",
+                format!("Can't create more than max_prepared_stmt_count statements (current value: {})", self.server.prepared_total()),
+            ));
         }
         let (prepared, columns) = self.parse_for_later(text)?;
         self.next_statement += 1;
@@ -90,11 +98,17 @@ impl Session {
     }
 
     pub fn close(&mut self, id: u32) {
-        if self.statements.remove(&id).is_some() { self.server.count_prepared(-1); }
+        if self.statements.remove(&id).is_some() {
+            self.server.count_prepared(-1);
+        }
     }
 
-    pub fn has_statement(&self, id: u32) -> bool { self.statements.contains_key(&id) }
-    pub fn params_of(&self, id: u32) -> Option<u32> { self.statements.get(&id).map(|p| p.params) }
+    pub fn has_statement(&self, id: u32) -> bool {
+        self.statements.contains_key(&id)
+    }
+    pub fn params_of(&self, id: u32) -> Option<u32> {
+        self.statements.get(&id).map(|p| p.params)
+    }
 
     pub(crate) fn prepare_named(&mut self, name: &str, source: &PrepareSource) -> Result<Outcome, Fault> {
         let text = match source {
@@ -113,8 +127,11 @@ impl Session {
     pub(crate) async fn execute_named(&mut self, name: &str, using: &[String]) -> Result<Outcome, Fault> {
         let text = self.named.get(&name.to_lowercase()).cloned().ok_or_else(|| unknown_handler(name, "EXECUTE"))?;
         let (p, _) = self.parse_for_later(&text)?;
-        let params: Vec<Value> = using.iter().map(|v| self.user_variables.lock().get(v.to_lowercase().as_str()).map_or(Value::Null, |v| v.0.clone())).collect();
-        if params.len() != p.params as usize { return Err(Fault::mysql(1210, "HY000", "Incorrect arguments to EXECUTE")); }
+        let params: Vec<Value> =
+            using.iter().map(|v| self.user_variables.lock().get(v.to_lowercase().as_str()).map_or(Value::Null, |v| v.0.clone())).collect();
+        if params.len() != p.params as usize {
+            return Err(Fault::mysql(1210, "HY000", "Incorrect arguments to EXECUTE"));
+        }
         self.run(&p.statement, &text, &params).await
     }
 
@@ -124,7 +141,9 @@ impl Session {
     }
 }
 
-fn unknown_handler(name: &str, verb: &str) -> Fault { Fault::mysql(1243, "HY000", format!("Unknown prepared statement handler ({name}) given to {verb}")) }
+fn unknown_handler(name: &str, verb: &str) -> Fault {
+    Fault::mysql(1243, "HY000", format!("Unknown prepared statement handler ({name}) given to {verb}"))
+}
 
 /// The type a bound value is taken for.
 pub(crate) fn type_of(v: &Value) -> SqlType {

@@ -41,7 +41,9 @@ impl Session {
 
     async fn run_bound(&mut self, mut query: Query, params: &[Value], into: Option<&ast::Into>) -> Result<Outcome, Fault> {
         self.check(&query.needs)?;
-        for w in &query.warnings { self.statement().warn(w.level, w.fault.clone()); }
+        for w in &query.warnings {
+            self.statement().warn(w.level, w.fault.clone());
+        }
         rewrite::optimize(&mut query, &self.bind_context(), &*self.server.engine);
         let query = Arc::new(query);
         let rows = self.open(&query, params).await?;
@@ -54,10 +56,16 @@ impl Session {
     /// What a statement reads at: the transaction's snapshot; at READ COMMITTED, and where nothing of it was seen yet, a new one.
     pub(crate) fn take_snapshot(&mut self) -> Snapshot {
         let open = self.current();
-        if !open.used || open.transaction.txn().isolation() == Isolation::ReadCommitted { open.transaction.renew_snapshot() } else { open.transaction.snapshot() }
+        if !open.used || open.transaction.txn().isolation() == Isolation::ReadCommitted {
+            open.transaction.renew_snapshot()
+        } else {
+            open.transaction.snapshot()
+        }
     }
 
-    pub(crate) fn lock_wait(&self) -> Duration { Duration::from_secs(self.variables.int("lock_wait_timeout")) }
+    pub(crate) fn lock_wait(&self) -> Duration {
+        Duration::from_secs(self.variables.int("lock_wait_timeout"))
+    }
 
     /// Starts a bound, optimized, permitted query.
     pub(crate) async fn open(&mut self, query: &Arc<Query>, params: &[Value]) -> Result<BoxStream, Fault> {
@@ -65,19 +73,25 @@ impl Session {
             let rows = self.read_fragment(&plan, params).await?;
             return Ok(rows::ready(rows));
         }
-        if query.locking.is_some() { return Err(Fault::not_supported("FOR UPDATE and FOR SHARE with joins, subqueries or several tables")); }
+        if query.locking.is_some() {
+            return Err(Fault::not_supported("FOR UPDATE and FOR SHARE with joins, subqueries or several tables"));
+        }
         let statement = self.statement();
         let snapshot = self.take_snapshot();
         self.current().used = true;
         let source = self.source(snapshot);
         let params: Arc<[Value]> = params.into();
-        if self.server.engine.rows_read(query) <= SMALL_QUERY_ROWS { return self.row_executor(query, statement, params, source); }
+        if self.server.engine.rows_read(query) <= SMALL_QUERY_ROWS {
+            return self.row_executor(query, statement, params, source);
+        }
         self.open_large(query, statement, params, source).await
     }
 
     pub(crate) async fn read_fragment(&mut self, plan: &FragmentPlan, params: &[Value]) -> Result<Vec<Row>, Fault> {
         let locks = matches!(&plan.fragment.action, weald_plan::fragment::Action::Read { lock: Some(_), .. });
-        if locks { self.refuse_if_read_only()?; }
+        if locks {
+            self.refuse_if_read_only()?;
+        }
         let (engine, lock_wait) = (self.server.engine.clone(), self.lock_wait());
         for _ in 0..RETRIES {
             let statement = self.statement();
@@ -87,8 +101,14 @@ impl Session {
             match engine.read(plan, work).await {
                 // Nothing was seen yet: again, at a newer time, unseen by the client.
                 Err(Fault::WriteConflict) if !open.used || open.transaction.txn().isolation() == Isolation::ReadCommitted => continue,
-                Err(Fault::WriteConflict | Fault::Deadlock) => { self.rollback_open(); return Err(Fault::Deadlock) }
-                Ok(rows) => { open.used = true; return Ok(rows) }
+                Err(Fault::WriteConflict | Fault::Deadlock) => {
+                    self.rollback_open();
+                    return Err(Fault::Deadlock);
+                }
+                Ok(rows) => {
+                    open.used = true;
+                    return Ok(rows);
+                }
                 Err(f) => return Err(f),
             }
         }
@@ -116,18 +136,38 @@ impl Session {
         Arc::new(Snapshotted::new(self.server.engine.clone(), snapshot, Arc::new(virtual_rows), self.server.threads))
     }
 
-    fn row_executor(&self, query: &Arc<Query>, statement: Arc<StatementContext>, params: Arc<[Value]>, source: Arc<dyn TableSource>) -> Result<BoxStream, Fault> {
+    fn row_executor(
+        &self,
+        query: &Arc<Query>,
+        statement: Arc<StatementContext>,
+        params: Arc<[Value]>,
+        source: Arc<dyn TableSource>,
+    ) -> Result<BoxStream, Fault> {
         let node = rows::compile(query)?;
-        let execution = Execution { statement, source, memory: Arc::new(Memory::new(self.query_memory())), max_recursion: self.variables.int("cte_max_recursion_depth") };
+        let execution = Execution {
+            statement,
+            source,
+            memory: Arc::new(Memory::new(self.query_memory())),
+            max_recursion: self.variables.int("cte_max_recursion_depth"),
+        };
         Ok(rows::open(&node, &Scope::new(Arc::new(execution), params)))
     }
 
     fn query_memory(&self) -> u64 {
-        match self.variables.int("maximum_query_memory") { 0 => self.server.query_memory, mb => mb << 20 }
+        match self.variables.int("maximum_query_memory") {
+            0 => self.server.query_memory,
+            mb => mb << 20,
+        }
     }
 
     /// DataFusion where it can, the row executor where it must; either on the query threads.
-    async fn open_large(&mut self, query: &Arc<Query>, statement: Arc<StatementContext>, params: Arc<[Value]>, source: Arc<Snapshotted>) -> Result<BoxStream, Fault> {
+    async fn open_large(
+        &mut self,
+        query: &Arc<Query>,
+        statement: Arc<StatementContext>,
+        params: Arc<[Value]>,
+        source: Arc<Snapshotted>,
+    ) -> Result<BoxStream, Fault> {
         let batches: Arc<dyn BatchSource> = source.clone();
         let rows = self.row_executor(query, statement.clone(), params.clone(), source)?;
         let analytic = self.server.analytic.clone();
@@ -137,22 +177,36 @@ impl Session {
             let mut rows = rows;
             let mut stream: Option<BoxStream> = None;
             match analytic.plan(&query, &statement, &params, &batches).await {
-                Ok(plan) => match plan.run() { Ok(s) => stream = Some(Box::new(s)), Err(f) => { let _ = send.send(Err(f)).await; return } },
+                Ok(plan) => match plan.run() {
+                    Ok(s) => stream = Some(Box::new(s)),
+                    Err(f) => {
+                        let _ = send.send(Err(f)).await;
+                        return;
+                    }
+                },
                 Err(refused) => tracing::debug!(%refused, "row executor"),
             }
             let mut sent = false;
             loop {
-                let next = match &mut stream { Some(s) => s.next().await, None => rows.next().await };
+                let next = match &mut stream {
+                    Some(s) => s.next().await,
+                    None => rows.next().await,
+                };
                 let next = match next {
                     // Wider numbers than Arrow's: the row executor has them; nothing was sent yet.
-                    Err(Fault::Internal { incident }) if incident == weald_exec::analytic::CARRIER_OVERFLOW && !sent && stream.is_some() => { stream = None; continue }
+                    Err(Fault::Internal { incident }) if incident == weald_exec::analytic::CARRIER_OVERFLOW && !sent && stream.is_some() => {
+                        stream = None;
+                        continue;
+                    }
                     Ok(None) => return,
                     Ok(Some(batch)) => Ok(batch),
                     Err(f) => Err(f),
                 };
                 sent = true;
                 let failed = next.is_err();
-                if send.send(next).await.is_err() || failed { return; }
+                if send.send(next).await.is_err() || failed {
+                    return;
+                }
             }
         });
         Ok(Box::new(Remote { receive, task }))
@@ -160,31 +214,54 @@ impl Session {
 
     /// Rows of a few expressions without a table.
     pub(crate) async fn rows_of(&mut self, exprs: &[Expr], subqueries: Vec<Rel>, params: &[Value]) -> Result<Vec<Row>, Fault> {
-        let columns: Vec<Column> = exprs.iter().enumerate()
-            .map(|(i, e)| Column { id: ColumnId::new(u32::MAX - i as u32), ty: weald_expr::typing::value_type(e), name: "".into(), origin: None }).collect();
+        let columns: Vec<Column> = exprs
+            .iter()
+            .enumerate()
+            .map(|(i, e)| Column { id: ColumnId::new(u32::MAX - i as u32), ty: weald_expr::typing::value_type(e), name: "".into(), origin: None })
+            .collect();
         let root = Rel::Values { rows: vec![exprs.to_vec()], columns: columns.clone() };
         self.all_rows(root, columns, subqueries, params).await
     }
 
     pub(crate) async fn all_rows(&mut self, root: Rel, columns: Vec<Column>, subqueries: Vec<Rel>, params: &[Value]) -> Result<Vec<Row>, Fault> {
         let types = params.iter().map(super::prepared::type_of).collect();
-        let query = Query { root, subqueries, columns, params: types, locking: None, tables: Vec::new(), needs: Vec::new(), into: None, calc_found_rows: false, warnings: Vec::new(), fixed_join_order: false };
+        let query = Query {
+            root,
+            subqueries,
+            columns,
+            params: types,
+            locking: None,
+            tables: Vec::new(),
+            needs: Vec::new(),
+            into: None,
+            calc_found_rows: false,
+            warnings: Vec::new(),
+            fixed_join_order: false,
+        };
         let mut stream = self.open(&Arc::new(query), params).await?;
         let mut rows = Vec::new();
-        while let Some(batch) = stream.next().await? { rows.extend(batch); }
+        while let Some(batch) = stream.next().await? {
+            rows.extend(batch);
+        }
         Ok(rows)
     }
 
     async fn select_into(&mut self, into: &ast::Into, mut rows: BoxStream) -> Result<Outcome, Fault> {
         let ast::Into::Variables(names) = into else { return Err(Fault::not_supported("SELECT … INTO OUTFILE")) };
         let mut all = Vec::new();
-        while let Some(batch) = rows.next().await? { all.extend(batch); }
-        if all.len() > 1 { return Err(Fault::mysql(1172, "42000", "Result consisted of more than one row")); }
+        while let Some(batch) = rows.next().await? {
+            all.extend(batch);
+        }
+        if all.len() > 1 {
+            return Err(Fault::mysql(1172, "42000", "Result consisted of more than one row"));
+        }
         let Some(row) = all.pop() else {
             self.warn(Fault::mysql(1329, "02000", "No data - zero rows fetched, selected, or processed"));
             return Outcome::affected(0);
         };
-        if row.len() != names.len() { return Err(Fault::mysql(1222, "21000", "The used SELECT statements have a different number of columns")); }
+        if row.len() != names.len() {
+            return Err(Fault::mysql(1222, "21000", "The used SELECT statements have a different number of columns"));
+        }
         let mut variables = self.user_variables.lock();
         for (name, v) in names.iter().zip(row) {
             let ty = super::prepared::type_of(&v);
@@ -196,7 +273,10 @@ impl Session {
 }
 
 /// Rows that come from the query threads; dropping it ends them.
-struct Remote { receive: tokio::sync::mpsc::Receiver<Result<Vec<Row>, Fault>>, task: tokio::task::JoinHandle<()> }
+struct Remote {
+    receive: tokio::sync::mpsc::Receiver<Result<Vec<Row>, Fault>>,
+    task: tokio::task::JoinHandle<()>,
+}
 
 impl Stream for Remote {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
@@ -206,11 +286,18 @@ impl Stream for Remote {
                 Some(Err(f)) => Err(f),
                 None => {
                     // The end, or a panic that must not pass for one.
-                    match (&mut self.task).await { Err(e) if e.is_panic() => Err(Fault::Internal { incident: "a query thread failed".into() }), _ => Ok(None) }
+                    match (&mut self.task).await {
+                        Err(e) if e.is_panic() => Err(Fault::Internal { incident: "a query thread failed".into() }),
+                        _ => Ok(None),
+                    }
                 }
             }
         })
     }
 }
 
-impl Drop for Remote { fn drop(&mut self) { self.task.abort(); } }
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -23,7 +23,9 @@ impl Session {
             }
         }
         self.settings = Settings::of(&self.variables);
-        if before.1.autocommit != self.settings.autocommit && self.settings.autocommit { self.commit_open().await?; }
+        if before.1.autocommit != self.settings.autocommit && self.settings.autocommit {
+            self.commit_open().await?;
+        }
         Outcome::ok()
     }
 
@@ -55,7 +57,11 @@ impl Session {
                     Some(name) => {
                         let c = Collation::by_name(name).ok_or_else(|| Fault::mysql(1273, "HY000", format!("Unknown collation: '{name}'")))?;
                         if c.charset() != default.charset() {
-                            return Err(Fault::mysql(1253, "42000", format!("COLLATION '{}' is not valid for CHARACTER SET '{}'", c.name(), default.charset())));
+                            return Err(Fault::mysql(
+                                1253,
+                                "42000",
+                                format!("COLLATION '{}' is not valid for CHARACTER SET '{}'", c.name(), default.charset()),
+                            ));
                         }
                         c
                     }
@@ -91,37 +97,66 @@ impl Session {
         if v.effect == Effect::ReadOnly {
             // Setting a fact to what it is does no harm, and mysqldump does it.
             let (wanted, _) = v.check(&value).map_err(|_| read_only(v.name))?;
-            if self.server.variables.values().at(at) == &wanted { return Ok(()); }
+            if self.server.variables.values().at(at) == &wanted {
+                return Ok(());
+            }
             return Err(read_only(v.name));
         }
         let global = matches!(scope, VarScope::Global | VarScope::Persist | VarScope::PersistOnly);
         match (global, v.scope) {
-            (false, Scope::Global) => return Err(Fault::mysql(1229, "HY000", format!("Variable '{}' is a GLOBAL variable and should be set with SET GLOBAL", v.name))),
-            (true, Scope::Session) => return Err(Fault::mysql(1228, "HY000", format!("Variable '{}' is a SESSION variable and can't be used with SET GLOBAL", v.name))),
+            (false, Scope::Global) => {
+                return Err(Fault::mysql(1229, "HY000", format!("Variable '{}' is a GLOBAL variable and should be set with SET GLOBAL", v.name)));
+            }
+            (true, Scope::Session) => {
+                return Err(Fault::mysql(1228, "HY000", format!("Variable '{}' is a SESSION variable and can't be used with SET GLOBAL", v.name)));
+            }
             _ => (),
         }
-        if global { self.require(Privilege::Super, None)?; }
+        if global {
+            self.require(Privilege::Super, None)?;
+        }
         let (value, clamped) = v.check(&value)?;
-        if clamped { self.warn(Fault::mysql(1292, "22007", format!("Truncated incorrect {} value: '{}'", v.name, v.show(&value)))); }
-        if v.effect == Effect::Inert && value != v.default_value() { self.warn(Fault::mysql(1235, "42000", format!("'{}' has no effect here", v.name))); }
+        if clamped {
+            self.warn(Fault::mysql(1292, "22007", format!("Truncated incorrect {} value: '{}'", v.name, v.show(&value))));
+        }
+        if v.effect == Effect::Inert && value != v.default_value() {
+            self.warn(Fault::mysql(1235, "42000", format!("'{}' has no effect here", v.name)));
+        }
         if global {
             self.server.set_global(at, value.clone(), matches!(scope, VarScope::Persist | VarScope::PersistOnly));
             return Ok(());
         }
         match v.name {
-            "last_insert_id" | "identity" => { if let Value::UInt(n) = value { self.last_insert_id = n } }
+            "last_insert_id" | "identity" => {
+                if let Value::UInt(n) = value {
+                    self.last_insert_id = n
+                }
+            }
             "character_set_connection" => {
-                if let Some(c) = text(&value).and_then(Collation::default_of) { self.variables.set("collation_connection", Value::str(c.name())); }
+                if let Some(c) = text(&value).and_then(Collation::default_of) {
+                    self.variables.set("collation_connection", Value::str(c.name()));
+                }
                 self.variables.put(at, value);
             }
             "collation_connection" => {
-                if let Some(c) = text(&value).and_then(Collation::by_name) { self.variables.set("character_set_connection", Value::str(c.charset())); }
+                if let Some(c) = text(&value).and_then(Collation::by_name) {
+                    self.variables.set("character_set_connection", Value::str(c.charset()));
+                }
                 self.variables.put(at, value);
             }
             // Two names for one thing.
-            "tx_isolation" | "transaction_isolation" => { self.variables.set("transaction_isolation", value.clone()); self.variables.set("tx_isolation", value); }
-            "tx_read_only" | "transaction_read_only" => { self.variables.set("transaction_read_only", value.clone()); self.variables.set("tx_read_only", value); }
-            "lock_wait_timeout" | "innodb_lock_wait_timeout" => { self.variables.set("lock_wait_timeout", value.clone()); self.variables.set("innodb_lock_wait_timeout", value); }
+            "tx_isolation" | "transaction_isolation" => {
+                self.variables.set("transaction_isolation", value.clone());
+                self.variables.set("tx_isolation", value);
+            }
+            "tx_read_only" | "transaction_read_only" => {
+                self.variables.set("transaction_read_only", value.clone());
+                self.variables.set("tx_read_only", value);
+            }
+            "lock_wait_timeout" | "innodb_lock_wait_timeout" => {
+                self.variables.set("lock_wait_timeout", value.clone());
+                self.variables.set("innodb_lock_wait_timeout", value);
+            }
             _ => self.variables.put(at, value),
         }
         self.settings = Settings::of(&self.variables);
@@ -148,7 +183,9 @@ impl Session {
     }
 
     pub(crate) async fn do_exprs(&mut self, exprs: &[ast::Expr], text: &str, params: &[Value]) -> Result<Outcome, Fault> {
-        for e in exprs { self.constant(e, text, params).await?; }
+        for e in exprs {
+            self.constant(e, text, params).await?;
+        }
         Outcome::ok()
     }
 
@@ -185,23 +222,45 @@ impl Session {
         Outcome::ok()
     }
 
-    pub(crate) fn statement_now(&self) -> f64 { self.context.as_ref().map_or(0.0, |c| c.now_micros as f64 / 1e6) }
+    pub(crate) fn statement_now(&self) -> f64 {
+        self.context.as_ref().map_or(0.0, |c| c.now_micros as f64 / 1e6)
+    }
 
     pub(crate) fn count_warnings(&self, errors_only: bool) -> u64 {
-        if !errors_only { return self.warning_total; }
+        if !errors_only {
+            return self.warning_total;
+        }
         self.warnings.iter().filter(|w| w.level == weald_types::WarningLevel::Error).count() as u64
     }
 
     /// What the metadata group is to remember: SET PERSIST.
-    pub(crate) fn persist(name: &str, value: Option<String>) -> Command { Command::SetVariable { name: name.into(), value: value.map(Into::into) } }
+    pub(crate) fn persist(name: &str, value: Option<String>) -> Command {
+        Command::SetVariable { name: name.into(), value: value.map(Into::into) }
+    }
 }
 
-fn text(v: &Value) -> Option<&str> { match v { Value::Str(s) => Some(s), _ => None } }
-fn read_only(name: &str) -> Fault { Fault::mysql(1238, "HY000", format!("Variable '{name}' is a read only variable")) }
-fn unknown_charset(name: &str) -> Fault { Fault::mysql(1115, "42000", format!("Unknown character set: '{name}'")) }
-fn no_thread(id: &str) -> Fault { Fault::mysql(1094, "HY000", format!("Unknown thread id: {id}")) }
+fn text(v: &Value) -> Option<&str> {
+    match v {
+        Value::Str(s) => Some(s),
+        _ => None,
+    }
+}
+fn read_only(name: &str) -> Fault {
+    Fault::mysql(1238, "HY000", format!("Variable '{name}' is a read only variable"))
+}
+fn unknown_charset(name: &str) -> Fault {
+    Fault::mysql(1115, "42000", format!("Unknown character set: '{name}'"))
+}
+fn no_thread(id: &str) -> Fault {
+    Fault::mysql(1094, "HY000", format!("Unknown thread id: {id}"))
+}
 
 /// All variables as SHOW VARIABLES prints them.
 pub(crate) fn shown(values: &variables::Values, session: bool) -> Vec<(String, String)> {
-    VARIABLES.iter().enumerate().filter(|(_, v)| session || v.scope != Scope::Session).map(|(i, v)| (v.name.to_string(), v.show(values.at(i)))).collect()
+    VARIABLES
+        .iter()
+        .enumerate()
+        .filter(|(_, v)| session || v.scope != Scope::Session)
+        .map(|(i, v)| (v.name.to_string(), v.show(values.at(i))))
+        .collect()
 }

@@ -17,7 +17,11 @@ use weald_types::{Collation, ColumnId, Fault, SqlType, Value, WarningLevel};
 impl Session {
     pub(crate) async fn show(&mut self, s: &Show, text: &str) -> Result<Outcome, Fault> {
         match &s.kind {
-            ShowKind::Tables { database, .. } | ShowKind::TableStatus { database } | ShowKind::OpenTables { database } | ShowKind::Triggers { database } | ShowKind::Events { database } => {
+            ShowKind::Tables { database, .. }
+            | ShowKind::TableStatus { database }
+            | ShowKind::OpenTables { database }
+            | ShowKind::Triggers { database }
+            | ShowKind::Events { database } => {
                 let name = self.database_of(database.as_deref())?.to_string();
                 self.must_see_database(&name)?;
             }
@@ -26,7 +30,10 @@ impl Session {
         }
         let database = self.database.as_deref().unwrap_or("").to_string();
         if let Some(q) = show::query(s, &database) {
-            let condition = match &s.filter { Some(ShowFilter::Where(e)) => Some(weald_sql::print::expr(e)), _ => None };
+            let condition = match &s.filter {
+                Some(ShowFilter::Where(e)) => Some(weald_sql::print::expr(e)),
+                _ => None,
+            };
             let _ = text;
             // The columns keep MySQL's names; nothing of it depends on the user's sql_mode.
             let filter = if q.like_on.is_empty() && matches!(s.filter, Some(ShowFilter::Like(_))) { None } else { s.filter.as_ref() };
@@ -45,28 +52,48 @@ impl Session {
             ShowKind::CreateUser(user) => {
                 let account = self.named_account(user)?;
                 let catalog = self.catalog();
-                let u = catalog.users.get(&account).ok_or_else(|| Fault::mysql(3162, "HY000", format!("Authorization ID '{}'@'{}' does not exist.", account.0, account.1)))?;
+                let u = catalog
+                    .users
+                    .get(&account)
+                    .ok_or_else(|| Fault::mysql(3162, "HY000", format!("Authorization ID '{}'@'{}' does not exist.", account.0, account.1)))?;
                 let hash = String::from_utf8_lossy(&u.auth).into_owned();
                 let text = format!(
-                    "CREATE USER {}@{} IDENTIFIED WITH {}{} REQUIRE {} PASSWORD EXPIRE DEFAULT ACCOUNT {}", show_create::quote(&u.user), show_create::quote(&u.host), show_create::quote_text(&u.plugin),
-                    if hash.is_empty() { String::new() } else { format!(" AS {}", show_create::quote_text(&hash)) }, if u.require_ssl { "SSL" } else { "NONE" }, if u.locked { "LOCK" } else { "UNLOCK" });
+                    "CREATE USER {}@{} IDENTIFIED WITH {}{} REQUIRE {} PASSWORD EXPIRE DEFAULT ACCOUNT {}",
+                    show_create::quote(&u.user),
+                    show_create::quote(&u.host),
+                    show_create::quote_text(&u.plugin),
+                    if hash.is_empty() { String::new() } else { format!(" AS {}", show_create::quote_text(&hash)) },
+                    if u.require_ssl { "SSL" } else { "NONE" },
+                    if u.locked { "LOCK" } else { "UNLOCK" }
+                );
                 Ok(table(&[&format!("CREATE USER for {}@{}", u.user, u.host)], vec![vec![Value::str(text)]]))
             }
             ShowKind::CreateOther { what, name } => Err(Fault::mysql(1305, "42000", format!("{what} {} does not exist", name.name))),
             ShowKind::Grants(user) => {
-                let account = match user { Some(u) => self.named_account(u)?, None => (self.user.user.clone(), self.user.host.clone()) };
+                let account = match user {
+                    Some(u) => self.named_account(u)?,
+                    None => (self.user.user.clone(), self.user.host.clone()),
+                };
                 let catalog = self.catalog();
-                let u = catalog.users.get(&account).cloned().ok_or_else(|| Fault::mysql(1141, "42000", format!("There is no such grant defined for user '{}' on host '{}'", account.0, account.1)))?;
+                let u = catalog.users.get(&account).cloned().ok_or_else(|| {
+                    Fault::mysql(1141, "42000", format!("There is no such grant defined for user '{}' on host '{}'", account.0, account.1))
+                })?;
                 Ok(table(&[&format!("Grants for {}@{}", u.user, u.host)], u.grants().into_iter().map(|g| vec![Value::str(g)]).collect()))
             }
             ShowKind::Warnings { limit } => self.show_warnings(limit.as_ref(), false),
             ShowKind::Errors { limit } => self.show_warnings(limit.as_ref(), true),
             ShowKind::CountWarnings => self.count("@@session.warning_count", false),
             ShowKind::CountErrors => self.count("@@session.error_count", true),
-            ShowKind::Privileges => Ok(table(&["Privilege", "Context", "Comment"], PrivilegeSet::ALL_GLOBAL.iter().map(|p| {
-                let (context, comment) = p.describe();
-                vec![Value::str(capitals(p.name())), Value::str(context), Value::str(comment)]
-            }).collect())),
+            ShowKind::Privileges => Ok(table(
+                &["Privilege", "Context", "Comment"],
+                PrivilegeSet::ALL_GLOBAL
+                    .iter()
+                    .map(|p| {
+                        let (context, comment) = p.describe();
+                        vec![Value::str(capitals(p.name())), Value::str(context), Value::str(comment)]
+                    })
+                    .collect(),
+            )),
             // There is no binary log: what is shown of it is empty, as in a MySQL server that runs without one.
             ShowKind::MasterStatus => Ok(table(&["File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB", "Executed_Gtid_Set"], Vec::new())),
             ShowKind::BinaryLogs => Err(Fault::mysql(1381, "HY000", "You are not using binary logging")),
@@ -75,7 +102,9 @@ impl Session {
                 let text = self.last_profile.clone().ok_or_else(|| Fault::mysql(1235, "42000", "Nothing to show: run PROFILE <statement> first"))?;
                 Ok(table(&["PROFILE"], text.lines().map(|l| vec![Value::str(l)]).collect()))
             }
-            ShowKind::ClusterStatus | ShowKind::Aggregators { .. } | ShowKind::Leaves { .. } | ShowKind::DatabaseStatus(_) => Err(Fault::not_supported("this SHOW of the cluster (it comes with the cluster itself)")),
+            ShowKind::ClusterStatus | ShowKind::Aggregators { .. } | ShowKind::Leaves { .. } | ShowKind::DatabaseStatus(_) => {
+                Err(Fault::not_supported("this SHOW of the cluster (it comes with the cluster itself)"))
+            }
             _ => Err(Fault::not_supported("this SHOW")),
         }
     }
@@ -89,26 +118,48 @@ impl Session {
     }
 
     fn named_account(&self, u: &ast::UserName) -> Result<(Box<str>, Box<str>), Fault> {
-        let account = if u.user.is_empty() && u.host.is_empty() { (self.user.user.clone(), self.user.host.clone()) } else { (u.user.as_str().into(), u.host.as_str().into()) };
-        if account.0 != self.user.user || account.1 != self.user.host { self.require(Privilege::CreateUser, None)?; }
+        let account = if u.user.is_empty() && u.host.is_empty() {
+            (self.user.user.clone(), self.user.host.clone())
+        } else {
+            (u.user.as_str().into(), u.host.as_str().into())
+        };
+        if account.0 != self.user.user || account.1 != self.user.host {
+            self.require(Privilege::CreateUser, None)?;
+        }
         Ok(account)
     }
 
     fn must_see_database(&self, name: &str) -> Result<(), Fault> {
-        if weald_catalog::user::is_information_schema(name) { return Ok(()); }
-        if !self.user.sees_database(name) { return Err(super::database_denied(&self.user, name)); }
-        if self.catalog().database(name).is_none() { return Err(Fault::NoSuchDatabase { name: name.into() }); }
+        if weald_catalog::user::is_information_schema(name) {
+            return Ok(());
+        }
+        if !self.user.sees_database(name) {
+            return Err(super::database_denied(&self.user, name));
+        }
+        if self.catalog().database(name).is_none() {
+            return Err(Fault::NoSuchDatabase { name: name.into() });
+        }
         Ok(())
     }
 
     fn must_see_table(&self, t: &ObjectName) -> Result<(), Fault> {
         let d = self.database_of(t.database.as_deref())?;
-        if weald_catalog::user::is_information_schema(d) { return Ok(()); }
+        if weald_catalog::user::is_information_schema(d) {
+            return Ok(());
+        }
         let catalog = self.catalog();
-        if catalog.database(d).is_none() { return Err(Fault::NoSuchDatabase { name: d.into() }); }
-        if self.temporary.contains_key(&(d.into(), t.name.as_str().into())) { return Ok(()); }
-        if !self.user.sees_table(d, &t.name) { return Err(super::table_denied(Privilege::Select, &self.user, &t.name)); }
-        if catalog.table(d, &t.name).is_none() && catalog.view(d, &t.name).is_none() { return Err(Fault::NoSuchTable { database: d.into(), table: t.name.clone() }); }
+        if catalog.database(d).is_none() {
+            return Err(Fault::NoSuchDatabase { name: d.into() });
+        }
+        if self.temporary.contains_key(&(d.into(), t.name.as_str().into())) {
+            return Ok(());
+        }
+        if !self.user.sees_table(d, &t.name) {
+            return Err(super::table_denied(Privilege::Select, &self.user, &t.name));
+        }
+        if catalog.table(d, &t.name).is_none() && catalog.view(d, &t.name).is_none() {
+            return Err(Fault::NoSuchTable { database: d.into(), table: t.name.clone() });
+        }
         Ok(())
     }
 
@@ -137,12 +188,26 @@ impl Session {
 
     fn show_warnings(&mut self, limit: Option<&ast::Limit>, errors_only: bool) -> Result<Outcome, Fault> {
         self.diagnostic = true;
-        let number = |e: &ast::Expr| match e { ast::Expr::Literal(ast::Literal::Integer(n)) => *n as usize, _ => 0 };
+        let number = |e: &ast::Expr| match e {
+            ast::Expr::Literal(ast::Literal::Integer(n)) => *n as usize,
+            _ => 0,
+        };
         let (skip, take) = limit.map_or((0, usize::MAX), |l| (l.offset.as_ref().map_or(0, number), number(&l.count)));
-        let rows = self.warnings.iter().filter(|w| !errors_only || w.level == WarningLevel::Error).skip(skip).take(take).map(|w| {
-            let level = match w.level { WarningLevel::Note => "Note", WarningLevel::Warning => "Warning", WarningLevel::Error => "Error" };
-            vec![Value::str(level), Value::UInt(mysql_error::code(&w.fault).0 as u64), Value::str(mysql_error::message(&w.fault))]
-        }).collect();
+        let rows = self
+            .warnings
+            .iter()
+            .filter(|w| !errors_only || w.level == WarningLevel::Error)
+            .skip(skip)
+            .take(take)
+            .map(|w| {
+                let level = match w.level {
+                    WarningLevel::Note => "Note",
+                    WarningLevel::Warning => "Warning",
+                    WarningLevel::Error => "Error",
+                };
+                vec![Value::str(level), Value::UInt(mysql_error::code(&w.fault).0 as u64), Value::str(mysql_error::message(&w.fault))]
+            })
+            .collect();
         Ok(typed_table(&[("Level", text_type()), ("Code", SqlType::bigint_unsigned(false)), ("Message", text_type())], rows))
     }
 
@@ -164,7 +229,9 @@ impl Session {
 fn capitals(name: &str) -> String {
     let mut out = String::new();
     for word in name.split(' ') {
-        if !out.is_empty() { out.push(' '); }
+        if !out.is_empty() {
+            out.push(' ');
+        }
         let mut chars = word.chars();
         out.extend(chars.next());
         out.push_str(&chars.as_str().to_ascii_lowercase());
@@ -172,12 +239,20 @@ fn capitals(name: &str) -> String {
     out
 }
 
-pub(crate) fn text_type() -> SqlType { SqlType::varchar(4096, true, Collation::UTF8MB4_GENERAL_CI) }
+pub(crate) fn text_type() -> SqlType {
+    SqlType::varchar(4096, true, Collation::UTF8MB4_GENERAL_CI)
+}
 
 /// Rows of text.
-pub(crate) fn table(names: &[&str], rows: Vec<Row>) -> Outcome { typed_table(&names.iter().map(|n| (*n, text_type())).collect::<Vec<_>>(), rows) }
+pub(crate) fn table(names: &[&str], rows: Vec<Row>) -> Outcome {
+    typed_table(&names.iter().map(|n| (*n, text_type())).collect::<Vec<_>>(), rows)
+}
 
 pub(crate) fn typed_table(columns: &[(&str, SqlType)], rows: Vec<Row>) -> Outcome {
-    let columns = columns.iter().enumerate().map(|(i, (name, ty))| Column { id: ColumnId::new(i as u32), ty: ty.clone(), name: Arc::from(*name), origin: None }).collect();
+    let columns = columns
+        .iter()
+        .enumerate()
+        .map(|(i, (name, ty))| Column { id: ColumnId::new(i as u32), ty: ty.clone(), name: Arc::from(*name), origin: None })
+        .collect();
     Outcome::Rows { columns, rows: rows::ready(rows) }
 }

@@ -45,7 +45,9 @@ fn name_of(i: ast::Isolation) -> &'static str {
 }
 
 impl Session {
-    pub(crate) fn in_transaction(&self) -> bool { self.transaction.as_ref().is_some_and(|t| !t.autocommit) }
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|t| !t.autocommit)
+    }
 
     fn start(&mut self, autocommit: bool, read_only: Option<bool>) {
         let isolation = self.next_isolation.take().unwrap_or(self.settings.isolation);
@@ -55,7 +57,8 @@ impl Session {
             ast::Isolation::RepeatableRead | ast::Isolation::Serializable => Isolation::RepeatableRead,
         };
         let transaction = self.server.engine.begin(isolation);
-        self.transaction = Some(Open { transaction, autocommit, failed: false, read_only, used: false, seen_by_client: 0, sync: false, savepoints: Vec::new() });
+        self.transaction =
+            Some(Open { transaction, autocommit, failed: false, read_only, used: false, seen_by_client: 0, sync: false, savepoints: Vec::new() });
     }
 
     /// The transaction this statement runs in; one is started where there is none.
@@ -69,7 +72,9 @@ impl Session {
 
     /// 1792 for a change in a read-only transaction.
     pub(crate) fn refuse_if_read_only(&mut self) -> Result<(), Fault> {
-        if self.current().read_only { return Err(Fault::mysql(1792, "25006", "Cannot execute statement in a READ ONLY transaction.")); }
+        if self.current().read_only {
+            return Err(Fault::mysql(1792, "25006", "Cannot execute statement in a READ ONLY transaction."));
+        }
         Ok(())
     }
 
@@ -80,11 +85,17 @@ impl Session {
             Ok(value) => {
                 open.used = true;
                 open.seen_by_client += 1;
-                if open.autocommit { self.commit_open().await?; }
+                if open.autocommit {
+                    self.commit_open().await?;
+                }
                 Ok(value)
             }
             Err(fault) => {
-                if matches!(fault, Fault::Deadlock | Fault::WriteConflict) || open.autocommit { self.rollback_open() } else { open.transaction.rollback_to(mark) }
+                if matches!(fault, Fault::Deadlock | Fault::WriteConflict) || open.autocommit {
+                    self.rollback_open()
+                } else {
+                    open.transaction.rollback_to(mark)
+                }
                 Err(if fault == Fault::WriteConflict { Fault::Deadlock } else { fault })
             }
         }
@@ -96,13 +107,18 @@ impl Session {
                 let durability = if open.sync { Durability::Sync } else { Durability::Async };
                 open.transaction.commit(durability).await.map(|_| ())
             }
-            Some(open) => { open.transaction.rollback(); Ok(()) }
+            Some(open) => {
+                open.transaction.rollback();
+                Ok(())
+            }
             None => Ok(()),
         }
     }
 
     pub(crate) fn rollback_open(&mut self) {
-        if let Some(open) = self.transaction.take() { open.transaction.rollback(); }
+        if let Some(open) = self.transaction.take() {
+            open.transaction.rollback();
+        }
     }
 
     pub(crate) async fn begin(&mut self, read_only: Option<bool>) -> Result<Outcome, Fault> {
@@ -114,19 +130,25 @@ impl Session {
     pub(crate) async fn commit(&mut self, chain: bool, _release: bool) -> Result<Outcome, Fault> {
         let read_only = self.transaction.as_ref().map(|t| t.read_only);
         self.commit_open().await?;
-        if chain || self.variables.text("completion_type") == "CHAIN" { self.start(false, read_only); }
+        if chain || self.variables.text("completion_type") == "CHAIN" {
+            self.start(false, read_only);
+        }
         Outcome::ok()
     }
 
     pub(crate) async fn rollback(&mut self, chain: bool, _release: bool) -> Result<Outcome, Fault> {
         let read_only = self.transaction.as_ref().map(|t| t.read_only);
         self.rollback_open();
-        if chain || self.variables.text("completion_type") == "CHAIN" { self.start(false, read_only); }
+        if chain || self.variables.text("completion_type") == "CHAIN" {
+            self.start(false, read_only);
+        }
         Outcome::ok()
     }
 
     pub(crate) fn savepoint(&mut self, name: &str) -> Result<Outcome, Fault> {
-        if self.settings.autocommit && !self.in_transaction() { return Outcome::ok(); }
+        if self.settings.autocommit && !self.in_transaction() {
+            return Outcome::ok();
+        }
         let open = self.current();
         open.savepoints.retain(|s| !s.0.eq_ignore_ascii_case(name));
         let mark = open.transaction.mark();
@@ -152,17 +174,29 @@ impl Session {
 
     pub(crate) fn set_transaction(&mut self, scope: VarScope, isolation: Option<ast::Isolation>, read_only: Option<bool>) -> Result<Outcome, Fault> {
         if isolation == Some(ast::Isolation::Serializable) {
-            self.warn(Fault::mysql(1235, "42000", "SERIALIZABLE is run as REPEATABLE READ (snapshot isolation): write skew is possible; lock what you rely on with SELECT … FOR UPDATE"));
+            self.warn(Fault::mysql(
+                1235,
+                "42000",
+                "SERIALIZABLE is run as REPEATABLE READ (snapshot isolation): write skew is possible; lock what you rely on with SELECT … FOR UPDATE",
+            ));
         }
-        if isolation == Some(ast::Isolation::ReadUncommitted) { self.note(Fault::mysql(1235, "42000", "READ UNCOMMITTED is run as READ COMMITTED: nobody sees what is not committed")); }
+        if isolation == Some(ast::Isolation::ReadUncommitted) {
+            self.note(Fault::mysql(1235, "42000", "READ UNCOMMITTED is run as READ COMMITTED: nobody sees what is not committed"));
+        }
         if scope == VarScope::Next {
-            if self.in_transaction() { return Err(Fault::mysql(1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress")); }
+            if self.in_transaction() {
+                return Err(Fault::mysql(1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress"));
+            }
             self.next_isolation = isolation.or(self.next_isolation);
             self.next_read_only = read_only.or(self.next_read_only);
             return Outcome::ok();
         }
-        if let Some(i) = isolation { self.assign("transaction_isolation", scope, Value::str(name_of(i)))?; }
-        if let Some(r) = read_only { self.assign("transaction_read_only", scope, Value::Int(r as i64))?; }
+        if let Some(i) = isolation {
+            self.assign("transaction_isolation", scope, Value::str(name_of(i)))?;
+        }
+        if let Some(r) = read_only {
+            self.assign("transaction_read_only", scope, Value::Int(r as i64))?;
+        }
         Outcome::ok()
     }
 
@@ -178,10 +212,16 @@ impl Session {
             self.require(weald_catalog::Privilege::LockTables, Some(&database))?;
             locked.push((database.into(), name.name.as_str().into(), *lock == TableLock::Write));
         }
-        self.warn(Fault::mysql(1235, "42000", "LOCK TABLES does not keep other sessions out: statements are isolated by snapshots and row locks; use a transaction"));
+        self.warn(Fault::mysql(
+            1235,
+            "42000",
+            "LOCK TABLES does not keep other sessions out: statements are isolated by snapshots and row locks; use a transaction",
+        ));
         self.locked_tables = locked;
         Outcome::ok()
     }
 }
 
-fn no_savepoint(name: &str) -> Fault { Fault::mysql(1305, "42000", format!("SAVEPOINT {name} does not exist")) }
+fn no_savepoint(name: &str) -> Fault {
+    Fault::mysql(1305, "42000", format!("SAVEPOINT {name} does not exist"))
+}

@@ -35,7 +35,9 @@ impl Session {
 
     /// One's own account may have changed: grants take effect at the next statement.
     pub(crate) fn refresh_user(&mut self) {
-        if let Some(u) = self.catalog().users.get(&(self.user.user.clone(), self.user.host.clone())) { self.user = u.clone(); }
+        if let Some(u) = self.catalog().users.get(&(self.user.user.clone(), self.user.host.clone())) {
+            self.user = u.clone();
+        }
     }
 
     fn user_command(&mut self, statement: &Statement) -> Result<Option<Command>, Fault> {
@@ -49,7 +51,10 @@ impl Session {
                     let account = self.account(&spec.user);
                     if find(&account).is_some() {
                         let fault = operation("CREATE USER", &account);
-                        if *if_not_exists { self.note(Fault::mysql(3163, "HY000", format!("Authorization ID '{}'@'{}' already exists.", account.0, account.1))); continue; }
+                        if *if_not_exists {
+                            self.note(Fault::mysql(3163, "HY000", format!("Authorization ID '{}'@'{}' already exists.", account.0, account.1)));
+                            continue;
+                        }
                         return Err(fault);
                     }
                     let mut u = UserDef::new(&account.0, &account.1);
@@ -63,9 +68,14 @@ impl Session {
                 let mut changed = Vec::new();
                 for spec in users {
                     let account = self.account(&spec.user);
-                    if !self.is_self(&account) { self.require(Privilege::CreateUser, None)?; }
+                    if !self.is_self(&account) {
+                        self.require(Privilege::CreateUser, None)?;
+                    }
                     let Some(mut u) = find(&account) else {
-                        if *if_exists { self.note(Fault::mysql(3162, "HY000", format!("Authorization ID '{}'@'{}' does not exist.", account.0, account.1))); continue; }
+                        if *if_exists {
+                            self.note(Fault::mysql(3162, "HY000", format!("Authorization ID '{}'@'{}' does not exist.", account.0, account.1)));
+                            continue;
+                        }
                         return Err(operation("ALTER USER", &account));
                     };
                     self.authenticate_by(&mut u, spec)?;
@@ -80,7 +90,10 @@ impl Session {
                 for name in users {
                     let account = self.account(name);
                     if find(&account).is_none() {
-                        if *if_exists { self.note(Fault::mysql(3162, "HY000", format!("Authorization ID '{}'@'{}' does not exist.", account.0, account.1))); continue; }
+                        if *if_exists {
+                            self.note(Fault::mysql(3162, "HY000", format!("Authorization ID '{}'@'{}' does not exist.", account.0, account.1)));
+                            continue;
+                        }
                         return Err(operation("DROP USER", &account));
                     }
                     gone.push(account);
@@ -92,8 +105,13 @@ impl Session {
                 Ok(Some(Command::RenameUsers { moves: moves.iter().map(|(a, b)| (self.account(a), self.account(b))).collect() }))
             }
             Statement::SetPassword { user, password } => {
-                let account = match user { Some(u) => self.account(u), None => (self.user.user.clone(), self.user.host.clone()) };
-                if !self.is_self(&account) { self.require(Privilege::CreateUser, None)?; }
+                let account = match user {
+                    Some(u) => self.account(u),
+                    None => (self.user.user.clone(), self.user.host.clone()),
+                };
+                if !self.is_self(&account) {
+                    self.require(Privilege::CreateUser, None)?;
+                }
                 let mut u = find(&account).ok_or_else(|| Fault::mysql(1133, "42000", "Can't find any matching row in the user table"))?;
                 u.auth = auth::store_password(&u.plugin, password, self.server.random());
                 u.password_changed = self.server.now_micros() as u64;
@@ -103,7 +121,9 @@ impl Session {
                 let mut changed = Vec::new();
                 for spec in to {
                     let account = self.account(&spec.user);
-                    if spec.auth.is_some() { return Err(Fault::not_supported("GRANT … IDENTIFIED BY (use CREATE USER)")); }
+                    if spec.auth.is_some() {
+                        return Err(Fault::not_supported("GRANT … IDENTIFIED BY (use CREATE USER)"));
+                    }
                     let mut u = find(&account).ok_or_else(|| Fault::mysql(1410, "42000", "You are not allowed to create a user with GRANT"))?;
                     self.change_grants(&mut u, privileges, on, *with_grant_option, true)?;
                     changed.push(u);
@@ -139,21 +159,31 @@ impl Session {
 
     /// CURRENT_USER stands as an empty name and host.
     fn account(&self, n: &UserName) -> Account {
-        if n.user.is_empty() && n.host.is_empty() { (self.user.user.clone(), self.user.host.clone()) } else { (n.user.as_str().into(), n.host.to_ascii_lowercase().into()) }
+        if n.user.is_empty() && n.host.is_empty() {
+            (self.user.user.clone(), self.user.host.clone())
+        } else {
+            (n.user.as_str().into(), n.host.to_ascii_lowercase().into())
+        }
     }
 
-    fn is_self(&self, a: &Account) -> bool { a.0 == self.user.user && a.1 == self.user.host }
+    fn is_self(&self, a: &Account) -> bool {
+        a.0 == self.user.user && a.1 == self.user.host
+    }
 
     fn authenticate_by(&self, u: &mut UserDef, spec: &UserSpec) -> Result<(), Fault> {
         let Some(a) = &spec.auth else { return Ok(()) };
         if let Some(plugin) = &a.plugin {
-            if !auth::PLUGINS.contains(&plugin.as_str()) { return Err(Fault::mysql(1524, "HY000", format!("Plugin '{plugin}' is not loaded"))); }
+            if !auth::PLUGINS.contains(&plugin.as_str()) {
+                return Err(Fault::mysql(1524, "HY000", format!("Plugin '{plugin}' is not loaded")));
+            }
             u.plugin = plugin.as_str().into();
         }
         match (&a.password, &a.hash) {
             (Some(p), _) => u.auth = auth::store_password(&u.plugin, p, self.server.random()),
             (None, Some(hash)) => {
-                if !auth::is_stored_password(&u.plugin, hash) { return Err(Fault::mysql(1827, "HY000", "The password hash doesn't have the expected format.")); }
+                if !auth::is_stored_password(&u.plugin, hash) {
+                    return Err(Fault::mysql(1827, "HY000", "The password hash doesn't have the expected format."));
+                }
                 u.auth = hash.clone();
             }
             (None, None) => u.auth = Vec::new(),
@@ -163,11 +193,15 @@ impl Session {
     }
 
     fn apply_options(&self, u: &mut UserDef, o: &UserOptions) -> Result<(), Fault> {
-        if o.password_expire { return Err(Fault::not_supported("PASSWORD EXPIRE")); }
+        if o.password_expire {
+            return Err(Fault::not_supported("PASSWORD EXPIRE"));
+        }
         u.require_ssl = o.require_ssl.unwrap_or(u.require_ssl);
         u.locked = o.account_locked.unwrap_or(u.locked);
         u.max_user_connections = o.max_user_connections.unwrap_or(u.max_user_connections);
-        for ignored in &o.ignored { self.statement().warn(WarningLevel::Warning, Fault::mysql(1235, "42000", format!("'{ignored}' has no effect here"))); }
+        for ignored in &o.ignored {
+            self.statement().warn(WarningLevel::Warning, Fault::mysql(1235, "42000", format!("'{ignored}' has no effect here")));
+        }
         Ok(())
     }
 
@@ -179,10 +213,16 @@ impl Session {
             GrantLevel::CurrentDatabase => (Some(self.database_of(None)?.to_string()), None),
             GrantLevel::Table(t) => (Some(self.database_of(t.database.as_deref())?.to_string()), Some(t.name.clone())),
         };
-        let all = match (&database, &table) { (None, _) => PrivilegeSet::ALL_GLOBAL, (_, None) => PrivilegeSet::ALL_DATABASE, _ => PrivilegeSet::ALL_TABLE };
+        let all = match (&database, &table) {
+            (None, _) => PrivilegeSet::ALL_GLOBAL,
+            (_, None) => PrivilegeSet::ALL_DATABASE,
+            _ => PrivilegeSet::ALL_TABLE,
+        };
         if let (Some(d), Some(t)) = (&database, &table) {
             let catalog = self.catalog();
-            if add && catalog.table(d, t).is_none() && catalog.view(d, t).is_none() { return Err(Fault::NoSuchTable { database: d.clone(), table: t.clone() }); }
+            if add && catalog.table(d, t).is_none() && catalog.view(d, t).is_none() {
+                return Err(Fault::NoSuchTable { database: d.clone(), table: t.clone() });
+            }
         }
         let held = match (&database, &table) {
             (None, _) => self.user.global,
@@ -194,31 +234,59 @@ impl Session {
             let set = match p.name.as_str() {
                 "ALL" => all,
                 "USAGE" => PrivilegeSet::NONE,
-                name => PrivilegeSet::of(&[PrivilegeSet::by_name(name).ok_or_else(|| Fault::mysql(3619, "HY000", format!("Illegal privilege level specified for {name}")))?]),
+                name => PrivilegeSet::of(&[PrivilegeSet::by_name(name)
+                    .ok_or_else(|| Fault::mysql(3619, "HY000", format!("Illegal privilege level specified for {name}")))?]),
             };
             let option = PrivilegeSet::of(&[Privilege::GrantOption]);
-            if !set.minus(option).is_subset_of(all) { return Err(Fault::mysql(1221, "HY000", "Incorrect usage of DB GRANT and GLOBAL PRIVILEGES")); }
-            if !self.user.may_globally(Privilege::Super) && !(held.has(Privilege::GrantOption) && set.is_subset_of(held)) {
-                let on = match (&database, &table) { (Some(d), Some(t)) => return Err(super::table_denied(Privilege::GrantOption, &self.user, &format!("{d}.{t}"))), (Some(d), None) => d.clone(), _ => String::new() };
-                return Err(if on.is_empty() { Fault::mysql(1045, "28000", format!("Access denied for user '{}'@'{}' (using password: YES)", self.user.user, self.user.host)) } else { super::database_denied(&self.user, &on) });
+            if !set.minus(option).is_subset_of(all) {
+                return Err(Fault::mysql(1221, "HY000", "Incorrect usage of DB GRANT and GLOBAL PRIVILEGES"));
             }
-            if p.columns.is_empty() { whole = whole.union(set); continue; }
-            let (Some(d), Some(t)) = (&database, &table) else { return Err(Fault::mysql(1144, "42000", "Illegal GRANT/REVOKE command; please consult the manual to see which privileges can be used")) };
-            if !set.is_subset_of(PrivilegeSet::COLUMN) { return Err(Fault::mysql(1221, "HY000", "Incorrect usage of COLUMN GRANT and NON-COLUMN PRIVILEGES")); }
+            if !self.user.may_globally(Privilege::Super) && !(held.has(Privilege::GrantOption) && set.is_subset_of(held)) {
+                let on = match (&database, &table) {
+                    (Some(d), Some(t)) => return Err(super::table_denied(Privilege::GrantOption, &self.user, &format!("{d}.{t}"))),
+                    (Some(d), None) => d.clone(),
+                    _ => String::new(),
+                };
+                return Err(if on.is_empty() {
+                    Fault::mysql(1045, "28000", format!("Access denied for user '{}'@'{}' (using password: YES)", self.user.user, self.user.host))
+                } else {
+                    super::database_denied(&self.user, &on)
+                });
+            }
+            if p.columns.is_empty() {
+                whole = whole.union(set);
+                continue;
+            }
+            let (Some(d), Some(t)) = (&database, &table) else {
+                return Err(Fault::mysql(
+                    1144,
+                    "42000",
+                    "Illegal GRANT/REVOKE command; please consult the manual to see which privileges can be used",
+                ));
+            };
+            if !set.is_subset_of(PrivilegeSet::COLUMN) {
+                return Err(Fault::mysql(1221, "HY000", "Incorrect usage of COLUMN GRANT and NON-COLUMN PRIVILEGES"));
+            }
             let grant = u.tables.entry((d.as_str().into(), t.as_str().into())).or_default();
             for c in &p.columns {
-                if add && self.catalog().table(d, t).is_some_and(|def| def.column(c).is_none()) { return Err(Fault::NoSuchColumn { column: c.clone(), clause: "field list" }); }
+                if add && self.catalog().table(d, t).is_some_and(|def| def.column(c).is_none()) {
+                    return Err(Fault::NoSuchColumn { column: c.clone(), clause: "field list" });
+                }
                 let slot = grant.columns.entry(c.to_lowercase().into()).or_default();
                 *slot = if add { slot.union(set) } else { slot.minus(set) };
             }
             grant.columns.retain(|_, set| !set.is_empty());
         }
-        if with_option { whole = whole.union(PrivilegeSet::of(&[Privilege::GrantOption])); }
+        if with_option {
+            whole = whole.union(PrivilegeSet::of(&[Privilege::GrantOption]));
+        }
         let change = |slot: &mut PrivilegeSet| *slot = if add { slot.union(whole) } else { slot.minus(whole) };
         match (database, table) {
             (None, _) => change(&mut u.global),
             (Some(d), None) => {
-                if !add && !u.databases.contains_key(d.as_str()) { return Err(no_such_grant(&(u.user.clone(), u.host.clone()))); }
+                if !add && !u.databases.contains_key(d.as_str()) {
+                    return Err(no_such_grant(&(u.user.clone(), u.host.clone())));
+                }
                 change(u.databases.entry(d.as_str().into()).or_default());
                 u.databases.retain(|_, set| !set.is_empty());
             }
@@ -231,5 +299,9 @@ impl Session {
     }
 }
 
-fn operation(what: &str, a: &Account) -> Fault { Fault::mysql(1396, "HY000", format!("Operation {what} failed for '{}'@'{}'", a.0, a.1)) }
-fn no_such_grant(a: &Account) -> Fault { Fault::mysql(1141, "42000", format!("There is no such grant defined for user '{}' on host '{}'", a.0, a.1)) }
+fn operation(what: &str, a: &Account) -> Fault {
+    Fault::mysql(1396, "HY000", format!("Operation {what} failed for '{}'@'{}'", a.0, a.1))
+}
+fn no_such_grant(a: &Account) -> Fault {
+    Fault::mysql(1141, "42000", format!("There is no such grant defined for user '{}' on host '{}'", a.0, a.1))
+}

@@ -27,7 +27,12 @@ use weald_types::{Date, DateTime, Decimal, Json, SqlType, Time, TypeKind, Value}
 pub fn data_type(ty: &SqlType) -> Option<DataType> {
     Some(match &ty.kind {
         TypeKind::Int { unsigned: false, .. } | TypeKind::Year | TypeKind::Time { .. } | TypeKind::Null => DataType::Int64,
-        TypeKind::Int { unsigned: true, .. } | TypeKind::Bit { .. } | TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::DateTime { .. } | TypeKind::Timestamp { .. } => DataType::UInt64,
+        TypeKind::Int { unsigned: true, .. }
+        | TypeKind::Bit { .. }
+        | TypeKind::Enum(_)
+        | TypeKind::Set(_)
+        | TypeKind::DateTime { .. }
+        | TypeKind::Timestamp { .. } => DataType::UInt64,
         TypeKind::Decimal { precision, scale, .. } => decimal(*precision, *scale),
         TypeKind::Float { .. } | TypeKind::Double { .. } => DataType::Float64,
         TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) => DataType::Utf8View,
@@ -37,11 +42,15 @@ pub fn data_type(ty: &SqlType) -> Option<DataType> {
 }
 
 /// Results of up to 65 digits are carried in 38: the lowering proves that what is summed fits (see `lower_aggregate`).
-pub fn decimal(precision: u8, scale: u8) -> DataType { DataType::Decimal128(precision.clamp(1, 38).max(scale.min(38)), scale.min(38) as i8) }
+pub fn decimal(precision: u8, scale: u8) -> DataType {
+    DataType::Decimal128(precision.clamp(1, 38).max(scale.min(38)), scale.min(38) as i8)
+}
 
 pub fn scalar(value: &Value, ty: &SqlType) -> Option<ScalarValue> {
     let to = data_type(ty)?;
-    if value.is_null() { return ScalarValue::try_from(&to).ok(); }
+    if value.is_null() {
+        return ScalarValue::try_from(&to).ok();
+    }
     Some(match (value, &to) {
         (Value::Int(n), DataType::Int64) => ScalarValue::Int64(Some(*n)),
         (Value::UInt(n), DataType::Int64) => ScalarValue::Int64(Some(i64::try_from(*n).ok()?)),
@@ -74,14 +83,20 @@ pub fn unscaled(d: &Decimal, scale: u8) -> Option<i128> {
 
 /// An array's element as a value of `ty`.
 pub fn value(array: &dyn Array, i: usize, ty: &SqlType) -> Value {
-    if array.is_null(i) { return Value::Null; }
+    if array.is_null(i) {
+        return Value::Null;
+    }
     let any = array.as_any();
     match (&ty.kind, array.data_type()) {
         (TypeKind::Time { .. }, DataType::Int64) => Value::Time(Time::from_micros(array.as_primitive::<arrow::datatypes::Int64Type>().value(i))),
         (_, DataType::Int64) => Value::Int(array.as_primitive::<arrow::datatypes::Int64Type>().value(i)),
-        (TypeKind::DateTime { .. } | TypeKind::Timestamp { .. }, DataType::UInt64) => Value::DateTime(DateTime::from_packed(array.as_primitive::<arrow::datatypes::UInt64Type>().value(i))),
+        (TypeKind::DateTime { .. } | TypeKind::Timestamp { .. }, DataType::UInt64) => {
+            Value::DateTime(DateTime::from_packed(array.as_primitive::<arrow::datatypes::UInt64Type>().value(i)))
+        }
         (_, DataType::UInt64) => Value::UInt(array.as_primitive::<arrow::datatypes::UInt64Type>().value(i)),
-        (_, DataType::Decimal128(_, scale)) => Value::Decimal(Decimal::new(array.as_primitive::<arrow::datatypes::Decimal128Type>().value(i), *scale as u8)),
+        (_, DataType::Decimal128(_, scale)) => {
+            Value::Decimal(Decimal::new(array.as_primitive::<arrow::datatypes::Decimal128Type>().value(i), *scale as u8))
+        }
         (_, DataType::Float64) => Value::Double(array.as_primitive::<arrow::datatypes::Float64Type>().value(i)),
         (_, DataType::UInt32) => Value::Date(Date::from_packed(array.as_primitive::<arrow::datatypes::UInt32Type>().value(i))),
         (_, DataType::Utf8View) => any.downcast_ref::<StringViewArray>().map_or(Value::Null, |a| Value::str(a.value(i))),
@@ -135,7 +150,10 @@ impl Builder {
             (Builder::Double(b), FieldRef::Double(d)) => b.append_value(d),
             (Builder::Double(b), _) => b.append_null(),
             // Stored text is UTF-8 by the row codec's promise; bytes that are not (damage) read as NULL rather than as undefined behaviour.
-            (Builder::Text(b), FieldRef::Str(s)) => match std::str::from_utf8(s) { Ok(s) => b.append_value(s), Err(_) => b.append_null() },
+            (Builder::Text(b), FieldRef::Str(s)) => match std::str::from_utf8(s) {
+                Ok(s) => b.append_value(s),
+                Err(_) => b.append_null(),
+            },
             (Builder::Text(b), _) => b.append_null(),
             (Builder::Bytes(b), FieldRef::Bytes(s) | FieldRef::Json(s)) => b.append_value(s),
             (Builder::Bytes(b), _) => b.append_null(),
@@ -156,8 +174,14 @@ impl Builder {
             (Builder::UInt(b), Value::Int(n)) if *n >= 0 => b.append_value(*n as u64),
             (Builder::UInt(b), Value::DateTime(d)) => b.append_value(d.packed()),
             (Builder::Decimal(b, _), Value::Null) => b.append_null(),
-            (Builder::Decimal(b, scale), Value::Decimal(d)) => match unscaled(d, *scale) { Some(n) => b.append_value(n), None => return false },
-            (Builder::Decimal(b, scale), Value::Int(n)) => match unscaled(&Decimal::from_i64(*n), *scale) { Some(n) => b.append_value(n), None => return false },
+            (Builder::Decimal(b, scale), Value::Decimal(d)) => match unscaled(d, *scale) {
+                Some(n) => b.append_value(n),
+                None => return false,
+            },
+            (Builder::Decimal(b, scale), Value::Int(n)) => match unscaled(&Decimal::from_i64(*n), *scale) {
+                Some(n) => b.append_value(n),
+                None => return false,
+            },
             (Builder::Double(b), Value::Null) => b.append_null(),
             (Builder::Double(b), Value::Double(d)) => b.append_value(*d),
             (Builder::Text(b), Value::Null) => b.append_null(),

@@ -50,7 +50,9 @@ impl Lowering<'_> {
 
     fn note(&self, columns: &[query::Column]) {
         let mut types = self.types.borrow_mut();
-        for c in columns { types.insert(c.id, c.ty.clone()); }
+        for c in columns {
+            types.insert(c.id, c.ty.clone());
+        }
     }
 
     fn rel(&self, rel: &Rel) -> Result<LogicalPlan, Refused> {
@@ -127,12 +129,21 @@ impl Lowering<'_> {
     fn scan(&self, rel: &Rel, filter: Option<&Expr>) -> Result<LogicalPlan, Refused> {
         let Rel::Scan { table, ordinals, columns } = rel else { return refuse("not a scan") };
         self.note(columns);
-        let over_ordinals = |e: &Expr| weald_expr::walk::map_columns(e, |id| columns.iter().position(|c| c.id == id).map_or(id, |i| ColumnId::new(ordinals[i] as u32)));
-        let own: Vec<Expr> = filter.map(conjuncts).unwrap_or_default().iter()
-            .filter(|c| columns_of(c).iter().all(|id| columns.iter().any(|x| x.id == *id))).map(over_ordinals).collect();
+        let over_ordinals = |e: &Expr| {
+            weald_expr::walk::map_columns(e, |id| columns.iter().position(|c| c.id == id).map_or(id, |i| ColumnId::new(ordinals[i] as u32)))
+        };
+        let own: Vec<Expr> = filter
+            .map(conjuncts)
+            .unwrap_or_default()
+            .iter()
+            .filter(|c| columns_of(c).iter().all(|id| columns.iter().any(|x| x.id == *id)))
+            .map(over_ordinals)
+            .collect();
         let choice = access::choose(table, &own);
         let wanted: Vec<(u16, String, SqlType)> = columns.iter().zip(ordinals).map(|(c, o)| (*o, name(c.id), c.ty.clone())).collect();
-        let Some(provider) = Table::new(table.clone(), choice.access, &wanted, self.source.clone()) else { return refuse("a column without a carrier") };
+        let Some(provider) = Table::new(table.clone(), choice.access, &wanted, self.source.clone()) else {
+            return refuse("a column without a carrier");
+        };
         let called = format!("{}_{}", table.name.replace('.', "_"), columns.first().map_or(0, |c| c.id.raw()));
         let scan = LogicalPlanBuilder::scan(called, provider_as_source(Arc::new(provider)), None)?.build()?;
         // The same columns under names without a table before them.
@@ -148,7 +159,10 @@ impl Lowering<'_> {
     fn join(&self, kind: JoinKind, left: &Rel, right: &Rel, on: Option<&Expr>) -> Result<LogicalPlan, Refused> {
         let (left_ids, right_ids): (Vec<_>, Vec<_>) = (left.columns().iter().map(|c| c.id).collect(), right.columns().iter().map(|c| c.id).collect());
         let (l, r) = (self.rel(left)?, self.rel(right)?);
-        let within = |e: &Expr, ids: &[ColumnId]| { let used = columns_of(e); !used.is_empty() && used.iter().all(|id| ids.contains(id)) };
+        let within = |e: &Expr, ids: &[ColumnId]| {
+            let used = columns_of(e);
+            !used.is_empty() && used.iter().all(|id| ids.contains(id))
+        };
         let (mut keys, mut rest): (Vec<(df::Expr, df::Expr)>, Option<df::Expr>) = (Vec::new(), None);
         for c in on.map(conjuncts).unwrap_or_default() {
             if let Expr::Operator { op: Operator::Eq, args, .. } = &c
@@ -156,16 +170,33 @@ impl Lowering<'_> {
                 && crate::rows::same_keys(a.ty(), b.ty())
                 && a.ty().collation == b.ty().collation
             {
-                let pair = if within(a, &left_ids) && within(b, &right_ids) { Some((a, b)) } else if within(b, &left_ids) && within(a, &right_ids) { Some((b, a)) } else { None };
+                let pair = if within(a, &left_ids) && within(b, &right_ids) {
+                    Some((a, b))
+                } else if within(b, &left_ids) && within(a, &right_ids) {
+                    Some((b, a))
+                } else {
+                    None
+                };
                 if let Some((a, b)) = pair
-                    && !matches!(a.ty().kind, TypeKind::Decimal { .. } | TypeKind::Double { .. } | TypeKind::Float { .. } | TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Json)
+                    && !matches!(
+                        a.ty().kind,
+                        TypeKind::Decimal { .. }
+                            | TypeKind::Double { .. }
+                            | TypeKind::Float { .. }
+                            | TypeKind::Enum(_)
+                            | TypeKind::Set(_)
+                            | TypeKind::Json
+                    )
                 {
                     keys.push((self.with_exprs(|x| x.key(a))?, self.with_exprs(|x| x.key(b))?));
                     continue;
                 }
             }
             let t = self.with_exprs(|x| x.truth(&c))?;
-            rest = Some(match rest { Some(all) => all.and(t), None => t });
+            rest = Some(match rest {
+                Some(all) => all.and(t),
+                None => t,
+            });
         }
         let (join_type, null_aware) = match kind {
             JoinKind::Inner | JoinKind::Cross => (JoinType::Inner, false),
@@ -176,15 +207,28 @@ impl Lowering<'_> {
             JoinKind::NullAwareAnti if keys.len() == 1 && rest.is_none() => (JoinType::LeftAnti, true),
             JoinKind::NullAwareAnti => return refuse("NOT IN with more than one condition"),
         };
-        if keys.is_empty() && !matches!(kind, JoinKind::Inner | JoinKind::Cross) { return refuse("an outer or semi join without an equality"); }
+        if keys.is_empty() && !matches!(kind, JoinKind::Inner | JoinKind::Cross) {
+            return refuse("an outer or semi join without an equality");
+        }
         // Computed keys become columns of their input first: the planner wants columns.
         let (l, left_keys) = with_keys(l, keys.iter().map(|k| k.0.clone()).collect(), &left_ids, "l")?;
         let (r, right_keys) = with_keys(r, keys.into_iter().map(|k| k.1).collect(), &right_ids, "r")?;
         let on = left_keys.into_iter().zip(right_keys).collect();
-        let joined = LogicalPlan::Join(Join::try_new(Arc::new(l), Arc::new(r), on, rest, join_type, JoinConstraint::On, NullEquality::NullEqualsNothing, null_aware)?);
+        let joined = LogicalPlan::Join(Join::try_new(
+            Arc::new(l),
+            Arc::new(r),
+            on,
+            rest,
+            join_type,
+            JoinConstraint::On,
+            NullEquality::NullEqualsNothing,
+            null_aware,
+        )?);
         // Without the key columns.
         let mut out = left_ids;
-        if !matches!(join_type, JoinType::LeftSemi | JoinType::LeftAnti) { out.extend(right_ids); }
+        if !matches!(join_type, JoinType::LeftSemi | JoinType::LeftAnti) {
+            out.extend(right_ids);
+        }
         Ok(LogicalPlanBuilder::from(joined).project(out.into_iter().map(column).collect::<Vec<_>>())?.build()?)
     }
 
@@ -193,13 +237,22 @@ impl Lowering<'_> {
         self.group(plan, &group, &[])
     }
 
-    fn aggregate(&self, input: &Rel, group: &[(Expr, query::Column)], aggregates: &[(query::Aggregate, query::Column)]) -> Result<LogicalPlan, Refused> {
+    fn aggregate(
+        &self,
+        input: &Rel,
+        group: &[(Expr, query::Column)],
+        aggregates: &[(query::Aggregate, query::Column)],
+    ) -> Result<LogicalPlan, Refused> {
         let rows = self.estimate(input);
         for (a, _) in aggregates {
             // A sum is carried in 38 digits: refuse what could outgrow them.
-            if let (AggregateFunction::Sum | AggregateFunction::Avg, Some(TypeKind::Decimal { precision, .. })) = (a.function, a.args.first().map(|e| &e.ty().kind)) {
+            if let (AggregateFunction::Sum | AggregateFunction::Avg, Some(TypeKind::Decimal { precision, .. })) =
+                (a.function, a.args.first().map(|e| &e.ty().kind))
+            {
                 let growth = (rows.max(1) as f64).log10().ceil() as u8 + 1;
-                if (*precision).min(38) + growth > 38 && *precision > 31 { return refuse("a sum of very wide decimals"); }
+                if (*precision).min(38) + growth > 38 && *precision > 31 {
+                    return refuse("a sum of very wide decimals");
+                }
             }
         }
         let plan = self.rel(input)?;
@@ -209,14 +262,24 @@ impl Lowering<'_> {
     fn estimate(&self, rel: &Rel) -> u64 {
         match rel {
             Rel::Scan { table, .. } => self.source.row_count(table),
-            Rel::Filter { input, .. } | Rel::Project { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } | Rel::Aggregate { input, .. }
+            Rel::Filter { input, .. }
+            | Rel::Project { input, .. }
+            | Rel::Sort { input, .. }
+            | Rel::Limit { input, .. }
+            | Rel::Distinct { input }
+            | Rel::Aggregate { input, .. }
             | Rel::Window { input, .. } => self.estimate(input),
             Rel::Join { left, right, .. } => self.estimate(left).max(self.estimate(right)),
             _ => 1_000_000,
         }
     }
 
-    fn group(&self, plan: LogicalPlan, group: &[(Expr, query::Column)], aggregates: &[(query::Aggregate, query::Column)]) -> Result<LogicalPlan, Refused> {
+    fn group(
+        &self,
+        plan: LogicalPlan,
+        group: &[(Expr, query::Column)],
+        aggregates: &[(query::Aggregate, query::Column)],
+    ) -> Result<LogicalPlan, Refused> {
         let (mut keys, mut calls, mut out) = (Vec::new(), Vec::new(), Vec::new());
         for (i, (e, c)) in group.iter().enumerate() {
             let key = self.with_exprs(|x| x.key(e))?;
@@ -247,13 +310,20 @@ impl Lowering<'_> {
             calls.push(e.alias(&n));
             df::ident(n)
         };
-        let to = match carrier::data_type(&a.ty) { Some(t) => t, None => return refuse("an aggregate without a carrier") };
+        let to = match carrier::data_type(&a.ty) {
+            Some(t) => t,
+            None => return refuse("an aggregate without a carrier"),
+        };
         let first = a.args.first();
-        if !a.order_by.is_empty() { return refuse("an ordered aggregate"); }
+        if !a.order_by.is_empty() {
+            return refuse("an ordered aggregate");
+        }
         match (a.function, first) {
             (AggregateFunction::Count, None) => Ok(df::cast(add(expr_fn::count(df::lit(1i64)), "n"), to)),
             (AggregateFunction::Count | AggregateFunction::CountDistinct, Some(e)) => {
-                if a.args.len() > 1 { return refuse("COUNT(DISTINCT a, b)"); }
+                if a.args.len() > 1 {
+                    return refuse("COUNT(DISTINCT a, b)");
+                }
                 let key = self.with_exprs(|x| x.key(e))?;
                 let distinct = a.distinct || a.function == AggregateFunction::CountDistinct;
                 Ok(df::cast(add(if distinct { expr_fn::count_distinct(key) } else { expr_fn::count(key) }, "n"), to))
@@ -267,18 +337,37 @@ impl Lowering<'_> {
                 let summed = self.summand(e)?;
                 let (s, n) = (add(expr_fn::sum(summed.clone()), "s"), add(expr_fn::count(summed), "n"));
                 match &to {
-                    DataType::Float64 => Ok(s / df::cast(df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(datafusion::functions::core::nullif(), vec![n, df::lit(0i64)])), DataType::Float64)),
+                    DataType::Float64 => Ok(s / df::cast(
+                        df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
+                            datafusion::functions::core::nullif(),
+                            vec![n, df::lit(0i64)],
+                        )),
+                        DataType::Float64,
+                    )),
                     _ => {
                         // The division itself makes NULL of no rows, but would warn: the sum is NULL then, and NULL / 0 is not a division by zero.
                         let udf = Arithmetic::udf(Operator::Divide, to, "avg".into(), self.statement.clone());
-                        Ok(df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(Arc::new(udf), vec![s, df::cast(n, carrier::decimal(20, 0))])))
+                        Ok(df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
+                            Arc::new(udf),
+                            vec![s, df::cast(n, carrier::decimal(20, 0))],
+                        )))
                     }
                 }
             }
             (AggregateFunction::Min | AggregateFunction::Max, Some(e)) => {
-                if matches!(e.ty().kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) | TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Json | TypeKind::Timestamp { .. }) {
-                    if !(e.ty().kind.is_text() && e.ty().collation.is_binary_order()) { return refuse("MIN or MAX of text under a collation"); }
-                }
+                if matches!(
+                    e.ty().kind,
+                    TypeKind::Char { .. }
+                        | TypeKind::VarChar { .. }
+                        | TypeKind::Text(_)
+                        | TypeKind::Enum(_)
+                        | TypeKind::Set(_)
+                        | TypeKind::Json
+                        | TypeKind::Timestamp { .. }
+                )
+                    && !(e.ty().kind.is_text() && e.ty().collation.is_binary_order()) {
+                        return refuse("MIN or MAX of text under a collation");
+                    }
                 let value = self.with_exprs(|x| x.value(e))?;
                 Ok(df::cast(add(if a.function == AggregateFunction::Min { expr_fn::min(value) } else { expr_fn::max(value) }, "m"), to))
             }
@@ -299,7 +388,9 @@ impl Lowering<'_> {
 
 /// The input with its computed keys as further columns, and the keys as plain columns.
 fn with_keys(plan: LogicalPlan, keys: Vec<df::Expr>, ids: &[ColumnId], side: &str) -> Result<(LogicalPlan, Vec<df::Expr>), Refused> {
-    if keys.iter().all(|k| matches!(k, df::Expr::Column(_))) { return Ok((plan, keys)); }
+    if keys.iter().all(|k| matches!(k, df::Expr::Column(_))) {
+        return Ok((plan, keys));
+    }
     let mut out: Vec<df::Expr> = ids.iter().map(|id| column(*id)).collect();
     let mut names = Vec::new();
     for (i, k) in keys.into_iter().enumerate() {

@@ -25,10 +25,16 @@ pub struct ExprLowering<'a> {
     pub types: &'a HashMap<ColumnId, SqlType>,
 }
 
-pub fn name(id: ColumnId) -> String { format!("c{id}") }
-pub fn column(id: ColumnId) -> df::Expr { df::Expr::Column(Column::new_unqualified(name(id))) }
+pub fn name(id: ColumnId) -> String {
+    format!("c{id}")
+}
+pub fn column(id: ColumnId) -> df::Expr {
+    df::Expr::Column(Column::new_unqualified(name(id)))
+}
 
-fn call(udf: ScalarUDF, args: Vec<df::Expr>) -> df::Expr { df::Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), args)) }
+fn call(udf: ScalarUDF, args: Vec<df::Expr>) -> df::Expr {
+    df::Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), args))
+}
 
 impl ExprLowering<'_> {
     /// The expression's value, in its type's carrier.
@@ -44,8 +50,13 @@ impl ExprLowering<'_> {
             Expr::Operator { op, args, ty, .. } => self.operator(e, *op, args, ty),
             Expr::Case { operand: None, branches, otherwise, ty } => {
                 let mut when_then = Vec::new();
-                for (when, then) in branches { when_then.push((Box::new(self.truth(when)?), Box::new(self.cast(then, ty)?))); }
-                let otherwise = match otherwise { Some(e) => Some(Box::new(self.cast(e, ty)?)), None => None };
+                for (when, then) in branches {
+                    when_then.push((Box::new(self.truth(when)?), Box::new(self.cast(then, ty)?)));
+                }
+                let otherwise = match otherwise {
+                    Some(e) => Some(Box::new(self.cast(e, ty)?)),
+                    None => None,
+                };
                 Ok(df::Expr::Case(Case { expr: None, when_then_expr: when_then, else_expr: otherwise }))
             }
             Expr::Cast { expr, ty } => self.cast_or_evaluate(e, expr, ty),
@@ -68,7 +79,11 @@ impl ExprLowering<'_> {
                 match &ty.kind {
                     TypeKind::Double { .. } if op != Operator::Divide && is_number(a.ty()) && is_number(b.ty()) => {
                         let (a, b) = (self.to_double(a)?, self.to_double(b)?);
-                        Ok(match op { Operator::Add => a + b, Operator::Subtract => a - b, _ => a * b })
+                        Ok(match op {
+                            Operator::Add => a + b,
+                            Operator::Subtract => a - b,
+                            _ => a * b,
+                        })
                     }
                     TypeKind::Decimal { precision, scale, .. } if exact(a.ty()) && exact(b.ty()) => {
                         let to = carrier::decimal(*precision, *scale);
@@ -82,8 +97,22 @@ impl ExprLowering<'_> {
                     _ => self.evaluate(e, false),
                 }
             }
-            Operator::Or | Operator::And | Operator::Not | Operator::Xor | Operator::Eq | Operator::Ne | Operator::Lt | Operator::Le | Operator::Gt | Operator::Ge
-            | Operator::NullSafeEq | Operator::IsNull | Operator::IsTrue | Operator::IsFalse | Operator::Between | Operator::Like => Ok(df::cast(self.truth(e)?, DataType::Int64)),
+            Operator::Or
+            | Operator::And
+            | Operator::Not
+            | Operator::Xor
+            | Operator::Eq
+            | Operator::Ne
+            | Operator::Lt
+            | Operator::Le
+            | Operator::Gt
+            | Operator::Ge
+            | Operator::NullSafeEq
+            | Operator::IsNull
+            | Operator::IsTrue
+            | Operator::IsFalse
+            | Operator::Between
+            | Operator::Like => Ok(df::cast(self.truth(e)?, DataType::Int64)),
             _ => self.evaluate(e, false),
         }
     }
@@ -101,15 +130,20 @@ impl ExprLowering<'_> {
                 (Operator::Between, [v, low, high]) => {
                     let ge = self.compare(Operator::Ge, v, low, *collation)?;
                     let le = self.compare(Operator::Le, v, high, *collation)?;
-                    match (ge, le) { (Some(ge), Some(le)) => Ok(ge.and(le)), _ => self.evaluate(e, true) }
+                    match (ge, le) {
+                        (Some(ge), Some(le)) => Ok(ge.and(le)),
+                        _ => self.evaluate(e, true),
+                    }
                 }
                 (Operator::Like, [v, pattern]) if plain_text(v.ty()) && plain_text(pattern.ty()) => {
                     Ok(call(CompareText::udf(Operator::Like, *collation), vec![self.value(v)?, self.value(pattern)?]))
                 }
-                (Operator::Eq | Operator::Ne | Operator::Lt | Operator::Le | Operator::Gt | Operator::Ge, [a, b]) => match self.compare(*op, a, b, *collation)? {
-                    Some(e) => Ok(e),
-                    None => self.evaluate(e, true),
-                },
+                (Operator::Eq | Operator::Ne | Operator::Lt | Operator::Le | Operator::Gt | Operator::Ge, [a, b]) => {
+                    match self.compare(*op, a, b, *collation)? {
+                        Some(e) => Ok(e),
+                        None => self.evaluate(e, true),
+                    }
+                }
                 _ => self.evaluate(e, true),
             },
             Expr::In { expr, list, negated, collation } => self.in_list(e, expr, list, *negated, *collation),
@@ -128,10 +162,14 @@ impl ExprLowering<'_> {
                 // Arrow compares decimals of one scale only.
                 let scale = scale_of(a.ty()).max(scale_of(b.ty()));
                 let to = carrier::decimal(38, scale);
-                if digits_of(a.ty()) + scale > 38 || digits_of(b.ty()) + scale > 38 { return Ok(None); }
+                if digits_of(a.ty()) + scale > 38 || digits_of(b.ty()) + scale > 38 {
+                    return Ok(None);
+                }
                 (df::cast(self.to_decimal(a)?, to.clone()), df::cast(self.to_decimal(b)?, to))
             }
-            (Some(Class::Double), Some(_)) | (Some(_), Some(Class::Double)) if is_number(a.ty()) && is_number(b.ty()) => (self.to_double(a)?, self.to_double(b)?),
+            (Some(Class::Double), Some(_)) | (Some(_), Some(Class::Double)) if is_number(a.ty()) && is_number(b.ty()) => {
+                (self.to_double(a)?, self.to_double(b)?)
+            }
             _ => return Ok(None),
         };
         Ok(Some(match op {
@@ -153,10 +191,19 @@ impl ExprLowering<'_> {
         if plain_text(expr.ty()) && list.iter().all(|i| plain_text(i.ty())) {
             // By weight: one key for the column's value, constant keys for the list.
             let weigh = |e: df::Expr| call(Weight::udf(collation), vec![e]);
-            let items = list.iter().map(|i| Ok(match constant(i, self.params) {
-                Some(Value::Str(s)) => { let mut key = Vec::new(); collation.sort_key(s.as_bytes(), &mut key); df::Expr::Literal(ScalarValue::BinaryView(Some(key)), None) }
-                _ => weigh(self.value(i)?),
-            })).collect::<Result<Vec<_>, Refused>>()?;
+            let items = list
+                .iter()
+                .map(|i| {
+                    Ok(match constant(i, self.params) {
+                        Some(Value::Str(s)) => {
+                            let mut key = Vec::new();
+                            collation.sort_key(s.as_bytes(), &mut key);
+                            df::Expr::Literal(ScalarValue::BinaryView(Some(key)), None)
+                        }
+                        _ => weigh(self.value(i)?),
+                    })
+                })
+                .collect::<Result<Vec<_>, Refused>>()?;
             return Ok(df::Expr::InList(InList::new(Box::new(weigh(self.value(expr)?)), items, negated)));
         }
         self.evaluate(e, true)
@@ -174,25 +221,36 @@ impl ExprLowering<'_> {
 
     fn cast(&self, e: &Expr, ty: &SqlType) -> Result<df::Expr, Refused> {
         let (from, to) = (carrier::data_type(e.ty()), carrier::data_type(ty));
-        if from.is_some() && from == to { return self.value(e); }
+        if from.is_some() && from == to {
+            return self.value(e);
+        }
         self.cast_or_evaluate(&Expr::Cast { expr: Box::new(e.clone()), ty: ty.clone() }, e, ty)
     }
 
     fn cast_or_evaluate(&self, whole: &Expr, e: &Expr, ty: &SqlType) -> Result<df::Expr, Refused> {
         match (&e.ty().kind, &ty.kind) {
             (TypeKind::Int { .. }, TypeKind::Double { .. }) => self.to_double(e),
-            (TypeKind::Int { .. }, TypeKind::Decimal { precision, scale, .. }) if precision - scale >= 20 => Ok(df::cast(self.value(e)?, carrier::decimal(*precision, *scale))),
-            (TypeKind::Decimal { precision: p, scale: s, .. }, TypeKind::Decimal { precision, scale, .. }) if scale >= s && precision - scale >= p - s && *precision <= 38 => {
+            (TypeKind::Int { .. }, TypeKind::Decimal { precision, scale, .. }) if precision - scale >= 20 => {
+                Ok(df::cast(self.value(e)?, carrier::decimal(*precision, *scale)))
+            }
+            (TypeKind::Decimal { precision: p, scale: s, .. }, TypeKind::Decimal { precision, scale, .. })
+                if scale >= s && precision - scale >= p - s && *precision <= 38 =>
+            {
                 Ok(df::cast(self.value(e)?, carrier::decimal(*precision, *scale)))
             }
             _ => self.evaluate(whole, false),
         }
     }
 
-    fn to_double(&self, e: &Expr) -> Result<df::Expr, Refused> { Ok(df::cast(self.value(e)?, DataType::Float64)) }
+    fn to_double(&self, e: &Expr) -> Result<df::Expr, Refused> {
+        Ok(df::cast(self.value(e)?, DataType::Float64))
+    }
 
     pub fn to_decimal(&self, e: &Expr) -> Result<df::Expr, Refused> {
-        Ok(match &e.ty().kind { TypeKind::Decimal { .. } => self.value(e)?, _ => df::cast(self.value(e)?, carrier::decimal(20, 0)) })
+        Ok(match &e.ty().kind {
+            TypeKind::Decimal { .. } => self.value(e)?,
+            _ => df::cast(self.value(e)?, carrier::decimal(20, 0)),
+        })
     }
 
     /// Row by row, by MySQL's evaluator.
@@ -201,9 +259,10 @@ impl ExprLowering<'_> {
         let mut columns: Vec<(ColumnId, SqlType)> = Vec::new();
         transform(e, &mut |e| {
             match e {
-                Expr::Column { id, ty } | Expr::ColumnRaw { id, ty } => {
-                    if !columns.iter().any(|c| c.0 == *id) { columns.push((*id, self.types.get(id).unwrap_or(ty).clone())); }
-                }
+                Expr::Column { id, ty } | Expr::ColumnRaw { id, ty }
+                    if !columns.iter().any(|c| c.0 == *id) => {
+                        columns.push((*id, self.types.get(id).unwrap_or(ty).clone()));
+                    }
                 Expr::Subquery { .. } => reason = Some("a correlated subquery"),
                 Expr::UserVariable { .. } | Expr::AssignUserVariable { .. } => reason = Some("a user variable"),
                 Expr::Call { function, .. } if function.volatility == Volatility::Volatile => reason = Some("a volatile function"),
@@ -211,8 +270,12 @@ impl ExprLowering<'_> {
             }
             None
         });
-        if let Some(reason) = reason { return refuse(reason); }
-        if !truth && carrier::data_type(e.ty()).is_none() { return refuse("a type without a carrier"); }
+        if let Some(reason) = reason {
+            return refuse(reason);
+        }
+        if !truth && carrier::data_type(e.ty()).is_none() {
+            return refuse("a type without a carrier");
+        }
         let args = columns.iter().map(|c| column(c.0)).collect();
         Ok(call(Evaluate::udf(e.clone(), columns, self.statement.clone(), self.params.clone(), truth), args))
     }
@@ -227,10 +290,20 @@ fn constant<'a>(e: &'a Expr, params: &'a [Value]) -> Option<&'a Value> {
 }
 
 /// Stored in another form than shown: the evaluator turns it.
-fn is_shown_differently(kind: &TypeKind) -> bool { matches!(kind, TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Timestamp { .. }) }
+fn is_shown_differently(kind: &TypeKind) -> bool {
+    matches!(kind, TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Timestamp { .. })
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Class { Signed, Unsigned, Decimal, Double, Date, Time, DateTime }
+enum Class {
+    Signed,
+    Unsigned,
+    Decimal,
+    Double,
+    Date,
+    Time,
+    DateTime,
+}
 
 /// Values of one class compare by their carriers.
 fn class(ty: &SqlType) -> Option<Class> {
@@ -246,9 +319,27 @@ fn class(ty: &SqlType) -> Option<Class> {
     })
 }
 
-fn is_number(ty: &SqlType) -> bool { matches!(class(ty), Some(Class::Signed | Class::Unsigned | Class::Decimal | Class::Double)) }
-fn exact(ty: &SqlType) -> bool { matches!(class(ty), Some(Class::Signed | Class::Unsigned | Class::Decimal)) && digits_of(ty) <= 38 }
-fn signed(ty: &SqlType) -> bool { class(ty) == Some(Class::Signed) }
-fn plain_text(ty: &SqlType) -> bool { matches!(ty.kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_)) }
-fn scale_of(ty: &SqlType) -> u8 { match ty.kind { TypeKind::Decimal { scale, .. } => scale, _ => 0 } }
-fn digits_of(ty: &SqlType) -> u8 { match ty.kind { TypeKind::Decimal { precision, scale, .. } => precision - scale, _ => 20 } }
+fn is_number(ty: &SqlType) -> bool {
+    matches!(class(ty), Some(Class::Signed | Class::Unsigned | Class::Decimal | Class::Double))
+}
+fn exact(ty: &SqlType) -> bool {
+    matches!(class(ty), Some(Class::Signed | Class::Unsigned | Class::Decimal)) && digits_of(ty) <= 38
+}
+fn signed(ty: &SqlType) -> bool {
+    class(ty) == Some(Class::Signed)
+}
+fn plain_text(ty: &SqlType) -> bool {
+    matches!(ty.kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_))
+}
+fn scale_of(ty: &SqlType) -> u8 {
+    match ty.kind {
+        TypeKind::Decimal { scale, .. } => scale,
+        _ => 0,
+    }
+}
+fn digits_of(ty: &SqlType) -> u8 {
+    match ty.kind {
+        TypeKind::Decimal { precision, scale, .. } => precision - scale,
+        _ => 20,
+    }
+}

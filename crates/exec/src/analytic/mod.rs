@@ -36,15 +36,22 @@ pub enum Refused {
     Plan(#[from] DataFusionError),
 }
 
-fn refuse<T>(feature: &'static str) -> Result<T, Refused> { Err(Refused::Feature(feature)) }
+fn refuse<T>(feature: &'static str) -> Result<T, Refused> {
+    Err(Refused::Feature(feature))
+}
 
 /// A computed value outgrew its carrier: the caller runs the query again in the row executor, whose numbers are wider.
 pub const CARRIER_OVERFLOW: &str = "carrier overflow";
-fn carrier_overflow() -> Fault { Fault::Internal { incident: CARRIER_OVERFLOW.into() } }
+fn carrier_overflow() -> Fault {
+    Fault::Internal { incident: CARRIER_OVERFLOW.into() }
+}
 
 /// What all analytic queries of a process share.
 #[derive(Debug)]
-pub struct Analytic { runtime: Arc<RuntimeEnv>, threads: usize }
+pub struct Analytic {
+    runtime: Arc<RuntimeEnv>,
+    threads: usize,
+}
 
 impl Analytic {
     /// `memory_bytes`: for all queries together; operators that can, spill beyond it, the others fail.
@@ -55,9 +62,15 @@ impl Analytic {
 
     /// A plan that is ready to run.
     pub async fn plan(
-        &self, query: &Query, statement: &Arc<StatementContext>, params: &Arc<[Value]>, source: &Arc<dyn BatchSource>,
+        &self,
+        query: &Query,
+        statement: &Arc<StatementContext>,
+        params: &Arc<[Value]>,
+        source: &Arc<dyn BatchSource>,
     ) -> Result<AnalyticPlan, Refused> {
-        if !query.subqueries.is_empty() { return refuse("a subquery that is not a join"); }
+        if !query.subqueries.is_empty() {
+            return refuse("a subquery that is not a join");
+        }
         let lowering = lower::Lowering { query, statement, params, source, types: HashMap::new().into() };
         let logical = lowering.plan()?;
         let config = SessionConfig::new().with_target_partitions(self.threads).with_information_schema(false);
@@ -81,13 +94,19 @@ impl AnalyticPlan {
     }
     /// The physical plan, indented; after a run with `metrics`, with what each operator did.
     pub fn text(&self, metrics: bool) -> String {
-        if metrics { datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(&*self.physical).indent(false).to_string() }
-        else { displayable(&*self.physical).indent(false).to_string() }
+        if metrics {
+            datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(&*self.physical).indent(false).to_string()
+        } else {
+            displayable(&*self.physical).indent(false).to_string()
+        }
     }
 }
 
 /// A running query's rows.
-pub struct AnalyticStream { batches: SendableRecordBatchStream, types: Arc<[SqlType]> }
+pub struct AnalyticStream {
+    batches: SendableRecordBatchStream,
+    types: Arc<[SqlType]>,
+}
 
 impl Stream for AnalyticStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
@@ -95,10 +114,12 @@ impl Stream for AnalyticStream {
             loop {
                 let Some(batch) = self.batches.next().await else { return Ok(None) };
                 let batch = batch.map_err(fault_of)?;
-                if batch.num_rows() == 0 { continue; }
-                let rows = (0..batch.num_rows()).map(|i| {
-                    batch.columns().iter().zip(self.types.iter()).map(|(array, ty)| carrier::value(array, i, ty)).collect()
-                }).collect();
+                if batch.num_rows() == 0 {
+                    continue;
+                }
+                let rows = (0..batch.num_rows())
+                    .map(|i| batch.columns().iter().zip(self.types.iter()).map(|(array, ty)| carrier::value(array, i, ty)).collect())
+                    .collect();
                 return Ok(Some(rows));
             }
         })
@@ -109,8 +130,12 @@ impl Stream for AnalyticStream {
 fn fault_of(e: DataFusionError) -> Fault {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&e);
     while let Some(c) = cause {
-        if let Some(f) = c.downcast_ref::<Fault>() { return f.clone(); }
-        if let Some(DataFusionError::ResourcesExhausted(_)) = c.downcast_ref::<DataFusionError>() { return Fault::OutOfMemory; }
+        if let Some(f) = c.downcast_ref::<Fault>() {
+            return f.clone();
+        }
+        if let Some(DataFusionError::ResourcesExhausted(_)) = c.downcast_ref::<DataFusionError>() {
+            return Fault::OutOfMemory;
+        }
         cause = c.source();
     }
     Fault::Internal { incident: e.strip_backtrace() }

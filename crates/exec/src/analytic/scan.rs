@@ -30,7 +30,13 @@ pub const BATCH_ROWS: usize = 8192;
 
 /// One scan, and which share of it.
 #[derive(Clone, Debug)]
-pub struct ShareRequest { pub table: TableRef, pub access: Access, pub ordinals: Arc<[u16]>, pub share: usize, pub shares: usize }
+pub struct ShareRequest {
+    pub table: TableRef,
+    pub access: Access,
+    pub ordinals: Arc<[u16]>,
+    pub share: usize,
+    pub shares: usize,
+}
 
 /// Stored rows by shares, each read by one thread.
 pub trait BatchSource: Send + Sync + fmt::Debug {
@@ -43,7 +49,8 @@ pub trait BatchSource: Send + Sync + fmt::Debug {
 /// A position in one share.
 pub trait RowCursor: Send {
     /// Calls `each(column, field)` for every wanted column (by its place in `ordinals`) of at most `rows` further rows; gives how many there were, 0 at the end.
-    fn next<'a>(&'a mut self, rows: usize, each: &'a mut (dyn FnMut(usize, FieldRef<'_>) + Send)) -> BoxFuture<'a, std::result::Result<usize, Fault>>;
+    fn next<'a>(&'a mut self, rows: usize, each: &'a mut (dyn FnMut(usize, FieldRef<'_>) + Send))
+    -> BoxFuture<'a, std::result::Result<usize, Fault>>;
 }
 
 #[derive(Debug)]
@@ -71,19 +78,39 @@ impl Table {
         let equivalence = EquivalenceProperties::new(schema.clone());
         let properties = PlanProperties::new(equivalence, Partitioning::UnknownPartitioning(shares), EmissionType::Incremental, Boundedness::Bounded);
         Ok(Arc::new(ScanExec {
-            table: self.table.clone(), access: self.access.clone(), ordinals: ordinals.into(), schema, shares, source: self.source.clone(), properties: Arc::new(properties),
+            table: self.table.clone(),
+            access: self.access.clone(),
+            ordinals: ordinals.into(),
+            schema,
+            shares,
+            source: self.source.clone(),
+            properties: Arc::new(properties),
         }))
     }
 }
 
 // The trait is an async_trait; forwarding to a ready future keeps its cost to the compiler small.
 impl TableProvider for Table {
-    fn schema(&self) -> SchemaRef { self.schema.clone() }
-    fn table_type(&self) -> TableType { TableType::Base }
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
     fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
-        &'life0 self, _: &'life1 dyn Session, projection: Option<&'life2 Vec<usize>>, _: &'life3 [Expr], _: Option<usize>,
+        &'life0 self,
+        _: &'life1 dyn Session,
+        projection: Option<&'life2 Vec<usize>>,
+        _: &'life3 [Expr],
+        _: Option<usize>,
     ) -> BoxFuture<'async_trait, Result<Arc<dyn ExecutionPlan>>>
-    where 'life0: 'async_trait, 'life1: 'async_trait, 'life2: 'async_trait, 'life3: 'async_trait, Self: 'async_trait {
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
         Box::pin(std::future::ready(self.plan(projection)))
     }
 }
@@ -106,12 +133,24 @@ impl DisplayAs for ScanExec {
 }
 
 impl ExecutionPlan for ScanExec {
-    fn name(&self) -> &'static str { "TableScan" }
-    fn properties(&self) -> &Arc<PlanProperties> { &self.properties }
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> { Vec::new() }
-    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> { Ok(TreeNodeRecursion::Continue) }
-    fn replace_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>, _: ReplaceChildrenOptions) -> Result<Arc<dyn ExecutionPlan>> { Ok(self) }
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> { Ok(self) }
+    fn name(&self) -> &'static str {
+        "TableScan"
+    }
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+    fn replace_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>, _: ReplaceChildrenOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
         let rows = self.source.row_count(&self.table) as usize / partition.map_or(1, |_| self.shares);
@@ -122,7 +161,13 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let request = ShareRequest { table: self.table.clone(), access: self.access.clone(), ordinals: self.ordinals.clone(), share: partition, shares: self.shares };
+        let request = ShareRequest {
+            table: self.table.clone(),
+            access: self.access.clone(),
+            ordinals: self.ordinals.clone(),
+            share: partition,
+            shares: self.shares,
+        };
         let (cursor, schema) = (self.source.open(request), self.schema.clone());
         let batches = futures::stream::try_unfold((cursor, schema), |(mut cursor, schema)| async move {
             Ok(next_batch(&mut cursor, &schema).await?.map(|b| (b, (cursor, schema))))
@@ -133,10 +178,13 @@ impl ExecutionPlan for ScanExec {
 
 async fn next_batch(cursor: &mut Box<dyn RowCursor>, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
     let carrier_missing = || DataFusionError::Internal("a scanned column has no carrier".into());
-    let mut builders = schema.fields().iter().map(|f| Builder::new(f.data_type(), BATCH_ROWS).ok_or_else(carrier_missing)).collect::<Result<Vec<_>>>()?;
+    let mut builders =
+        schema.fields().iter().map(|f| Builder::new(f.data_type(), BATCH_ROWS).ok_or_else(carrier_missing)).collect::<Result<Vec<_>>>()?;
     let mut push = |column: usize, field: FieldRef<'_>| builders[column].push_field(field);
     let rows = cursor.next(BATCH_ROWS, &mut push).await.map_err(|f| DataFusionError::External(Box::new(f)))?;
-    if rows == 0 { return Ok(None); }
+    if rows == 0 {
+        return Ok(None);
+    }
     let arrays = builders.iter_mut().map(Builder::finish).collect();
     Ok(Some(RecordBatch::try_new_with_options(schema.clone(), arrays, &RecordBatchOptions::new().with_row_count(Some(rows)))?))
 }

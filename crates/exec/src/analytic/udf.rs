@@ -16,11 +16,17 @@ use std::sync::atomic::{AtomicU64, Ordering as Atomic};
 use weald_expr::{EvalContext, Expr, Operator, Row, StatementContext, eval, is_true};
 use weald_types::{Collation, ColumnId, Fault, SqlType, Value};
 
-pub fn fault(f: Fault) -> DataFusionError { DataFusionError::External(Box::new(f)) }
+pub fn fault(f: Fault) -> DataFusionError {
+    DataFusionError::External(Box::new(f))
+}
 
 /// A function is the same as another when it was made by the same lowering step.
 #[derive(Debug)]
-struct Same { id: u64, name: String, signature: Signature }
+struct Same {
+    id: u64,
+    name: String,
+    signature: Signature,
+}
 
 impl Same {
     fn new(name: &str) -> Self {
@@ -32,13 +38,23 @@ impl Same {
 
 macro_rules! same {
     ($name:ident) => {
-        impl PartialEq for $name { fn eq(&self, other: &Self) -> bool { self.same.id == other.same.id } }
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.same.id == other.same.id
+            }
+        }
         impl Eq for $name {}
-        impl Hash for $name { fn hash<H: Hasher>(&self, state: &mut H) { self.same.id.hash(state) } }
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.same.id.hash(state)
+            }
+        }
     };
 }
 
-fn arrays(args: &ScalarFunctionArgs) -> Result<Vec<ArrayRef>> { args.args.iter().map(|a| a.to_array(args.number_rows)).collect() }
+fn arrays(args: &ScalarFunctionArgs) -> Result<Vec<ArrayRef>> {
+    args.args.iter().map(|a| a.to_array(args.number_rows)).collect()
+}
 
 // ------------------------------------------------------------------ any expression, row by row
 
@@ -61,7 +77,11 @@ impl Evaluate {
     }
 }
 
-struct ArrayRow<'a> { columns: &'a [(ColumnId, SqlType)], arrays: &'a [ArrayRef], at: usize }
+struct ArrayRow<'a> {
+    columns: &'a [(ColumnId, SqlType)],
+    arrays: &'a [ArrayRef],
+    at: usize,
+}
 
 impl Row for ArrayRow<'_> {
     fn column(&self, id: ColumnId) -> Value {
@@ -73,10 +93,16 @@ impl Row for ArrayRow<'_> {
 }
 
 impl ScalarUDFImpl for Evaluate {
-    fn name(&self) -> &str { &self.same.name }
-    fn signature(&self) -> &Signature { &self.same.signature }
+    fn name(&self) -> &str {
+        &self.same.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.same.signature
+    }
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        if self.truth { return Ok(DataType::Boolean); }
+        if self.truth {
+            return Ok(DataType::Boolean);
+        }
         carrier::data_type(self.expr.ty()).ok_or_else(|| DataFusionError::Internal("no carrier".into()))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -85,14 +111,23 @@ impl ScalarUDFImpl for Evaluate {
         let mut truths = BooleanBuilder::with_capacity(if self.truth { args.number_rows } else { 0 });
         let mut builder = Builder::new(&self.return_type(&[])?, args.number_rows);
         for at in 0..args.number_rows {
-            if at % 1024 == 0 { self.statement.check_interrupted().map_err(fault)?; }
+            if at % 1024 == 0 {
+                self.statement.check_interrupted().map_err(fault)?;
+            }
             let value = eval(&self.expr, &ArrayRow { columns: &self.columns, arrays: &arrays, at }, &context).map_err(fault)?;
             match &mut builder {
                 None => truths.append_option(if value.is_null() { None } else { Some(is_true(&value)) }),
-                Some(b) => if !b.push(&value) { return Err(fault(super::carrier_overflow())) },
+                Some(b) => {
+                    if !b.push(&value) {
+                        return Err(fault(super::carrier_overflow()));
+                    }
+                }
             }
         }
-        Ok(ColumnarValue::Array(match builder { None => Arc::new(truths.finish()), Some(mut b) => b.finish() }))
+        Ok(ColumnarValue::Array(match builder {
+            None => Arc::new(truths.finish()),
+            Some(mut b) => b.finish(),
+        }))
     }
 }
 
@@ -100,11 +135,17 @@ impl ScalarUDFImpl for Evaluate {
 
 /// `left <op> right` under a collation, or `value LIKE pattern`.
 #[derive(Debug)]
-pub struct CompareText { same: Same, op: Operator, collation: Collation }
+pub struct CompareText {
+    same: Same,
+    op: Operator,
+    collation: Collation,
+}
 same!(CompareText);
 
 impl CompareText {
-    pub fn udf(op: Operator, collation: Collation) -> ScalarUDF { ScalarUDF::new_from_impl(Self { same: Same::new("compare"), op, collation }) }
+    pub fn udf(op: Operator, collation: Collation) -> ScalarUDF {
+        ScalarUDF::new_from_impl(Self { same: Same::new("compare"), op, collation })
+    }
 
     fn holds(&self, a: &str, b: &str) -> bool {
         let (a, b) = (a.as_bytes(), b.as_bytes());
@@ -126,11 +167,20 @@ impl CompareText {
 }
 
 impl ScalarUDFImpl for CompareText {
-    fn name(&self) -> &str { &self.same.name }
-    fn signature(&self) -> &Signature { &self.same.signature }
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> { Ok(DataType::Boolean) }
+    fn name(&self) -> &str {
+        &self.same.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.same.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = |v: &ColumnarValue| match v { ColumnarValue::Scalar(ScalarValue::Utf8View(s)) => Some(s.clone()), _ => None };
+        let constant = |v: &ColumnarValue| match v {
+            ColumnarValue::Scalar(ScalarValue::Utf8View(s)) => Some(s.clone()),
+            _ => None,
+        };
         let (left, right) = (constant(&args.args[0]), constant(&args.args[1]));
         let arrays = arrays(&args)?;
         let (a, b) = (arrays[0].as_string_view(), arrays[1].as_string_view());
@@ -145,17 +195,28 @@ impl ScalarUDFImpl for CompareText {
 
 /// The bytes by which a string sorts and groups under its collation.
 #[derive(Debug)]
-pub struct Weight { same: Same, collation: Collation }
+pub struct Weight {
+    same: Same,
+    collation: Collation,
+}
 same!(Weight);
 
 impl Weight {
-    pub fn udf(collation: Collation) -> ScalarUDF { ScalarUDF::new_from_impl(Self { same: Same::new("weight"), collation }) }
+    pub fn udf(collation: Collation) -> ScalarUDF {
+        ScalarUDF::new_from_impl(Self { same: Same::new("weight"), collation })
+    }
 }
 
 impl ScalarUDFImpl for Weight {
-    fn name(&self) -> &str { &self.same.name }
-    fn signature(&self) -> &Signature { &self.same.signature }
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> { Ok(DataType::BinaryView) }
+    fn name(&self) -> &str {
+        &self.same.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.same.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::BinaryView)
+    }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = arrays(&args)?;
         let mut out = BinaryViewBuilder::with_capacity(args.number_rows);
@@ -178,7 +239,13 @@ impl ScalarUDFImpl for Weight {
 
 /// `a <op> b` on BIGINT, refusing overflow (1690) as MySQL does; or on DECIMAL with a result of `scale` decimals.
 #[derive(Debug)]
-pub struct Arithmetic { same: Same, op: Operator, to: DataType, text: String, statement: Arc<StatementContext> }
+pub struct Arithmetic {
+    same: Same,
+    op: Operator,
+    to: DataType,
+    text: String,
+    statement: Arc<StatementContext>,
+}
 same!(Arithmetic);
 
 impl Arithmetic {
@@ -186,7 +253,9 @@ impl Arithmetic {
         ScalarUDF::new_from_impl(Self { same: Same::new("arithmetic"), op, to, text, statement })
     }
 
-    fn overflow(&self, kind: &'static str) -> DataFusionError { fault(Fault::NumericOutOfRange { kind, expression: self.text.clone() }) }
+    fn overflow(&self, kind: &'static str) -> DataFusionError {
+        fault(Fault::NumericOutOfRange { kind, expression: self.text.clone() })
+    }
 
     fn ints(&self, a: &Int64Array, b: &Int64Array) -> Result<ArrayRef> {
         let step = |x: i64, y: i64| match self.op {
@@ -194,7 +263,9 @@ impl Arithmetic {
             Operator::Subtract => x.checked_sub(y),
             _ => x.checked_mul(y),
         };
-        let out = arrow::compute::try_binary::<_, _, _, Int64Type>(a, b, |x, y| step(x, y).ok_or(arrow::error::ArrowError::ArithmeticOverflow(String::new())));
+        let out = arrow::compute::try_binary::<_, _, _, Int64Type>(a, b, |x, y| {
+            step(x, y).ok_or(arrow::error::ArrowError::ArithmeticOverflow(String::new()))
+        });
         Ok(Arc::new(out.map_err(|_| self.overflow("BIGINT"))?))
     }
 
@@ -221,7 +292,11 @@ impl Arithmetic {
                     }
                     (Some(x), Some(y)) => {
                         let up = s + sb - sa;
-                        let value = if up >= 0 { pow(up).and_then(|p| x.checked_mul(p)).map(|n| trunc_round(n, y)) } else { pow(-up).and_then(|p| y.checked_mul(p)).map(|d| trunc_round(x, d)) };
+                        let value = if up >= 0 {
+                            pow(up).and_then(|p| x.checked_mul(p)).map(|n| trunc_round(n, y))
+                        } else {
+                            pow(-up).and_then(|p| y.checked_mul(p)).map(|d| trunc_round(x, d))
+                        };
                         builder.append_value(value.ok_or_else(|| fault(super::carrier_overflow()))?);
                     }
                     _ => builder.append_null(),
@@ -229,7 +304,8 @@ impl Arithmetic {
             }
             builder.finish()
         } else {
-            arrow::compute::try_binary(a, b, |x, y| step(x, y).ok_or(arrow::error::ArrowError::ArithmeticOverflow(String::new()))).map_err(|_| fault(super::carrier_overflow()))?
+            arrow::compute::try_binary(a, b, |x, y| step(x, y).ok_or(arrow::error::ArrowError::ArithmeticOverflow(String::new())))
+                .map_err(|_| fault(super::carrier_overflow()))?
         };
         Ok(Arc::new(out.with_precision_and_scale(precision, scale)?))
     }
@@ -242,12 +318,20 @@ fn round_div(v: i128, by: i128) -> i128 {
 }
 
 /// MySQL's division keeps more digits than it shows and rounds when it shows them; at the scale of the result that is rounding.
-fn trunc_round(n: i128, d: i128) -> i128 { round_div(n, d) }
+fn trunc_round(n: i128, d: i128) -> i128 {
+    round_div(n, d)
+}
 
 impl ScalarUDFImpl for Arithmetic {
-    fn name(&self) -> &str { &self.same.name }
-    fn signature(&self) -> &Signature { &self.same.signature }
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> { Ok(self.to.clone()) }
+    fn name(&self) -> &str {
+        &self.same.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.same.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.to.clone())
+    }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = arrays(&args)?;
         Ok(ColumnarValue::Array(match &self.to {

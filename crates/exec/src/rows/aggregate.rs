@@ -23,10 +23,17 @@ pub struct Aggregate {
 }
 
 #[derive(Clone, Debug)]
-pub struct Grouped { pub expr: Scalar, pub ty: SqlType }
+pub struct Grouped {
+    pub expr: Scalar,
+    pub ty: SqlType,
+}
 
 #[derive(Clone, Debug)]
-pub struct Call { pub spec: Arc<AggregateSpec>, pub args: Vec<Scalar>, pub order_by: Vec<Scalar> }
+pub struct Call {
+    pub spec: Arc<AggregateSpec>,
+    pub args: Vec<Scalar>,
+    pub order_by: Vec<Scalar>,
+}
 
 impl Aggregate {
     pub fn open(&self, scope: &Scope) -> BoxStream {
@@ -37,14 +44,23 @@ impl Aggregate {
 }
 
 /// One group under way. `level`: how many of the group columns are not rolled up.
-struct Group { values: Vec<Value>, level: usize, accumulators: Vec<Accumulator> }
+struct Group {
+    values: Vec<Value>,
+    level: usize,
+    accumulators: Vec<Accumulator>,
+}
 
-struct Groups { index: HashMap<Vec<u8>, usize>, list: Vec<Group> }
+struct Groups {
+    index: HashMap<Vec<u8>, usize>,
+    list: Vec<Group>,
+}
 
 async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup: bool, grouping: bool, scope: Scope) -> Result<Vec<Row>, Fault> {
     let mut groups = Groups { index: HashMap::new(), list: Vec::new() };
     let fresh = || calls.iter().map(|c| Accumulator::new(&c.spec)).collect::<Vec<_>>();
-    if group.is_empty() { groups.list.push(Group { values: Vec::new(), level: 0, accumulators: fresh() }); }
+    if group.is_empty() {
+        groups.list.push(Group { values: Vec::new(), level: 0, accumulators: fresh() });
+    }
     let levels: Vec<usize> = if rollup { (0..=group.len()).rev().collect() } else { vec![group.len()] };
     while let Some(batch) = input.next().await? {
         scope.execution.statement.check_interrupted()?;
@@ -61,13 +77,19 @@ async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup
             let mut arguments = Vec::with_capacity(calls.len());
             for c in &calls {
                 let mut args = Vec::with_capacity(c.args.len());
-                for a in &c.args { args.push(a.eval(row, &scope).await?); }
+                for a in &c.args {
+                    args.push(a.eval(row, &scope).await?);
+                }
                 let mut order = Vec::with_capacity(c.order_by.len());
-                for o in &c.order_by { order.push(o.eval(row, &scope).await?); }
+                for o in &c.order_by {
+                    order.push(o.eval(row, &scope).await?);
+                }
                 arguments.push((args, order));
             }
             for &level in &levels {
-                let at = if group.is_empty() { 0 } else {
+                let at = if group.is_empty() {
+                    0
+                } else {
                     let mut key = vec![level as u8];
                     keys[..level].iter().for_each(|k| key.extend_from_slice(k));
                     match groups.index.get(&key) {
@@ -95,16 +117,27 @@ async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup
         list.sort_by_cached_key(|g| {
             let mut key = Vec::new();
             for (i, value) in g.values.iter().enumerate() {
-                if i < g.level { key.push(0); weald_expr::sort::sort_key(value, &types[i], false, &mut key); } else { key.push(1); }
+                if i < g.level {
+                    key.push(0);
+                    weald_expr::sort::sort_key(value, &types[i], false, &mut key);
+                } else {
+                    key.push(1);
+                }
             }
             key
         });
     }
     let width = group.len();
-    list.into_iter().map(|g| {
-        let mut row = g.values;
-        for a in g.accumulators { row.push(a.finish(&scope.context(&[]))?); }
-        if grouping { row.push(Value::Int((g.level..width).fold(0, |mask, i| mask | 1 << (width - 1 - i)))); }
-        Ok(row)
-    }).collect()
+    list.into_iter()
+        .map(|g| {
+            let mut row = g.values;
+            for a in g.accumulators {
+                row.push(a.finish(&scope.context(&[]))?);
+            }
+            if grouping {
+                row.push(Value::Int((g.level..width).fold(0, |mask, i| mask | 1 << (width - 1 - i))));
+            }
+            Ok(row)
+        })
+        .collect()
 }

@@ -39,7 +39,9 @@ impl<'q> Compiler<'q> {
             Rel::Scan { table, ordinals, columns } => {
                 (Node::Scan(scan::Scan { table: table.clone(), access: Access::Full, filter: None, ordinals: ordinals.clone() }), slots(columns))
             }
-            Rel::Virtual { name, columns } => (Node::Virtual { name: name.clone(), width: columns.len(), keep: (0..columns.len()).collect() }, slots(columns)),
+            Rel::Virtual { name, columns } => {
+                (Node::Virtual { name: name.clone(), width: columns.len(), keep: (0..columns.len()).collect() }, slots(columns))
+            }
             Rel::Values { rows, columns } => {
                 let none = Slots::new();
                 let rows = rows.iter().map(|r| r.iter().map(|e| self.scalar(e, &none)).collect()).collect::<Result<_, _>>()?;
@@ -55,7 +57,10 @@ impl<'q> Compiler<'q> {
             Rel::Aggregate { input, group, aggregates, rollup, grouping } => {
                 let (input, from) = self.node(input)?;
                 let out = slots(&rel.columns());
-                let group = group.iter().map(|(e, column)| Ok(aggregate::Grouped { expr: self.scalar(e, &from)?, ty: column.ty.clone() })).collect::<Result<_, Fault>>()?;
+                let group = group
+                    .iter()
+                    .map(|(e, column)| Ok(aggregate::Grouped { expr: self.scalar(e, &from)?, ty: column.ty.clone() }))
+                    .collect::<Result<_, Fault>>()?;
                 let aggregates = aggregates.iter().map(|(a, _)| self.call(a, &from)).collect::<Result<_, _>>()?;
                 (Node::Aggregate(aggregate::Aggregate { input, group, aggregates, rollup: *rollup, grouping: grouping.is_some() }), out)
             }
@@ -63,7 +68,9 @@ impl<'q> Compiler<'q> {
                 let (input, from) = self.node(input)?;
                 let mut out = from.clone();
                 let width = rel_width(rel) - functions.len();
-                for (i, (_, column)) in functions.iter().enumerate() { out.insert(column.id, (width + i) as u32); }
+                for (i, (_, column)) in functions.iter().enumerate() {
+                    out.insert(column.id, (width + i) as u32);
+                }
                 let functions = functions.iter().map(|(f, _)| self.window_function(f, &from)).collect::<Result<_, _>>()?;
                 (Node::Window(window::Window { input, functions }), out)
             }
@@ -113,7 +120,8 @@ impl<'q> Compiler<'q> {
                 if has_subquery(&c) { stay.push(c) } else { down.push(self.over_ordinals(&c, &ordinal_of)?) }
             }
             let choice = access::choose(table, &down);
-            let scan = Node::Scan(scan::Scan { table: table.clone(), access: choice.access, filter: and(choice.residual), ordinals: ordinals.clone() });
+            let scan =
+                Node::Scan(scan::Scan { table: table.clone(), access: choice.access, filter: and(choice.residual), ordinals: ordinals.clone() });
             let from: Slots = columns.iter().enumerate().map(|(i, c)| (c.id, i as u32)).collect();
             return match and(stay) {
                 None => Ok((Arc::new(scan), from)),
@@ -130,7 +138,9 @@ impl<'q> Compiler<'q> {
         let right_columns = right.columns();
         let right_slots: Slots = right_columns.iter().enumerate().map(|(i, c)| (c.id, i as u32)).collect();
         let mut both = left_slots.clone();
-        for (id, slot) in &right_slots { both.insert(*id, left_width + slot); }
+        for (id, slot) in &right_slots {
+            both.insert(*id, left_width + slot);
+        }
 
         let (mut keys, mut residual) = (Vec::new(), Vec::new());
         let all: Vec<Expr> = on.map(conjuncts).unwrap_or_default();
@@ -151,7 +161,8 @@ impl<'q> Compiler<'q> {
         let residual_without_keys = residual.map(|e| self.scalar(&e, &both)).transpose()?;
         let right_node = if lateral { Arc::new(Node::Values(Vec::new())) } else { self.node(right)?.0 };
         let out = if matches!(kind, JoinKind::Semi | JoinKind::Anti | JoinKind::NullAwareAnti) { left_slots } else { both };
-        let node = join::Join { kind, left: left_node, right: right_node, right_width: right_columns.len(), keys, residual: residual_without_keys, per_row };
+        let node =
+            join::Join { kind, left: left_node, right: right_node, right_width: right_columns.len(), keys, residual: residual_without_keys, per_row };
         Ok((Arc::new(Node::Join(node)), out))
     }
 
@@ -163,18 +174,26 @@ impl<'q> Compiler<'q> {
             _ => return Ok(None),
         };
         // NOT IN must see the NULLs of the right side, which a look-up does not find.
-        if kind == JoinKind::NullAwareAnti { return Ok(None); }
+        if kind == JoinKind::NullAwareAnti {
+            return Ok(None);
+        }
         let Rel::Scan { table, ordinals, columns } = scan else { return Ok(None) };
         let ids: Vec<ColumnId> = columns.iter().map(|c| c.id).collect();
         let mut usable: Vec<Expr> = on.iter().filter(|c| !has_subquery(c)).cloned().collect();
         let used: BTreeSet<ColumnId> = usable.iter().flat_map(weald_expr::walk::columns_of).filter(|id| !ids.contains(id)).collect();
         let (inner, outer) = self.below(left_slots, &used, &left.columns());
         let ordinal_of: HashMap<ColumnId, u16> = columns.iter().zip(ordinals).map(|(c, o)| (c.id, *o)).collect();
-        if let Some(f) = filter { usable.extend(conjuncts(f)); }
-        if usable.iter().any(has_subquery) { return Ok(None); }
+        if let Some(f) = filter {
+            usable.extend(conjuncts(f));
+        }
+        if usable.iter().any(has_subquery) {
+            return Ok(None);
+        }
         let down = usable.iter().map(|c| inner.over_ordinals(c, &ordinal_of)).collect::<Result<Vec<_>, _>>()?;
         let choice = access::choose(table, &down);
-        if matches!(choice.access, Access::Full) { return Ok(None); }
+        if matches!(choice.access, Access::Full) {
+            return Ok(None);
+        }
         let node = Node::Scan(scan::Scan { table: table.clone(), access: choice.access, filter: and(choice.residual), ordinals: ordinals.clone() });
         Ok(Some(join::PerRow { node: Arc::new(node), outer, table: Some(table.clone()) }))
     }
@@ -250,14 +269,25 @@ impl<'q> Compiler<'q> {
 
     /// RANGE n PRECEDING: the ORDER BY value moved by n, which is compared with the peers' values.
     fn range_key(&self, f: &query::WindowFunction, by: &Expr, back: bool, from: &Slots) -> Result<Option<Box<sort::Key>>, Fault> {
-        if f.frame.rows { return Ok(None); }
+        if f.frame.rows {
+            return Ok(None);
+        }
         let [key] = f.order_by.as_slice() else {
-            return Err(Fault::mysql(3587, "HY000", "Window with RANGE N PRECEDING/FOLLOWING frame requires exactly one ORDER BY expression, of numeric or temporal type"));
+            return Err(Fault::mysql(
+                3587,
+                "HY000",
+                "Window with RANGE N PRECEDING/FOLLOWING frame requires exactly one ORDER BY expression, of numeric or temporal type",
+            ));
         };
         let op = if back != key.descending { Operator::Subtract } else { Operator::Add };
         // Same type as the key, so that the bytes compare.
         let moved = Expr::Cast {
-            expr: Box::new(Expr::Operator { op, args: vec![key.expr.clone(), by.clone()], ty: key.expr.ty().clone(), collation: weald_types::Collation::BINARY }),
+            expr: Box::new(Expr::Operator {
+                op,
+                args: vec![key.expr.clone(), by.clone()],
+                ty: key.expr.ty().clone(),
+                collation: weald_types::Collation::BINARY,
+            }),
             ty: key.expr.ty().clone(),
         };
         Ok(Some(Box::new(sort::Key { expr: self.scalar(&moved, from)?, descending: key.descending })))
@@ -271,29 +301,44 @@ impl<'q> Compiler<'q> {
             Expr::Column { id, ty } => match (slots.get(id), self.outer.get(id)) {
                 (Some(slot), _) => Some(Expr::Column { id: ColumnId::new(*slot), ty: ty.clone() }),
                 (None, Some(param)) => Some(Expr::Param { index: *param, ty: ty.clone() }),
-                (None, None) => { fault = Some(unbound(*id)); None }
+                (None, None) => {
+                    fault = Some(unbound(*id));
+                    None
+                }
             },
             Expr::ColumnRaw { id, ty } => match (slots.get(id), self.outer.get(id)) {
                 (Some(slot), _) => Some(Expr::ColumnRaw { id: ColumnId::new(*slot), ty: ty.clone() }),
                 (None, Some(param)) => Some(Expr::Param { index: *param, ty: ty.clone() }),
-                (None, None) => { fault = Some(unbound(*id)); None }
+                (None, None) => {
+                    fault = Some(unbound(*id));
+                    None
+                }
             },
             Expr::Subquery { index, kind, .. } => {
-                match self.subquery(*index, kind.clone(), slots) { Ok(s) => subqueries.push(s), Err(f) => fault = Some(f) }
+                match self.subquery(*index, kind.clone(), slots) {
+                    Ok(s) => subqueries.push(s),
+                    Err(f) => fault = Some(f),
+                }
                 None
             }
             _ => None,
         });
-        match fault { Some(f) => Err(f), None => Ok(Scalar { expr, subqueries: subqueries.into() }) }
+        match fault {
+            Some(f) => Err(f),
+            None => Ok(Scalar { expr, subqueries: subqueries.into() }),
+        }
     }
 
     fn subquery(&self, index: u32, kind: weald_expr::SubqueryKind, slots: &Slots) -> Result<SubqueryUse, Fault> {
         let rel = self.query.subqueries.get(index as usize).ok_or_else(|| Fault::Internal { incident: format!("no subquery {index}") })?;
         let free = free_columns(rel, self.query);
-        let columns: Vec<query::Column> = free.iter().map(|id| {
-            let ty = type_of_free(rel, self.query, *id).unwrap_or_else(SqlType::null);
-            query::Column { id: *id, ty, name: "".into(), origin: None }
-        }).collect();
+        let columns: Vec<query::Column> = free
+            .iter()
+            .map(|id| {
+                let ty = type_of_free(rel, self.query, *id).unwrap_or_else(SqlType::null);
+                query::Column { id: *id, ty, name: "".into(), origin: None }
+            })
+            .collect();
         let (inner, outer) = self.below(slots, &free, &columns);
         Ok(SubqueryUse { index, node: inner.node(rel)?.0, outer, kind, constant: free.is_empty() })
     }
@@ -316,19 +361,33 @@ pub(crate) fn spec(a: &query::Aggregate) -> AggregateSpec {
     }
 }
 
-fn unbound(id: ColumnId) -> Fault { Fault::Internal { incident: format!("column {id} is not in scope") } }
+fn unbound(id: ColumnId) -> Fault {
+    Fault::Internal { incident: format!("column {id} is not in scope") }
+}
 
-fn types(columns: &[query::Column]) -> Arc<[SqlType]> { columns.iter().map(|c| c.ty.clone()).collect() }
+fn types(columns: &[query::Column]) -> Arc<[SqlType]> {
+    columns.iter().map(|c| c.ty.clone()).collect()
+}
 
-fn rel_width(rel: &Rel) -> usize { rel.columns().len() }
+fn rel_width(rel: &Rel) -> usize {
+    rel.columns().len()
+}
 
 pub(crate) fn and(conjuncts: Vec<Expr>) -> Option<Expr> {
-    conjuncts.into_iter().reduce(|a, b| Expr::Operator { op: Operator::And, args: vec![a, b], ty: SqlType::bigint(true), collation: weald_types::Collation::BINARY })
+    conjuncts.into_iter().reduce(|a, b| Expr::Operator {
+        op: Operator::And,
+        args: vec![a, b],
+        ty: SqlType::bigint(true),
+        collation: weald_types::Collation::BINARY,
+    })
 }
 
 fn has_subquery(e: &Expr) -> bool {
     let mut found = false;
-    transform(e, &mut |e| { found |= matches!(e, Expr::Subquery { .. }); None });
+    transform(e, &mut |e| {
+        found |= matches!(e, Expr::Subquery { .. });
+        None
+    });
     found
 }
 
@@ -336,10 +395,19 @@ fn has_subquery(e: &Expr) -> bool {
 fn hash_key(c: &Expr, left: &Slots, right: &Slots) -> Option<(Expr, Expr)> {
     let Expr::Operator { op: Operator::Eq, args, .. } = c else { return None };
     let [a, b] = args.as_slice() else { return None };
-    if has_subquery(c) || !same_keys(a.ty(), b.ty()) { return None; }
-    let within = |e: &Expr, slots: &Slots| { let used = weald_expr::walk::columns_of(e); !used.is_empty() && used.iter().all(|id| slots.contains_key(id)) };
-    if within(a, left) && within(b, right) { return Some((a.clone(), b.clone())); }
-    if within(b, left) && within(a, right) { return Some((b.clone(), a.clone())); }
+    if has_subquery(c) || !same_keys(a.ty(), b.ty()) {
+        return None;
+    }
+    let within = |e: &Expr, slots: &Slots| {
+        let used = weald_expr::walk::columns_of(e);
+        !used.is_empty() && used.iter().all(|id| slots.contains_key(id))
+    };
+    if within(a, left) && within(b, right) {
+        return Some((a.clone(), b.clone()));
+    }
+    if within(b, left) && within(a, right) {
+        return Some((b.clone(), a.clone()));
+    }
     None
 }
 
@@ -362,13 +430,19 @@ pub(crate) fn same_keys(a: &SqlType, b: &SqlType) -> bool {
 /// Columns that `rel` reads but does not make: those of its surroundings.
 pub(crate) fn free_columns(rel: &Rel, query: &Query) -> BTreeSet<ColumnId> {
     let (mut made, mut read) = (BTreeSet::new(), BTreeSet::new());
-    gather(rel, query, &mut made, &mut |id, _| { read.insert(id); });
+    gather(rel, query, &mut made, &mut |id, _| {
+        read.insert(id);
+    });
     read.difference(&made).copied().collect()
 }
 
 fn type_of_free(rel: &Rel, query: &Query, wanted: ColumnId) -> Option<SqlType> {
     let mut found = None;
-    gather(rel, query, &mut BTreeSet::new(), &mut |id, ty| if id == wanted { found = Some(ty.clone()) });
+    gather(rel, query, &mut BTreeSet::new(), &mut |id, ty| {
+        if id == wanted {
+            found = Some(ty.clone())
+        }
+    });
     found
 }
 
@@ -386,16 +460,25 @@ fn gather(rel: &Rel, query: &Query, made: &mut BTreeSet<ColumnId>, read: &mut dy
         });
     });
     for index in subqueries {
-        if let Some(sub) = query.subqueries.get(index as usize) { gather(sub, query, made, read); }
+        if let Some(sub) = query.subqueries.get(index as usize) {
+            gather(sub, query, made, read);
+        }
     }
-    for input in inputs(rel) { gather(input, query, made, read); }
+    for input in inputs(rel) {
+        gather(input, query, made, read);
+    }
 }
 
 fn inputs(rel: &Rel) -> Vec<&Rel> {
     match rel {
         Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => Vec::new(),
-        Rel::Filter { input, .. } | Rel::Project { input, .. } | Rel::Aggregate { input, .. } | Rel::Window { input, .. } | Rel::Sort { input, .. }
-        | Rel::Limit { input, .. } | Rel::Distinct { input } => vec![input],
+        Rel::Filter { input, .. }
+        | Rel::Project { input, .. }
+        | Rel::Aggregate { input, .. }
+        | Rel::Window { input, .. }
+        | Rel::Sort { input, .. }
+        | Rel::Limit { input, .. }
+        | Rel::Distinct { input } => vec![input],
         Rel::Join { left, right, .. } | Rel::SetOp { left, right, .. } => vec![left, right],
         Rel::Recursive { seed, step, .. } => vec![seed, step],
     }
@@ -409,7 +492,10 @@ fn for_each_expr(rel: &Rel, f: &mut dyn FnMut(&Expr)) {
         Rel::Join { on, .. } => on.iter().for_each(f),
         Rel::Aggregate { group, aggregates, .. } => {
             group.iter().for_each(|g| f(&g.0));
-            for (a, _) in aggregates { a.args.iter().for_each(&mut *f); a.order_by.iter().for_each(|k| f(&k.expr)); }
+            for (a, _) in aggregates {
+                a.args.iter().for_each(&mut *f);
+                a.order_by.iter().for_each(|k| f(&k.expr));
+            }
         }
         Rel::Window { functions, .. } => {
             for (w, _) in functions {
@@ -417,7 +503,9 @@ fn for_each_expr(rel: &Rel, f: &mut dyn FnMut(&Expr)) {
                 w.partition_by.iter().for_each(&mut *f);
                 w.order_by.iter().for_each(|k| f(&k.expr));
                 for b in [&w.frame.start, &w.frame.end] {
-                    if let query::Bound::Preceding(e) | query::Bound::Following(e) = b { f(e) }
+                    if let query::Bound::Preceding(e) | query::Bound::Following(e) = b {
+                        f(e)
+                    }
                 }
             }
         }

@@ -13,14 +13,25 @@ use weald_plan::query;
 use weald_types::{Fault, SqlType};
 
 #[derive(Debug)]
-pub struct Distinct { pub input: Arc<Node>, pub types: Arc<[SqlType]> }
+pub struct Distinct {
+    pub input: Arc<Node>,
+    pub types: Arc<[SqlType]>,
+}
 
 #[derive(Debug)]
-pub struct SetOp { pub op: query::SetOp, pub all: bool, pub left: Arc<Node>, pub right: Arc<Node>, pub types: Arc<[SqlType]> }
+pub struct SetOp {
+    pub op: query::SetOp,
+    pub all: bool,
+    pub left: Arc<Node>,
+    pub right: Arc<Node>,
+    pub types: Arc<[SqlType]>,
+}
 
 pub(crate) fn row_key(row: &Row, types: &[SqlType]) -> Vec<u8> {
     let mut key = Vec::with_capacity(16 * row.len());
-    for (value, ty) in row.iter().zip(types) { group_key(value, ty, &mut key); }
+    for (value, ty) in row.iter().zip(types) {
+        group_key(value, ty, &mut key);
+    }
     key
 }
 
@@ -30,7 +41,12 @@ impl Distinct {
     }
 }
 
-struct DistinctStream { input: BoxStream, types: Arc<[SqlType]>, seen: HashSet<Vec<u8>>, scope: Scope }
+struct DistinctStream {
+    input: BoxStream,
+    types: Arc<[SqlType]>,
+    seen: HashSet<Vec<u8>>,
+    scope: Scope,
+}
 
 impl Stream for DistinctStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
@@ -45,7 +61,9 @@ impl Stream for DistinctStream {
                         kept.push(row);
                     }
                 }
-                if !kept.is_empty() { return Ok(Some(kept)); }
+                if !kept.is_empty() {
+                    return Ok(Some(kept));
+                }
             }
             Ok(None)
         })
@@ -53,13 +71,18 @@ impl Stream for DistinctStream {
 }
 
 /// Left's rows, then right's.
-struct Chain { first: Option<BoxStream>, second: BoxStream }
+struct Chain {
+    first: Option<BoxStream>,
+    second: BoxStream,
+}
 
 impl Stream for Chain {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
             if let Some(first) = &mut self.first {
-                if let Some(batch) = first.next().await? { return Ok(Some(batch)); }
+                if let Some(batch) = first.next().await? {
+                    return Ok(Some(batch));
+                }
                 self.first = None;
             }
             self.second.next().await
@@ -74,7 +97,9 @@ impl SetOp {
         match self.op {
             query::SetOp::Union => {
                 let both: BoxStream = Box::new(Chain { first: Some(left), second: right });
-                if all { return both; }
+                if all {
+                    return both;
+                }
                 Box::new(DistinctStream { input: both, types, seen: HashSet::new(), scope })
             }
             query::SetOp::Intersect => Box::new(Lazy::new(compare(left, right, types, scope, all, true))),
@@ -86,7 +111,9 @@ impl SetOp {
 /// Left's rows that are (`wanted`) or are not on the right; without `all` each once, with it as often as the counts say.
 async fn compare(mut left: BoxStream, mut right: BoxStream, types: Arc<[SqlType]>, scope: Scope, all: bool, wanted: bool) -> Result<Vec<Row>, Fault> {
     let mut counts: HashMap<Vec<u8>, u64> = HashMap::new();
-    for row in collect(&mut right, &scope).await? { *counts.entry(row_key(&row, &types)).or_default() += 1; }
+    for row in collect(&mut right, &scope).await? {
+        *counts.entry(row_key(&row, &types)).or_default() += 1;
+    }
     let mut given = HashSet::new();
     let mut out = Vec::new();
     for row in collect(&mut left, &scope).await? {
@@ -94,8 +121,12 @@ async fn compare(mut left: BoxStream, mut right: BoxStream, types: Arc<[SqlType]
         let count = counts.get_mut(&key);
         let found = count.as_ref().is_some_and(|c| **c > 0);
         if all {
-            if let Some(c) = count { *c = c.saturating_sub(1); }
-            if found == wanted { out.push(row); }
+            if let Some(c) = count {
+                *c = c.saturating_sub(1);
+            }
+            if found == wanted {
+                out.push(row);
+            }
         } else if found == wanted && given.insert(key) {
             out.push(row);
         }

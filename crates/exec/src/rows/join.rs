@@ -70,11 +70,22 @@ impl Shape {
 enum Method {
     PerRow,
     /// Right rows by key; `nulls` tells of right rows whose key has a NULL (they match nothing, but matter to NOT IN).
-    Hash { rows: Vec<Row>, by_key: HashMap<Vec<u8>, Vec<u32>>, nulls: bool },
-    Loop { rows: Vec<Row> },
+    Hash {
+        rows: Vec<Row>,
+        by_key: HashMap<Vec<u8>, Vec<u32>>,
+        nulls: bool,
+    },
+    Loop {
+        rows: Vec<Row>,
+    },
 }
 
-struct JoinStream { left: BoxStream, join: Shape, scope: Scope, method: Option<Method> }
+struct JoinStream {
+    left: BoxStream,
+    join: Shape,
+    scope: Scope,
+    method: Option<Method>,
+}
 
 impl JoinStream {
     /// Decides how to join; a left side that turns out to be small is looked up row by row.
@@ -100,7 +111,9 @@ impl JoinStream {
             None => (),
         }
         let rows = collect(&mut open(&self.join.right, &self.scope), &self.scope).await?;
-        if self.join.keys.is_empty() { return Ok(Method::Loop { rows }); }
+        if self.join.keys.is_empty() {
+            return Ok(Method::Loop { rows });
+        }
         let mut by_key: HashMap<Vec<u8>, Vec<u32>> = HashMap::with_capacity(rows.len());
         let mut nulls = false;
         for (i, row) in rows.iter().enumerate() {
@@ -111,7 +124,6 @@ impl JoinStream {
         }
         Ok(Method::Hash { rows, by_key, nulls })
     }
-
 }
 
 impl Shape {
@@ -125,9 +137,13 @@ impl Shape {
                 while let Some(batch) = right.next().await? {
                     for row in &batch {
                         self.offer(scope, left, row, &mut found, out).await?;
-                        if found.enough { break; }
+                        if found.enough {
+                            break;
+                        }
                     }
-                    if found.enough { break; }
+                    if found.enough {
+                        break;
+                    }
                 }
                 self.close(left, &found, out);
             }
@@ -135,7 +151,9 @@ impl Shape {
                 let mut found = Found::default();
                 for row in rows {
                     self.offer(scope, left, row, &mut found, out).await?;
-                    if found.enough { break; }
+                    if found.enough {
+                        break;
+                    }
                 }
                 self.close(left, &found, out);
             }
@@ -146,7 +164,9 @@ impl Shape {
                     Some(k) => {
                         for i in by_key.get(k).into_iter().flatten() {
                             self.offer(scope, left, &rows[*i as usize], &mut found, out).await?;
-                            if found.enough { break; }
+                            if found.enough {
+                                break;
+                            }
                         }
                         // NOT IN: a NULL on the right makes "not found" unknown.
                         found.unknown |= *nulls;
@@ -165,8 +185,12 @@ impl Shape {
         both.extend_from_slice(right);
         if let Some(on) = &self.residual {
             let verdict = on.eval(&both, scope).await?;
-            if verdict.is_null() { found.unknown = true; }
-            if !weald_expr::is_true(&verdict) { return Ok(()); }
+            if verdict.is_null() {
+                found.unknown = true;
+            }
+            if !weald_expr::is_true(&verdict) {
+                return Ok(());
+            }
         }
         found.any = true;
         match self.kind {
@@ -193,13 +217,19 @@ impl Shape {
 }
 
 #[derive(Default)]
-struct Found { any: bool, unknown: bool, enough: bool }
+struct Found {
+    any: bool,
+    unknown: bool,
+    enough: bool,
+}
 
 async fn key(row: &Row, exprs: impl Iterator<Item = &Scalar>, scope: &Scope) -> Result<Option<Vec<u8>>, Fault> {
     let mut bytes = Vec::with_capacity(16);
     for e in exprs {
         let value = e.eval(row, scope).await?;
-        if value.is_null() { return Ok(None); }
+        if value.is_null() {
+            return Ok(None);
+        }
         group_key(&value, e.expr.ty(), &mut bytes);
     }
     Ok(Some(bytes))
@@ -208,7 +238,9 @@ async fn key(row: &Row, exprs: impl Iterator<Item = &Scalar>, scope: &Scope) -> 
 impl Stream for JoinStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            if self.method.is_none() { self.method = Some(self.choose().await?); }
+            if self.method.is_none() {
+                self.method = Some(self.choose().await?);
+            }
             let mut out = Vec::new();
             while out.len() < BATCH_ROWS {
                 let Some(batch) = self.left.next().await? else { break };
@@ -225,13 +257,18 @@ impl Stream for JoinStream {
 }
 
 /// Left rows that were held back to see how many there are, then the rest.
-struct Rejoined { first: Option<BoxStream>, rest: BoxStream }
+struct Rejoined {
+    first: Option<BoxStream>,
+    rest: BoxStream,
+}
 
 impl Stream for Rejoined {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
             if let Some(first) = &mut self.first {
-                if let Some(batch) = first.next().await? { return Ok(Some(batch)); }
+                if let Some(batch) = first.next().await? {
+                    return Ok(Some(batch));
+                }
                 self.first = None;
             }
             self.rest.next().await

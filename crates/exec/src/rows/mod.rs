@@ -13,8 +13,8 @@ mod compile;
 mod distinct;
 mod join;
 mod recursive;
-mod scan;
 mod scalar;
+mod scan;
 mod sort;
 mod window;
 
@@ -69,22 +69,29 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new(limit: u64) -> Self { Self { used: AtomicU64::new(0), limit } }
+    pub fn new(limit: u64) -> Self {
+        Self { used: AtomicU64::new(0), limit }
+    }
     pub fn take(&self, bytes: u64) -> Result<(), Fault> {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if used > self.limit { Err(Fault::OutOfMemory) } else { Ok(()) }
     }
-    pub fn used(&self) -> u64 { self.used.load(Ordering::Relaxed) }
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
 }
 
 /// About what a row costs in memory.
 pub(crate) fn row_bytes(row: &[Value]) -> u64 {
-    let heap: usize = row.iter().map(|v| match v {
-        Value::Str(s) if s.len() > 24 => s.len(),
-        Value::Bytes(b) => b.len(),
-        Value::Json(_) => 64,
-        _ => 0,
-    }).sum();
+    let heap: usize = row
+        .iter()
+        .map(|v| match v {
+            Value::Str(s) if s.len() > 24 => s.len(),
+            Value::Bytes(b) => b.len(),
+            Value::Json(_) => 64,
+            _ => 0,
+        })
+        .sum();
     (24 + std::mem::size_of_val(row) + heap) as u64
 }
 
@@ -109,7 +116,9 @@ impl Scope {
     pub(crate) fn with_outer(&self, outer: &[Expr], row: &[Value]) -> Result<Self, Fault> {
         let mut params = Vec::with_capacity(self.params.len() + outer.len());
         params.extend_from_slice(&self.params);
-        for column in outer { params.push(eval(column, row, &self.context(&[]))?); }
+        for column in outer {
+            params.push(eval(column, row, &self.context(&[]))?);
+        }
         Ok(Self { params: params.into(), ..self.clone() })
     }
 }
@@ -132,7 +141,9 @@ pub fn open(node: &Arc<Node>, scope: &Scope) -> BoxStream {
         Node::Join(j) => j.open(scope),
         Node::Aggregate(a) => a.open(scope),
         Node::Window(w) => w.open(scope),
-        Node::Sort { input, keys, limit } => Box::new(sort::SortStream::new(open(input, scope), keys.clone(), limit.as_deref().cloned(), scope.clone())),
+        Node::Sort { input, keys, limit } => {
+            Box::new(sort::SortStream::new(open(input, scope), keys.clone(), limit.as_deref().cloned(), scope.clone()))
+        }
         Node::Limit { input, limit } => Box::new(sort::LimitStream::new(open(input, scope), limit.clone(), scope.clone())),
         Node::Distinct(d) => d.open(scope),
         Node::SetOp(s) => s.open(scope),
@@ -153,13 +164,19 @@ pub(crate) async fn collect(stream: &mut BoxStream, scope: &Scope) -> Result<Vec
 }
 
 /// Rows that are there already, as a stream.
-pub fn ready(rows: Vec<Row>) -> BoxStream { Box::new(Ready::new(rows)) }
+pub fn ready(rows: Vec<Row>) -> BoxStream {
+    Box::new(Ready::new(rows))
+}
 
 /// Rows that are there already.
-pub(crate) struct Ready { rows: std::vec::IntoIter<Row> }
+pub(crate) struct Ready {
+    rows: std::vec::IntoIter<Row>,
+}
 
 impl Ready {
-    pub fn new(rows: Vec<Row>) -> Self { Self { rows: rows.into_iter() } }
+    pub fn new(rows: Vec<Row>) -> Self {
+        Self { rows: rows.into_iter() }
+    }
     pub fn take(&mut self) -> Option<Vec<Row>> {
         let batch: Vec<Row> = self.rows.by_ref().take(BATCH_ROWS).collect();
         if batch.is_empty() { None } else { Some(batch) }
@@ -167,7 +184,9 @@ impl Ready {
 }
 
 impl Stream for Ready {
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> { Box::pin(std::future::ready(Ok(self.take()))) }
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
+        Box::pin(std::future::ready(Ok(self.take())))
+    }
 }
 
 /// A stream whose rows are all computed at the first `next`.
@@ -177,13 +196,17 @@ pub(crate) struct Lazy {
 }
 
 impl Lazy {
-    pub fn new(work: impl Future<Output = Result<Vec<Row>, Fault>> + Send + 'static) -> Self { Self { work: Some(Box::pin(work)), ready: Ready::new(Vec::new()) } }
+    pub fn new(work: impl Future<Output = Result<Vec<Row>, Fault>> + Send + 'static) -> Self {
+        Self { work: Some(Box::pin(work)), ready: Ready::new(Vec::new()) }
+    }
 }
 
 impl Stream for Lazy {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            if let Some(work) = self.work.take() { self.ready = Ready::new(work.await?); }
+            if let Some(work) = self.work.take() {
+                self.ready = Ready::new(work.await?);
+            }
             Ok(self.ready.take())
         })
     }

@@ -11,7 +11,13 @@ use std::sync::Arc;
 use weald_types::{Fault, SqlType};
 
 #[derive(Debug)]
-pub struct Recursive { pub id: u32, pub seed: Arc<Node>, pub step: Arc<Node>, pub all: bool, pub types: Arc<[SqlType]> }
+pub struct Recursive {
+    pub id: u32,
+    pub seed: Arc<Node>,
+    pub step: Arc<Node>,
+    pub all: bool,
+    pub types: Arc<[SqlType]>,
+}
 
 impl Recursive {
     pub fn open(&self, scope: &Scope) -> BoxStream {
@@ -23,7 +29,9 @@ impl Recursive {
 async fn run(id: u32, seed: Arc<Node>, step: Arc<Node>, all: bool, types: Arc<[SqlType]>, scope: Scope) -> Result<Vec<Row>, Fault> {
     let mut seen: HashSet<Vec<u8>> = HashSet::new();
     let mut fresh = |rows: Vec<Row>| -> Vec<Row> {
-        if all { return rows; }
+        if all {
+            return rows;
+        }
         rows.into_iter().filter(|r| seen.insert(row_key(r, &types))).collect()
     };
     let mut last = fresh(collect(&mut open(&seed, &scope), &scope).await?);

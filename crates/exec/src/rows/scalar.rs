@@ -32,7 +32,9 @@ pub struct SubqueryUse {
 impl Scalar {
     /// The value for one row.
     pub async fn eval(&self, row: &[Value], scope: &Scope) -> Result<Value, Fault> {
-        if self.subqueries.is_empty() { return eval(&self.expr, row, &scope.context(&[])); }
+        if self.subqueries.is_empty() {
+            return eval(&self.expr, row, &scope.context(&[]));
+        }
         let answers = self.answers(row, scope).await?;
         eval(&self.expr, row, &scope.context(&answers))
     }
@@ -41,13 +43,17 @@ impl Scalar {
         let mut answers = Vec::new();
         for s in self.subqueries.iter() {
             let at = s.index as usize;
-            if answers.len() <= at { answers.resize(at + 1, None); }
+            if answers.len() <= at {
+                answers.resize(at + 1, None);
+            }
             let kept = if s.constant { scope.constants.lock().get(&s.index).cloned() } else { None };
             answers[at] = Some(match kept {
                 Some(answer) => answer,
                 None => {
                     let answer = s.run(row, scope).await?;
-                    if s.constant { scope.constants.lock().insert(s.index, answer.clone()); }
+                    if s.constant {
+                        scope.constants.lock().insert(s.index, answer.clone());
+                    }
                     answer
                 }
             });
@@ -55,7 +61,9 @@ impl Scalar {
         Ok(answers)
     }
 
-    pub async fn is_true(&self, row: &[Value], scope: &Scope) -> Result<bool, Fault> { Ok(weald_expr::is_true(&self.eval(row, scope).await?)) }
+    pub async fn is_true(&self, row: &[Value], scope: &Scope) -> Result<bool, Fault> {
+        Ok(weald_expr::is_true(&self.eval(row, scope).await?))
+    }
 }
 
 impl SubqueryUse {
@@ -83,12 +91,21 @@ impl SubqueryUse {
 
 /// What a projection puts in a slot.
 #[derive(Clone, Debug)]
-pub enum Projection { Slot(u32), Compute(Scalar) }
+pub enum Projection {
+    Slot(u32),
+    Compute(Scalar),
+}
 
-pub struct ValuesStream { rows: Vec<Vec<Scalar>>, at: usize, scope: Scope }
+pub struct ValuesStream {
+    rows: Vec<Vec<Scalar>>,
+    at: usize,
+    scope: Scope,
+}
 
 impl ValuesStream {
-    pub fn new(rows: Vec<Vec<Scalar>>, scope: Scope) -> Self { Self { rows, at: 0, scope } }
+    pub fn new(rows: Vec<Vec<Scalar>>, scope: Scope) -> Self {
+        Self { rows, at: 0, scope }
+    }
 }
 
 impl Stream for ValuesStream {
@@ -97,7 +114,9 @@ impl Stream for ValuesStream {
             let mut batch = Vec::new();
             while batch.len() < BATCH_ROWS && self.at < self.rows.len() {
                 let mut row = Vec::with_capacity(self.rows[self.at].len());
-                for e in &self.rows[self.at] { row.push(e.eval(&[], &self.scope).await?); }
+                for e in &self.rows[self.at] {
+                    row.push(e.eval(&[], &self.scope).await?);
+                }
                 batch.push(row);
                 self.at += 1;
             }
@@ -106,10 +125,16 @@ impl Stream for ValuesStream {
     }
 }
 
-pub struct FilterStream { input: BoxStream, predicate: Scalar, scope: Scope }
+pub struct FilterStream {
+    input: BoxStream,
+    predicate: Scalar,
+    scope: Scope,
+}
 
 impl FilterStream {
-    pub fn new(input: BoxStream, predicate: Scalar, scope: Scope) -> Self { Self { input, predicate, scope } }
+    pub fn new(input: BoxStream, predicate: Scalar, scope: Scope) -> Self {
+        Self { input, predicate, scope }
+    }
 }
 
 impl Stream for FilterStream {
@@ -119,19 +144,29 @@ impl Stream for FilterStream {
                 self.scope.execution.statement.check_interrupted()?;
                 let mut kept = Vec::new();
                 for row in batch {
-                    if self.predicate.is_true(&row, &self.scope).await? { kept.push(row); }
+                    if self.predicate.is_true(&row, &self.scope).await? {
+                        kept.push(row);
+                    }
                 }
-                if !kept.is_empty() { return Ok(Some(kept)); }
+                if !kept.is_empty() {
+                    return Ok(Some(kept));
+                }
             }
             Ok(None)
         })
     }
 }
 
-pub struct ProjectStream { input: BoxStream, exprs: Vec<Projection>, scope: Scope }
+pub struct ProjectStream {
+    input: BoxStream,
+    exprs: Vec<Projection>,
+    scope: Scope,
+}
 
 impl ProjectStream {
-    pub fn new(input: BoxStream, exprs: Vec<Projection>, scope: Scope) -> Self { Self { input, exprs, scope } }
+    pub fn new(input: BoxStream, exprs: Vec<Projection>, scope: Scope) -> Self {
+        Self { input, exprs, scope }
+    }
 }
 
 impl Stream for ProjectStream {

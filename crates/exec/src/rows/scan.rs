@@ -35,7 +35,12 @@ pub trait TableSource: Send + Sync {
 }
 
 #[derive(Debug)]
-pub struct Scan { pub table: TableRef, pub access: Access, pub filter: Option<Expr>, pub ordinals: Vec<u16> }
+pub struct Scan {
+    pub table: TableRef,
+    pub access: Access,
+    pub filter: Option<Expr>,
+    pub ordinals: Vec<u16>,
+}
 
 impl Scan {
     pub fn open(&self, scope: &Scope) -> BoxStream {
@@ -50,10 +55,18 @@ impl Scan {
     }
 }
 
-pub struct VirtualStream { name: Arc<str>, width: usize, keep: Vec<usize>, scope: Scope, rows: Option<Ready> }
+pub struct VirtualStream {
+    name: Arc<str>,
+    width: usize,
+    keep: Vec<usize>,
+    scope: Scope,
+    rows: Option<Ready>,
+}
 
 impl VirtualStream {
-    pub fn new(name: Arc<str>, width: usize, keep: Vec<usize>, scope: Scope) -> Self { Self { name, width, keep, scope, rows: None } }
+    pub fn new(name: Arc<str>, width: usize, keep: Vec<usize>, scope: Scope) -> Self {
+        Self { name, width, keep, scope, rows: None }
+    }
 }
 
 impl Stream for VirtualStream {

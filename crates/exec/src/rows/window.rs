@@ -14,7 +14,10 @@ use weald_plan::query::WindowKind;
 use weald_types::{Fault, Value};
 
 #[derive(Debug)]
-pub struct Window { pub input: Arc<Node>, pub functions: Vec<Function> }
+pub struct Window {
+    pub input: Arc<Node>,
+    pub functions: Vec<Function>,
+}
 
 #[derive(Clone, Debug)]
 pub struct Function {
@@ -33,9 +36,15 @@ pub struct Function {
 pub enum Bound {
     UnboundedPreceding,
     /// ROWS n PRECEDING; for RANGE, `range` over a row is the ORDER BY value's bound: `key - n` or `key + n`.
-    Preceding { rows: Scalar, range: Option<Box<Key>> },
+    Preceding {
+        rows: Scalar,
+        range: Option<Box<Key>>,
+    },
     CurrentRow,
-    Following { rows: Scalar, range: Option<Box<Key>> },
+    Following {
+        rows: Scalar,
+        range: Option<Box<Key>>,
+    },
     UnboundedFollowing,
 }
 
@@ -46,9 +55,13 @@ impl Window {
         Box::new(Lazy::new(async move {
             let mut rows = collect(&mut input, &scope).await?;
             let mut results = Vec::new();
-            for f in &functions { results.push(f.run(&rows, &scope).await?); }
+            for f in &functions {
+                results.push(f.run(&rows, &scope).await?);
+            }
             for column in results {
-                for (row, value) in rows.iter_mut().zip(column) { row.push(value); }
+                for (row, value) in rows.iter_mut().zip(column) {
+                    row.push(value);
+                }
             }
             Ok(rows)
         }))
@@ -62,7 +75,9 @@ impl Function {
         let mut order = Vec::with_capacity(rows.len());
         for (i, row) in rows.iter().enumerate() {
             let mut partition = Vec::new();
-            for p in &self.partition_by { group_key(&p.eval(row, scope).await?, p.expr.ty(), &mut partition); }
+            for p in &self.partition_by {
+                group_key(&p.eval(row, scope).await?, p.expr.ty(), &mut partition);
+            }
             order.push((partition, key_of(row, &self.order_by, scope).await?, i));
         }
         order.sort();
@@ -84,7 +99,10 @@ impl Function {
         let mut running: Option<(usize, Accumulator)> = None;
         for i in 0..n {
             let new_peer = i == 0 || p.order[i].1 != p.order[i - 1].1;
-            if new_peer { rank = i + 1; dense += 1; }
+            if new_peer {
+                rank = i + 1;
+                dense += 1;
+            }
             let row = p.row(i);
             out[p.order[i].2] = match self.kind {
                 WindowKind::RowNumber => Value::UInt(i as u64 + 1),
@@ -95,10 +113,17 @@ impl Function {
                 WindowKind::Ntile => ntile(self.count(0, row, scope).await?.filter(|b| *b > 0).ok_or_else(|| wrong_arguments("ntile"))?, i, n),
                 WindowKind::Lag | WindowKind::Lead => {
                     let by = if self.args.len() > 1 { self.count(1, row, scope).await?.ok_or_else(|| wrong_arguments("lag"))? } else { 1 };
-                    let at = if self.kind == WindowKind::Lag { (i as u64).checked_sub(by) } else { (i as u64).checked_add(by).filter(|at| *at < n as u64) };
+                    let at = if self.kind == WindowKind::Lag {
+                        (i as u64).checked_sub(by)
+                    } else {
+                        (i as u64).checked_add(by).filter(|at| *at < n as u64)
+                    };
                     match at {
                         Some(at) => self.args[0].eval(p.row(at as usize), scope).await?,
-                        None => match self.args.get(2) { Some(default) => default.eval(row, scope).await?, None => Value::Null },
+                        None => match self.args.get(2) {
+                            Some(default) => default.eval(row, scope).await?,
+                            None => Value::Null,
+                        },
                     }
                 }
                 WindowKind::FirstValue | WindowKind::LastValue | WindowKind::NthValue => {
@@ -111,7 +136,10 @@ impl Function {
                             Some(start.saturating_add(nth as usize - 1))
                         }
                     };
-                    match at.filter(|at| (start..end).contains(at)) { Some(at) => self.args[0].eval(p.row(at), scope).await?, None => Value::Null }
+                    match at.filter(|at| (start..end).contains(at)) {
+                        Some(at) => self.args[0].eval(p.row(at), scope).await?,
+                        None => Value::Null,
+                    }
                 }
                 WindowKind::Aggregate(_) => {
                     let spec = self.spec.as_ref().ok_or_else(|| wrong_arguments("over"))?;
@@ -123,7 +151,9 @@ impl Function {
                     };
                     for at in done..end {
                         let mut args = Vec::with_capacity(self.args.len());
-                        for a in &self.args { args.push(a.eval(p.row(at), scope).await?); }
+                        for a in &self.args {
+                            args.push(a.eval(p.row(at), scope).await?);
+                        }
                         acc.update(&args, &[], &scope.context(&[]))?;
                     }
                     let value = acc.clone().finish(&scope.context(&[]))?;
@@ -140,25 +170,43 @@ impl Function {
         let n = p.order.len();
         let start = match &self.start {
             Bound::UnboundedPreceding => 0,
-            Bound::CurrentRow => if self.rows { i } else { p.peers_start(i) },
+            Bound::CurrentRow => {
+                if self.rows {
+                    i
+                } else {
+                    p.peers_start(i)
+                }
+            }
             Bound::UnboundedFollowing => n,
             Bound::Preceding { rows, range } | Bound::Following { rows, range } => {
                 let back = matches!(self.start, Bound::Preceding { .. });
                 match range {
                     Some(key) if !self.rows => p.first_at_or_after(&key_of(p.row(i), std::slice::from_ref(key), scope).await?),
-                    _ => { let by = offset(&rows.eval(p.row(i), scope).await?)?; if back { i.saturating_sub(by) } else { i.saturating_add(by).min(n) } }
+                    _ => {
+                        let by = offset(&rows.eval(p.row(i), scope).await?)?;
+                        if back { i.saturating_sub(by) } else { i.saturating_add(by).min(n) }
+                    }
                 }
             }
         };
         let end = match &self.end {
             Bound::UnboundedFollowing => n,
-            Bound::CurrentRow => if self.rows { i + 1 } else { p.peers_end(i) },
+            Bound::CurrentRow => {
+                if self.rows {
+                    i + 1
+                } else {
+                    p.peers_end(i)
+                }
+            }
             Bound::UnboundedPreceding => 0,
             Bound::Preceding { rows, range } | Bound::Following { rows, range } => {
                 let back = matches!(self.end, Bound::Preceding { .. });
                 match range {
                     Some(key) if !self.rows => p.first_after(&key_of(p.row(i), std::slice::from_ref(key), scope).await?),
-                    _ => { let by = offset(&rows.eval(p.row(i), scope).await?)?; if back { (i + 1).saturating_sub(by) } else { (i + 1).saturating_add(by).min(n) } }
+                    _ => {
+                        let by = offset(&rows.eval(p.row(i), scope).await?)?;
+                        if back { (i + 1).saturating_sub(by) } else { (i + 1).saturating_add(by).min(n) }
+                    }
                 }
             }
         };
@@ -175,14 +223,27 @@ impl Function {
     }
 }
 
-struct Partition<'a> { order: &'a [(Vec<u8>, Vec<u8>, usize)], rows: &'a [Row] }
+struct Partition<'a> {
+    order: &'a [(Vec<u8>, Vec<u8>, usize)],
+    rows: &'a [Row],
+}
 
 impl Partition<'_> {
-    fn row(&self, i: usize) -> &Row { &self.rows[self.order[i].2] }
-    fn peers_start(&self, i: usize) -> usize { self.first_at_or_after(&self.order[i].1) }
-    fn peers_end(&self, i: usize) -> usize { self.first_after(&self.order[i].1) }
-    fn first_at_or_after(&self, key: &[u8]) -> usize { self.order.partition_point(|o| o.1.as_slice() < key) }
-    fn first_after(&self, key: &[u8]) -> usize { self.order.partition_point(|o| o.1.as_slice() <= key) }
+    fn row(&self, i: usize) -> &Row {
+        &self.rows[self.order[i].2]
+    }
+    fn peers_start(&self, i: usize) -> usize {
+        self.first_at_or_after(&self.order[i].1)
+    }
+    fn peers_end(&self, i: usize) -> usize {
+        self.first_after(&self.order[i].1)
+    }
+    fn first_at_or_after(&self, key: &[u8]) -> usize {
+        self.order.partition_point(|o| o.1.as_slice() < key)
+    }
+    fn first_after(&self, key: &[u8]) -> usize {
+        self.order.partition_point(|o| o.1.as_slice() <= key)
+    }
 }
 
 fn ntile(buckets: u64, i: usize, n: usize) -> Value {
@@ -201,4 +262,6 @@ fn offset(v: &Value) -> Result<usize, Fault> {
     }
 }
 
-fn wrong_arguments(function: &str) -> Fault { Fault::mysql(1210, "HY000", format!("Incorrect arguments to {function}")) }
+fn wrong_arguments(function: &str) -> Fault {
+    Fault::mysql(1210, "HY000", format!("Incorrect arguments to {function}"))
+}

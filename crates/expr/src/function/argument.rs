@@ -21,16 +21,26 @@ macro_rules! known {
 pub(super) use known;
 
 impl Call<'_> {
-    pub fn lower_name(&self) -> String { self.name.to_ascii_lowercase() }
+    pub fn lower_name(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
 
     /// Argument `i` as bytes: a binary string as it is, all else as its text. `None` for NULL.
-    pub fn bytes<'v>(&self, values: &'v [Value], i: usize) -> Option<Cow<'v, [u8]>> { coerce::bytes(&values[i], self.args[i].ty()) }
-    pub fn text<'v>(&self, values: &'v [Value], i: usize) -> Option<Cow<'v, str>> { coerce::text(&values[i], self.args[i].ty()) }
+    pub fn bytes<'v>(&self, values: &'v [Value], i: usize) -> Option<Cow<'v, [u8]>> {
+        coerce::bytes(&values[i], self.args[i].ty())
+    }
+    pub fn text<'v>(&self, values: &'v [Value], i: usize) -> Option<Cow<'v, str>> {
+        coerce::text(&values[i], self.args[i].ty())
+    }
 
     /// Whether the result is a binary string.
-    pub fn gives_bytes(&self) -> bool { self.ty.kind.is_binary() }
+    pub fn gives_bytes(&self) -> bool {
+        self.ty.kind.is_binary()
+    }
     /// Whether positions count bytes.
-    pub fn counts_bytes(&self) -> bool { self.collation == Collation::BINARY }
+    pub fn counts_bytes(&self) -> bool {
+        self.collation == Collation::BINARY
+    }
 
     /// A string result, text or binary as the call's type says.
     pub fn string(&self, bytes: Vec<u8>) -> Value {
@@ -68,25 +78,43 @@ impl Call<'_> {
         let args: Vec<String> = self.args.iter().map(crate::print::text).collect();
         Fault::NumericOutOfRange { kind, expression: format!("{}({})", self.lower_name(), args.join(",")) }
     }
-    pub fn finite(&self, d: f64) -> Result<Value, Fault> { if d.is_finite() { Ok(Value::Double(d)) } else { Err(self.out_of_range("DOUBLE")) } }
+    pub fn finite(&self, d: f64) -> Result<Value, Fault> {
+        if d.is_finite() { Ok(Value::Double(d)) } else { Err(self.out_of_range("DOUBLE")) }
+    }
 }
 
 /// 1210
-pub fn incorrect_arguments(function: &str) -> Fault { Fault::mysql(1210, "HY000", format!("Incorrect arguments to {function}")) }
+pub fn incorrect_arguments(function: &str) -> Fault {
+    Fault::mysql(1210, "HY000", format!("Incorrect arguments to {function}"))
+}
 
 pub fn warn(ctx: &EvalContext<'_>, number: u16, state: &'static str, text: impl Into<String>) {
     ctx.statement.warn(WarningLevel::Warning, Fault::mysql(number, state, text));
 }
 
 /// As an integer, rounded; numbers beyond 64 bits stay beyond.
-pub fn wide_int(v: &Value, ctx: &EvalContext<'_>) -> Option<i128> { coerce::wide_int(v, ctx) }
+pub fn wide_int(v: &Value, ctx: &EvalContext<'_>) -> Option<i128> {
+    coerce::wide_int(v, ctx)
+}
 /// As a count or position: clamped to where no arithmetic on lengths overflows.
-pub fn count(v: &Value, ctx: &EvalContext<'_>) -> Option<i64> { coerce::wide_int(v, ctx).map(|n| n.clamp(-(1 << 40), 1 << 40) as i64) }
-pub fn double(v: &Value, ctx: &EvalContext<'_>) -> Option<f64> { coerce::double(v, ctx) }
-pub fn decimal(v: &Value, ctx: &EvalContext<'_>) -> Option<Decimal> { coerce::decimal(v, ctx) }
-pub fn datetime(v: &Value, ctx: &EvalContext<'_>) -> Option<DateTime> { coerce::datetime(v, ctx) }
-pub fn date(v: &Value, ctx: &EvalContext<'_>) -> Option<Date> { coerce::date(v, ctx) }
-pub fn time(v: &Value, ctx: &EvalContext<'_>) -> Option<Time> { coerce::time(v, ctx) }
+pub fn count(v: &Value, ctx: &EvalContext<'_>) -> Option<i64> {
+    coerce::wide_int(v, ctx).map(|n| n.clamp(-(1 << 40), 1 << 40) as i64)
+}
+pub fn double(v: &Value, ctx: &EvalContext<'_>) -> Option<f64> {
+    coerce::double(v, ctx)
+}
+pub fn decimal(v: &Value, ctx: &EvalContext<'_>) -> Option<Decimal> {
+    coerce::decimal(v, ctx)
+}
+pub fn datetime(v: &Value, ctx: &EvalContext<'_>) -> Option<DateTime> {
+    coerce::datetime(v, ctx)
+}
+pub fn date(v: &Value, ctx: &EvalContext<'_>) -> Option<Date> {
+    coerce::date(v, ctx)
+}
+pub fn time(v: &Value, ctx: &EvalContext<'_>) -> Option<Time> {
+    coerce::time(v, ctx)
+}
 
 fn warn_zero_date(shown: String, ctx: &EvalContext<'_>) {
     ctx.statement.warn(WarningLevel::Warning, Fault::TruncatedWrongValue { kind: "datetime", value: shown });
@@ -100,7 +128,9 @@ pub fn real_datetime(v: &Value, ctx: &EvalContext<'_>) -> Option<DateTime> {
     }
     Some(d)
 }
-pub fn real_date(v: &Value, ctx: &EvalContext<'_>) -> Option<Date> { real_datetime(v, ctx).map(DateTime::date) }
+pub fn real_date(v: &Value, ctx: &EvalContext<'_>) -> Option<Date> {
+    real_datetime(v, ctx).map(DateTime::date)
+}
 
 /// Bytes of the character that starts with `lead`; 1 for what starts none.
 pub fn character_length(lead: u8) -> usize {
@@ -133,7 +163,9 @@ pub fn offset(s: &[u8], n: usize, by_byte: bool) -> usize {
 }
 
 /// The first `n` characters.
-pub fn start(s: &[u8], n: usize, by_byte: bool) -> &[u8] { &s[..offset(s, n, by_byte)] }
+pub fn start(s: &[u8], n: usize, by_byte: bool) -> &[u8] {
+    &s[..offset(s, n, by_byte)]
+}
 
 /// The integer a literal stands for, where the argument is one.
 pub fn literal_int(e: &Expr) -> Option<i64> {
@@ -143,4 +175,6 @@ pub fn literal_int(e: &Expr) -> Option<i64> {
         _ => None,
     }
 }
-pub fn is_null_literal(e: &Expr) -> bool { matches!(e, Expr::Literal { value: Value::Null, .. }) }
+pub fn is_null_literal(e: &Expr) -> bool {
+    matches!(e, Expr::Literal { value: Value::Null, .. })
+}

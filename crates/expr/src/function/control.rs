@@ -30,7 +30,9 @@ fn unified(args: &mut [Expr], name: &str) -> Bound {
 }
 
 /// Never called: these have a lazy form, or are bound as CASE.
-fn eager(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> { coalesce(call, &mut |i| Ok(v[i].clone()), ctx) }
+fn eager(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    coalesce(call, &mut |i| Ok(v[i].clone()), ctx)
+}
 
 fn coalesce(call: &Call<'_>, get: &mut dyn FnMut(usize) -> Result<Value, Fault>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     for i in 0..call.args.len() {
@@ -72,6 +74,7 @@ fn interval(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value
     if v[0].is_null() {
         return Ok(Value::Int(-1));
     }
-    let below = v[1..].iter().take_while(|n| matches!(compare::compare(&v[0], n, call.collation, ctx), None | Some(Ordering::Equal | Ordering::Greater)));
+    let below =
+        v[1..].iter().take_while(|n| matches!(compare::compare(&v[0], n, call.collation, ctx), None | Some(Ordering::Equal | Ordering::Greater)));
     Ok(Value::Int(below.count() as i64))
 }

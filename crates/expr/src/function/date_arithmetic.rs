@@ -25,7 +25,9 @@ pub const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("TIMESTAMPDIFF", 3, 3, nullable_int, timestampdiff),
 ];
 
-fn unit(call_args: &[Expr]) -> Result<IntervalUnit, Fault> { IntervalUnit::of(&call_args[0]).ok_or_else(|| incorrect_arguments("interval")) }
+fn unit(call_args: &[Expr]) -> Result<IntervalUnit, Fault> {
+    IntervalUnit::of(&call_args[0]).ok_or_else(|| incorrect_arguments("interval"))
+}
 
 /// A DATE stays one under units of days; texts become texts, as the unit and the text ask for.
 fn bind_add(args: &mut [Expr], base: usize, c: &BindContext) -> Bound {
@@ -92,7 +94,9 @@ fn timediff(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, F
 }
 
 /// Microseconds from `a` to `b`.
-fn micros_between(a: DateTime, b: DateTime) -> i64 { (b.date().day_number() - a.date().day_number()) * 86_400_000_000 + b.micros_of_day() - a.micros_of_day() }
+fn micros_between(a: DateTime, b: DateTime) -> i64 {
+    (b.date().day_number() - a.date().day_number()) * 86_400_000_000 + b.micros_of_day() - a.micros_of_day()
+}
 
 fn timestampdiff(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     use IntervalUnit::*;

@@ -35,7 +35,7 @@ fn formatted(date: Option<Date>, t: Time, pattern: &str) -> Option<String> {
     let mut chars = pattern.chars();
     let d = date.unwrap_or(Date::ZERO);
     let real = || (!d.has_zero_part()).then_some(d);
-    let twelve = |h: u32| if h % 12 == 0 { 12 } else { h % 12 };
+    let twelve = |h: u32| if h.is_multiple_of(12) { 12 } else { h % 12 };
     let half = |h: u32| if h % 24 < 12 { "AM" } else { "PM" };
     let (h, m, s) = (t.hours(), t.minutes(), t.seconds());
     while let Some(c) = chars.next() {

@@ -20,7 +20,13 @@ macro_rules! part {
 pub const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("DATE", 1, 1, date_type, |_, v, ctx| Ok(Value::Date(known!(date(&v[0], ctx))))),
     part!("DAY", date, Date::day),
-    FunctionDef::new("DAYNAME", 1, 1, |_, c| own_text(9, true, c), |_, v, ctx| Ok(Value::str(DAYS[known!(real_date(&v[0], ctx)).weekday() as usize % 7]))),
+    FunctionDef::new(
+        "DAYNAME",
+        1,
+        1,
+        |_, c| own_text(9, true, c),
+        |_, v, ctx| Ok(Value::str(DAYS[known!(real_date(&v[0], ctx)).weekday() as usize % 7])),
+    ),
     part!("DAYOFWEEK", real_date, |d: Date| (d.weekday() + 1) % 7 + 1),
     part!("DAYOFYEAR", real_date, Date::yearday),
     FunctionDef::new("EXTRACT", 2, 2, nullable_int, extract),
@@ -29,9 +35,15 @@ pub const FUNCTIONS: &[FunctionDef] = &[
     part!("MICROSECOND", time, weald_types::Time::microseconds),
     part!("MINUTE", time, weald_types::Time::minutes),
     part!("MONTH", date, Date::month),
-    FunctionDef::new("MONTHNAME", 1, 1, |_, c| own_text(9, true, c), |_, v, ctx| {
-        Ok((known!(date(&v[0], ctx)).month() as usize).checked_sub(1).and_then(|m| MONTHS.get(m)).map_or(Value::Null, |m| Value::str(*m)))
-    }),
+    FunctionDef::new(
+        "MONTHNAME",
+        1,
+        1,
+        |_, c| own_text(9, true, c),
+        |_, v, ctx| {
+            Ok((known!(date(&v[0], ctx)).month() as usize).checked_sub(1).and_then(|m| MONTHS.get(m)).map_or(Value::Null, |m| Value::str(*m)))
+        },
+    ),
     part!("QUARTER", date, Date::quarter),
     part!("SECOND", time, weald_types::Time::seconds),
     part!("TIME_TO_SEC", time, |t: weald_types::Time| t.micros() / 1_000_000),
@@ -44,16 +56,20 @@ pub const FUNCTIONS: &[FunctionDef] = &[
 ];
 
 pub const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-pub const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+pub const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 
-fn mode(call: &Call<'_>) -> u8 { call.args.get(1).and_then(literal_int).unwrap_or(0) as u8 & 7 }
+fn mode(call: &Call<'_>) -> u8 {
+    call.args.get(1).and_then(literal_int).unwrap_or(0) as u8 & 7
+}
 
 fn extract(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     use IntervalUnit::*;
     let unit = IntervalUnit::of(&call.args[0]).ok_or_else(|| super::argument::incorrect_arguments("extract"))?;
     if matches!(unit, Year | Quarter | Month | Week | Day | YearMonth | DayHour | DayMinute | DaySecond | DayMicrosecond) {
         let d: DateTime = known!(datetime(&v[1], ctx));
-        let (day, hour, minute, second, micros) = (d.date().day() as i64, d.hour() as i64, d.minute() as i64, d.second() as i64, d.microsecond() as i64);
+        let (day, hour, minute, second, micros) =
+            (d.date().day() as i64, d.hour() as i64, d.minute() as i64, d.second() as i64, d.microsecond() as i64);
         let day_hour = day * 100 + hour;
         return Ok(Value::Int(match unit {
             Year => d.date().year() as i64,

@@ -23,15 +23,25 @@ pub const FUNCTIONS: &[FunctionDef] = &[
         Ok(Value::UInt(crc.sum() as u64))
     }),
     FunctionDef::new("MD5", 1, 1, |args, c| own_text(32, any_nullable(args), c), |call, v, _| Ok(hex(&Md5::digest(&*known!(call.bytes(v, 0)))))),
-    FunctionDef::new("SHA", 1, 1, |args, c| own_text(40, any_nullable(args), c), |call, v, _| Ok(hex(&sha1::Sha1::digest(&*known!(call.bytes(v, 0)))))),
+    FunctionDef::new(
+        "SHA",
+        1,
+        1,
+        |args, c| own_text(40, any_nullable(args), c),
+        |call, v, _| Ok(hex(&sha1::Sha1::digest(&*known!(call.bytes(v, 0))))),
+    ),
     FunctionDef::new("SHA2", 2, 2, bind_sha2, sha2),
     FunctionDef::new("UNCOMPRESS", 1, 1, |_, _| binary(u32::MAX as u64, true), uncompress),
     FunctionDef::new("UNCOMPRESSED_LENGTH", 1, 1, int, uncompressed_length),
 ];
 
-fn hex(bytes: &[u8]) -> Value { Value::Str(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>().into()) }
+fn hex(bytes: &[u8]) -> Value {
+    Value::Str(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>().into())
+}
 
-fn bind_sha2(_: &mut [Expr], c: &BindContext) -> Result<(SqlType, Collation), Fault> { own_text(128, true, c) }
+fn bind_sha2(_: &mut [Expr], c: &BindContext) -> Result<(SqlType, Collation), Fault> {
+    own_text(128, true, c)
+}
 
 fn sha2(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let (text, bits) = (known!(call.bytes(v, 0)), known!(wide_int(&v[1], ctx)));
@@ -81,7 +91,12 @@ fn uncompress(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Val
     let Some(length) = stored_length(&bytes) else { return corrupt(ctx) };
     let most = ctx.statement.max_allowed_packet;
     if length > most {
-        warn(ctx, 1256, "HY000", format!("Uncompressed data size too large; the maximum size is {most} (probably, length of uncompressed data was corrupted)"));
+        warn(
+            ctx,
+            1256,
+            "HY000",
+            format!("Uncompressed data size too large; the maximum size is {most} (probably, length of uncompressed data was corrupted)"),
+        );
         return Ok(Value::Null);
     }
     let mut out = Vec::new();

@@ -69,17 +69,25 @@ pub enum Amount {
 }
 
 impl IntervalUnit {
-    pub fn name(self) -> &'static str { ALL.iter().find(|(u, _)| *u == self).map_or("", |(_, n)| n) }
+    pub fn name(self) -> &'static str {
+        ALL.iter().find(|(u, _)| *u == self).map_or("", |(_, n)| n)
+    }
     /// The unit as the first argument of a function.
-    pub fn literal(self) -> Expr { Expr::Literal { value: Value::str(self.name()), ty: SqlType::varchar(20, false, Collation::UTF8MB4_BIN) } }
+    pub fn literal(self) -> Expr {
+        Expr::Literal { value: Value::str(self.name()), ty: SqlType::varchar(20, false, Collation::UTF8MB4_BIN) }
+    }
     /// The unit that such an argument names.
     pub fn of(e: &Expr) -> Option<Self> {
         let Expr::Literal { value: Value::Str(s), .. } = e else { return None };
         ALL.iter().find(|(_, n)| *n == &**s).map(|(u, _)| *u)
     }
     /// Whole days or more: a DATE stays one.
-    pub fn is_of_date(self) -> bool { matches!(self, Day | Week | Month | Quarter | Year | YearMonth) }
-    pub fn has_micros(self) -> bool { matches!(self, Microsecond | SecondMicrosecond | MinuteMicrosecond | HourMicrosecond | DayMicrosecond) }
+    pub fn is_of_date(self) -> bool {
+        matches!(self, Day | Week | Month | Quarter | Year | YearMonth)
+    }
+    pub fn has_micros(self) -> bool {
+        matches!(self, Microsecond | SecondMicrosecond | MinuteMicrosecond | HourMicrosecond | DayMicrosecond)
+    }
 
     /// `None` for NULL, and for an amount beyond all dates.
     pub fn amount(self, v: &Value, ty: &SqlType, ctx: &EvalContext<'_>) -> Option<Amount> {

@@ -27,7 +27,9 @@ pub const FUNCTIONS: &[FunctionDef] = &[
 
 type Bound = Result<(SqlType, Collation), Fault>;
 
-fn plain(ty: SqlType) -> Bound { Ok((ty, Collation::BINARY)) }
+fn plain(ty: SqlType) -> Bound {
+    Ok((ty, Collation::BINARY))
+}
 
 /// The number that arithmetic makes of an argument.
 fn numeric(e: &Expr) -> SqlType {
@@ -60,7 +62,9 @@ fn shaped(call: &Call<'_>, v: &Value, ctx: &EvalContext<'_>) -> Value {
     }
 }
 
-fn bind_abs(args: &mut [Expr], _: &BindContext) -> Bound { plain(numeric(&args[0])) }
+fn bind_abs(args: &mut [Expr], _: &BindContext) -> Bound {
+    plain(numeric(&args[0]))
+}
 
 fn abs(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     Ok(match shaped(call, &v[0], ctx) {
@@ -84,7 +88,13 @@ fn bind_whole(args: &mut [Expr], _: &BindContext) -> Bound {
     })
 }
 
-fn whole(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>, cut: fn(f64) -> f64, cut_exact: fn(&Decimal) -> Option<Decimal>) -> Result<Value, Fault> {
+fn whole(
+    call: &Call<'_>,
+    v: &[Value],
+    ctx: &EvalContext<'_>,
+    cut: fn(f64) -> f64,
+    cut_exact: fn(&Decimal) -> Option<Decimal>,
+) -> Result<Value, Fault> {
     Ok(match &v[0] {
         Value::Decimal(d) => {
             let d = cut_exact(d).ok_or_else(|| call.out_of_range("DECIMAL"))?;
@@ -181,8 +191,12 @@ fn round_integer(n: i128, places: i32, cut: Cut) -> i128 {
 }
 
 /// To `places` decimals (before the point where negative), halves to even as the processor rounds.
-pub(super) fn round_double(d: f64, places: i32) -> f64 { scaled(d, places, f64::round_ties_even) }
-fn truncate_double(d: f64, places: i32) -> f64 { scaled(d, places, f64::trunc) }
+pub(super) fn round_double(d: f64, places: i32) -> f64 {
+    scaled(d, places, f64::round_ties_even)
+}
+fn truncate_double(d: f64, places: i32) -> f64 {
+    scaled(d, places, f64::trunc)
+}
 
 fn scaled(d: f64, places: i32, cut: fn(f64) -> f64) -> f64 {
     let unit = 10f64.powi(places.abs());

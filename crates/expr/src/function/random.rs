@@ -23,7 +23,12 @@ fn rand(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fa
     // The place of a call site in memory tells it from the others.
     let site = if v.is_empty() { 0 } else { (call.args.as_ptr() as usize >> 3) as u32 | 1 };
     let constant = call.args.first().is_none_or(|a| matches!(a, crate::Expr::Literal { .. }));
-    let start = || ((seed.wrapping_mul(0x1_0001).wrapping_add(55_555_555) as u32 as u64 % MAX) as u32, (seed.wrapping_mul(0x1000_0001) as u32 as u64 % MAX) as u32);
+    let start = || {
+        (
+            (seed.wrapping_mul(0x1_0001).wrapping_add(55_555_555) as u32 as u64 % MAX) as u32,
+            (seed.wrapping_mul(0x1000_0001) as u32 as u64 % MAX) as u32,
+        )
+    };
     let mut states = ctx.statement.random_state.lock();
     let state = states.entry(site).or_insert_with(start);
     if !constant {

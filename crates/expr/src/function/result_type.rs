@@ -12,28 +12,54 @@ use weald_types::{Collation, Fault, SqlType, TypeKind, Value};
 
 pub type Bound = Result<(SqlType, Collation), Fault>;
 
-pub fn any_nullable(args: &[Expr]) -> bool { args.iter().any(|a| a.ty().nullable) }
+pub fn any_nullable(args: &[Expr]) -> bool {
+    args.iter().any(|a| a.ty().nullable)
+}
 
 fn plain(ty: SqlType) -> Bound {
     let collation = ty.collation;
     Ok((ty, collation))
 }
 
-pub fn int(args: &mut [Expr], _: &BindContext) -> Bound { plain(SqlType::bigint(any_nullable(args))) }
-pub fn nullable_int(_: &mut [Expr], _: &BindContext) -> Bound { plain(SqlType::bigint(true)) }
-pub fn truth(_: &mut [Expr], _: &BindContext) -> Bound { plain(SqlType::bigint(false)) }
-pub fn unsigned(args: &mut [Expr], _: &BindContext) -> Bound { plain(SqlType::bigint_unsigned(any_nullable(args))) }
-pub fn nullable_unsigned(_: &mut [Expr], _: &BindContext) -> Bound { plain(SqlType::bigint_unsigned(true)) }
-pub fn double(args: &mut [Expr], _: &BindContext) -> Bound { plain(SqlType::double(any_nullable(args))) }
-pub fn nullable_double(_: &mut [Expr], _: &BindContext) -> Bound { plain(SqlType::double(true)) }
-pub fn date(_: &mut [Expr], _: &BindContext) -> Bound { plain(SqlType::new(TypeKind::Date, true)) }
-pub fn json(args: &mut [Expr], _: &BindContext) -> Bound { plain(json_type(any_nullable(args))) }
-pub fn nullable_json(_: &mut [Expr], _: &BindContext) -> Bound { plain(json_type(true)) }
+pub fn int(args: &mut [Expr], _: &BindContext) -> Bound {
+    plain(SqlType::bigint(any_nullable(args)))
+}
+pub fn nullable_int(_: &mut [Expr], _: &BindContext) -> Bound {
+    plain(SqlType::bigint(true))
+}
+pub fn truth(_: &mut [Expr], _: &BindContext) -> Bound {
+    plain(SqlType::bigint(false))
+}
+pub fn unsigned(args: &mut [Expr], _: &BindContext) -> Bound {
+    plain(SqlType::bigint_unsigned(any_nullable(args)))
+}
+pub fn nullable_unsigned(_: &mut [Expr], _: &BindContext) -> Bound {
+    plain(SqlType::bigint_unsigned(true))
+}
+pub fn double(args: &mut [Expr], _: &BindContext) -> Bound {
+    plain(SqlType::double(any_nullable(args)))
+}
+pub fn nullable_double(_: &mut [Expr], _: &BindContext) -> Bound {
+    plain(SqlType::double(true))
+}
+pub fn date(_: &mut [Expr], _: &BindContext) -> Bound {
+    plain(SqlType::new(TypeKind::Date, true))
+}
+pub fn json(args: &mut [Expr], _: &BindContext) -> Bound {
+    plain(json_type(any_nullable(args)))
+}
+pub fn nullable_json(_: &mut [Expr], _: &BindContext) -> Bound {
+    plain(json_type(true))
+}
 
-pub fn json_type(nullable: bool) -> SqlType { SqlType::string(TypeKind::Json, nullable, Collation::UTF8MB4_BIN) }
+pub fn json_type(nullable: bool) -> SqlType {
+    SqlType::string(TypeKind::Json, nullable, Collation::UTF8MB4_BIN)
+}
 
 /// An integer, from arguments that meet under one collation: LOCATE, CHAR_LENGTH …
-pub fn int_of_texts(args: &mut [Expr], c: &BindContext) -> Bound { Ok((SqlType::bigint(any_nullable(args)), collation_of(args, "", c)?)) }
+pub fn int_of_texts(args: &mut [Expr], c: &BindContext) -> Bound {
+    Ok((SqlType::bigint(any_nullable(args)), collation_of(args, "", c)?))
+}
 
 /// The collation under which texts meet; the connection's where none is a text.
 pub fn collation_of(args: &[Expr], operation: &str, c: &BindContext) -> Result<Collation, Fault> {
@@ -66,8 +92,12 @@ pub fn string(characters: u64, nullable: bool, collation: Collation) -> SqlType 
 }
 
 /// A text that is nobody's: under the connection's collation.
-pub fn own_text(characters: u64, nullable: bool, c: &BindContext) -> Bound { plain(string(characters, nullable, c.collation_connection)) }
-pub fn binary(bytes: u64, nullable: bool) -> Bound { plain(string(bytes, nullable, Collation::BINARY)) }
+pub fn own_text(characters: u64, nullable: bool, c: &BindContext) -> Bound {
+    plain(string(characters, nullable, c.collation_connection))
+}
+pub fn binary(bytes: u64, nullable: bool) -> Bound {
+    plain(string(bytes, nullable, Collation::BINARY))
+}
 
 /// A text as long as the first argument, under its collation.
 pub fn like_first(args: &mut [Expr], c: &BindContext) -> Bound {
@@ -88,8 +118,12 @@ pub fn fsp_of(e: &Expr) -> u8 {
     }
 }
 
-pub fn time(fsp: u8) -> Bound { plain(SqlType::new(TypeKind::Time { fsp }, true)) }
-pub fn datetime(fsp: u8) -> Bound { plain(SqlType::new(TypeKind::DateTime { fsp }, true)) }
+pub fn time(fsp: u8) -> Bound {
+    plain(SqlType::new(TypeKind::Time { fsp }, true))
+}
+pub fn datetime(fsp: u8) -> Bound {
+    plain(SqlType::new(TypeKind::DateTime { fsp }, true))
+}
 
 /// The optional precision of NOW(6) and its kind: a literal from 0 to 6 (1426).
 pub fn precision_argument(args: &[Expr], function: &str) -> Result<u8, Fault> {

@@ -8,6 +8,7 @@ use super::argument::count;
 use super::result_type::{nullable_int, own_text, truth, unsigned};
 use super::{Call, FunctionDef};
 use crate::{EvalContext, coerce};
+use std::time::Duration;
 use weald_types::{Fault, Value};
 
 pub const FUNCTIONS: &[FunctionDef] = &[
@@ -16,7 +17,14 @@ pub const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("COLLATION", 1, 1, |_, c| own_text(64, false, c), |call, _, _| Ok(Value::str(call.args[0].ty().collation.name()))),
     FunctionDef::new("CONNECTION_ID", 0, 0, unsigned, |_, _, ctx| Ok(Value::UInt(ctx.statement.connection_id))).stable(),
     FunctionDef::new("CURRENT_USER", 0, 0, |_, c| own_text(288, false, c), |_, _, ctx| Ok(Value::str(&*ctx.statement.current_user))).stable(),
-    FunctionDef::new("DATABASE", 0, 0, |_, c| own_text(64, true, c), |_, _, ctx| Ok(ctx.statement.database.as_deref().map_or(Value::Null, Value::str))).stable(),
+    FunctionDef::new(
+        "DATABASE",
+        0,
+        0,
+        |_, c| own_text(64, true, c),
+        |_, _, ctx| Ok(ctx.statement.database.as_deref().map_or(Value::Null, Value::str)),
+    )
+    .stable(),
     FunctionDef::new("FOUND_ROWS", 0, 0, unsigned, |_, _, ctx| Ok(Value::UInt(ctx.statement.found_rows))).stable(),
     FunctionDef::new("LAST_INSERT_ID", 0, 1, unsigned, last_insert_id).volatile(),
     FunctionDef::new("ROW_COUNT", 0, 0, truth, |_, _, ctx| Ok(Value::Int(ctx.statement.row_count))).stable(),
@@ -41,19 +49,22 @@ fn benchmark(_: &Call<'_>, get: &mut dyn FnMut(usize) -> Result<Value, Fault>, c
     Ok(Value::Int(0))
 }
 
-/// Sleeps on the thread that evaluates, in steps short enough that KILL is heard; 1 where it was interrupted.
+/// How long KILL may go unheard.
+const SLEEP_STEP: Duration = Duration::from_millis(20);
+
+/// Sleeps in steps short enough that KILL is heard.
 fn sleep(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let seconds = match coerce::double(&v[0], ctx) {
         Some(s) if s >= 0.0 => s.min(31_536_000.0),
         _ => return Err(super::argument::incorrect_arguments("sleep.")),
     };
-    let end = std::time::Instant::now() + std::time::Duration::from_secs_f64(seconds);
-    loop {
+    let mut left = Duration::from_secs_f64(seconds);
+    while !left.is_zero() {
         ctx.statement.check_interrupted()?;
-        let left = end.saturating_duration_since(std::time::Instant::now());
-        if left.is_zero() {
-            return Ok(Value::Int(0));
-        }
-        std::thread::sleep(left.min(std::time::Duration::from_millis(20)));
+        let step = left.min(SLEEP_STEP);
+        (ctx.statement.pause)(step);
+        left -= step;
     }
+    ctx.statement.check_interrupted()?;
+    Ok(Value::Int(0))
 }

@@ -226,7 +226,9 @@ fn repeat(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, 
     Ok(call.string(text.repeat(times as usize)))
 }
 
-fn bind_space(args: &mut [Expr], c: &BindContext) -> Bound { own_text(repeated(1, &args[0]), true, c) }
+fn bind_space(args: &mut [Expr], c: &BindContext) -> Bound {
+    own_text(repeated(1, &args[0]), true, c)
+}
 
 fn space(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let n = known!(count(&v[0], ctx)).max(0);

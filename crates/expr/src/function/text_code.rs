@@ -55,7 +55,9 @@ fn bind_hex(args: &mut [Expr], c: &BindContext) -> Bound {
     own_text(digits, ty.nullable, c)
 }
 
-fn is_number(kind: &TypeKind) -> bool { kind.is_integer() || matches!(kind, TypeKind::Decimal { .. } | TypeKind::Float { .. } | TypeKind::Double { .. }) }
+fn is_number(kind: &TypeKind) -> bool {
+    kind.is_integer() || matches!(kind, TypeKind::Decimal { .. } | TypeKind::Float { .. } | TypeKind::Double { .. })
+}
 
 fn hex_text(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
@@ -211,7 +213,9 @@ fn soundex(call: &Call<'_>, v: &[Value], _: &EvalContext<'_>) -> Result<Value, F
     Ok(call.string(out.into_bytes()))
 }
 
-fn bind_format(args: &mut [Expr], c: &BindContext) -> Bound { own_text(characters(&args[0]).saturating_mul(4) / 3 + 40, true, c) }
+fn bind_format(args: &mut [Expr], c: &BindContext) -> Bound {
+    own_text(characters(&args[0]).saturating_mul(4) / 3 + 40, true, c)
+}
 
 fn format(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let (number, places) = (&v[0], known!(count(&v[1], ctx)).clamp(0, 30) as u8);

@@ -31,7 +31,9 @@ fn elt(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fau
     }
 }
 
-fn bits(v: &Value, ctx: &EvalContext<'_>) -> Option<u64> { wide_int(v, ctx).map(|n| n.clamp(i64::MIN as i128, u64::MAX as i128) as u64) }
+fn bits(v: &Value, ctx: &EvalContext<'_>) -> Option<u64> {
+    wide_int(v, ctx).map(|n| n.clamp(i64::MIN as i128, u64::MAX as i128) as u64)
+}
 
 fn bind_make_set(args: &mut [Expr], c: &BindContext) -> Bound {
     let collation = collation_of(&args[1..], "make_set", c)?;

@@ -27,9 +27,13 @@ pub const FUNCTIONS: &[FunctionDef] = &[
 
 type Bound = Result<(SqlType, Collation), Fault>;
 
-fn bind_texts(args: &mut [Expr], c: &BindContext) -> Bound { Ok((int(args, c)?.0, collation_of(args, "", c)?)) }
+fn bind_texts(args: &mut [Expr], c: &BindContext) -> Bound {
+    Ok((int(args, c)?.0, collation_of(args, "", c)?))
+}
 
-fn bind_locate(args: &mut [Expr], c: &BindContext) -> Bound { Ok((int(args, c)?.0, collation_of(&args[..2], "locate", c)?)) }
+fn bind_locate(args: &mut [Expr], c: &BindContext) -> Bound {
+    Ok((int(args, c)?.0, collation_of(&args[..2], "locate", c)?))
+}
 
 /// The position of `what`, from 1, at or after byte `from`; 0: it is not there.
 fn locate(call: &Call<'_>, what: &[u8], text: &[u8], from: usize) -> i64 {

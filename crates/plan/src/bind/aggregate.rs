@@ -35,14 +35,22 @@ pub fn function_of(name: &str) -> Option<AggregateFunction> {
     })
 }
 
-pub fn invalid_use() -> Fault { Fault::mysql(1111, "HY000", "Invalid use of group function") }
+pub fn invalid_use() -> Fault {
+    Fault::mysql(1111, "HY000", "Invalid use of group function")
+}
 
 impl Binder<'_> {
     pub fn aggregate_call(&mut self, call: &ast::AggregateCall) -> Result<Expr, Fault> {
-        if call.over.is_some() { return self.window_call(call); }
+        if call.over.is_some() {
+            return self.window_call(call);
+        }
         let Some(function) = function_of(&call.name) else {
             if super::window::is_window_only(&call.name) {
-                return Err(Fault::mysql(1064, "42000", format!("You have an error in your SQL syntax: the window function '{}' needs an OVER clause", call.name.to_lowercase())));
+                return Err(Fault::mysql(
+                    1064,
+                    "42000",
+                    format!("You have an error in your SQL syntax: the window function '{}' needs an OVER clause", call.name.to_lowercase()),
+                ));
             }
             return self.function(&call.name, &call.args, call.span);
         };
@@ -66,20 +74,33 @@ impl Binder<'_> {
             AggregateFunction::JsonObjectAgg => args.len() == 2,
             _ => args.len() == 1,
         };
-        if !expected { return Err(wrong()); }
+        if !expected {
+            return Err(wrong());
+        }
         let function = if function == AggregateFunction::Count && call.distinct { AggregateFunction::CountDistinct } else { function };
         let mut order_by = Vec::with_capacity(call.order_by.len());
         for o in &call.order_by {
             let expr = match super::set_op::position(&o.expr) {
-                Some(p) => args.get((p as usize).wrapping_sub(1)).cloned().ok_or_else(|| Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word() })?,
+                Some(p) => args
+                    .get((p as usize).wrapping_sub(1))
+                    .cloned()
+                    .ok_or_else(|| Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word() })?,
                 None => self.expr(&o.expr)?,
             };
-            if !walk::is_constant(&expr) { order_by.push(SortKey { expr, descending: o.descending }); }
+            if !walk::is_constant(&expr) {
+                order_by.push(SortKey { expr, descending: o.descending });
+            }
         }
-        if function == AggregateFunction::GroupConcat && args.len() > 1 { args = vec![self.call("CONCAT", args)?]; }
+        if function == AggregateFunction::GroupConcat && args.len() > 1 {
+            args = vec![self.call("CONCAT", args)?];
+        }
         let ty = self.aggregate_type(function, &mut args)?;
         // DISTINCT changes nothing for these.
-        let distinct = call.distinct && !matches!(function, AggregateFunction::Min | AggregateFunction::Max | AggregateFunction::AnyValue | AggregateFunction::BitAnd | AggregateFunction::BitOr);
+        let distinct = call.distinct
+            && !matches!(
+                function,
+                AggregateFunction::Min | AggregateFunction::Max | AggregateFunction::AnyValue | AggregateFunction::BitAnd | AggregateFunction::BitOr
+            );
         let separator = call.separator.clone().unwrap_or_else(|| ",".into()).into();
         Ok(Aggregate { function, args, distinct, order_by, separator, ty })
     }
@@ -87,15 +108,21 @@ impl Binder<'_> {
     /// The block that computes the aggregate: the innermost one whose columns it reads.
     fn level_for(&mut self, a: &Aggregate, here: usize) -> Result<usize, Fault> {
         let mut used = std::collections::BTreeSet::new();
-        for e in a.args.iter().chain(a.order_by.iter().map(|k| &k.expr)) { walk::columns_of(e, &mut used); }
+        for e in a.args.iter().chain(a.order_by.iter().map(|k| &k.expr)) {
+            walk::columns_of(e, &mut used);
+        }
         let level = used.iter().filter_map(|c| self.level_of(*c)).max().unwrap_or(here);
         let block = &self.blocks[level];
         // An aggregate within an aggregate of the same block.
-        if used.iter().any(|c| block.aggregates.iter().any(|a| a.1.id == *c)) || block.in_aggregate > 0 { return Err(invalid_use()); }
+        if used.iter().any(|c| block.aggregates.iter().any(|a| a.1.id == *c)) || block.in_aggregate > 0 {
+            return Err(invalid_use());
+        }
         if used.iter().any(|c| block.windows.iter().any(|w| w.1.id == *c)) {
             return Err(Fault::mysql(3593, "HY000", "You cannot use the window function in this context.'"));
         }
-        if !block.clause.allows_aggregates() { return Err(invalid_use()); }
+        if !block.clause.allows_aggregates() {
+            return Err(invalid_use());
+        }
         Ok(level)
     }
 
@@ -132,9 +159,10 @@ pub fn register(b: &mut Binder<'_>, level: Option<usize>, aggregate: Aggregate) 
     let level = level.unwrap_or(b.blocks.len() - 1);
     let read = |id, ty: &SqlType| Expr::Column { id, ty: ty.clone() };
     let volatile = aggregate.args.iter().any(walk::is_volatile);
-    if !volatile {
-        if let Some((a, c)) = b.blocks[level].aggregates.iter().find(|(a, _)| *a == aggregate) { return read(c.id, &a.ty); }
-    }
+    if !volatile
+        && let Some((a, c)) = b.blocks[level].aggregates.iter().find(|(a, _)| *a == aggregate) {
+            return read(c.id, &a.ty);
+        }
     let column = b.new_column("", aggregate.ty.clone());
     let e = read(column.id, &aggregate.ty);
     b.blocks[level].aggregates.push((aggregate, column));
@@ -144,7 +172,9 @@ pub fn register(b: &mut Binder<'_>, level: Option<usize>, aggregate: Aggregate) 
 /// ANY_VALUE alone does not make a query an aggregated one: then it is its argument.
 pub fn dissolve_any_values(b: &mut Binder<'_>, exprs: &mut [&mut Expr]) {
     let block = b.block();
-    if !block.groups.is_empty() || block.aggregates.is_empty() || block.aggregates.iter().any(|a| a.0.function != AggregateFunction::AnyValue) { return; }
+    if !block.groups.is_empty() || block.aggregates.is_empty() || block.aggregates.iter().any(|a| a.0.function != AggregateFunction::AnyValue) {
+        return;
+    }
     let aggregates = std::mem::take(&mut block.aggregates);
     for e in exprs {
         walk::rewrite(e, &mut |n| match n {
@@ -161,4 +191,6 @@ pub fn dissolve_any_values(b: &mut Binder<'_>, exprs: &mut [&mut Expr]) {
 }
 
 /// What an aggregate's argument evaluates to; kept here beside its users.
-pub fn argument_type(e: &Expr) -> SqlType { value_type(e) }
+pub fn argument_type(e: &Expr) -> SqlType {
+    value_type(e)
+}

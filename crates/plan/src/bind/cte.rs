@@ -27,7 +27,10 @@ enum State {
     /// Its own non-recursive part is being bound: a reference shows that the part is a recursive one.
     Seed,
     /// Its recursive part is being bound: a reference reads the last round's rows.
-    Step { id: u32, columns: Vec<Column> },
+    Step {
+        id: u32,
+        columns: Vec<Column>,
+    },
 }
 
 /// What a table name that is a common table expression stands for.
@@ -98,7 +101,9 @@ impl Binder<'_> {
         let mut seed_end = parts.len();
         let mut seed: Option<Bound> = None;
         let with = cte.query.with.as_ref();
-        if let Some(with) = with { self.with(with)?; }
+        if let Some(with) = with {
+            self.with(with)?;
+        }
         for (i, (part, all)) in parts.iter().enumerate() {
             match self.attempt(part)? {
                 Some(bound) => {
@@ -119,33 +124,50 @@ impl Binder<'_> {
             return self.unseen(|b| b.query(&cte.query));
         }
         let Some(seed) = seed else {
-            if parts.len() < 2 { return Err(Fault::mysql(3573, "HY000", format!("Recursive Common Table Expression '{}' should contain a UNION", cte.name))); }
-            return Err(Fault::mysql(3574, "HY000", format!(
-                "Recursive Common Table Expression '{}' should have one or more non-recursive query blocks followed by one or more recursive ones", cte.name
-            )));
+            if parts.len() < 2 {
+                return Err(Fault::mysql(3573, "HY000", format!("Recursive Common Table Expression '{}' should contain a UNION", cte.name)));
+            }
+            return Err(Fault::mysql(
+                3574,
+                "HY000",
+                format!(
+                    "Recursive Common Table Expression '{}' should have one or more non-recursive query blocks followed by one or more recursive ones",
+                    cte.name
+                ),
+            ));
         };
         self.recursive(cte, at, seed, &parts[seed_end..])
     }
 
     fn recursive(&mut self, cte: &CteScope, at: usize, seed: Bound, parts: &[(&ast::SetExpr, bool)]) -> Result<Bound, Fault> {
         if !cte.columns.is_empty() && cte.columns.len() != seed.columns.len() {
-            let text = "In definition of view, derived table or common table expression, SELECT list and column names list have different column counts";
+            let text =
+                "In definition of view, derived table or common table expression, SELECT list and column names list have different column counts";
             return Err(Fault::mysql(1353, "HY000", text));
         }
         // The first part alone says what the columns are; later rows may hold NULLs.
-        let columns: Vec<Column> = seed.rel.columns().iter().zip(&seed.columns).enumerate().map(|(i, (read, c))| Column {
-            id: self.new_id(),
-            ty: read.ty.clone().with_nullable(true),
-            name: cte.columns.get(i).map_or_else(|| c.name.clone(), |n| Arc::from(n.as_str())),
-            origin: None,
-        }).collect();
+        let columns: Vec<Column> = seed
+            .rel
+            .columns()
+            .iter()
+            .zip(&seed.columns)
+            .enumerate()
+            .map(|(i, (read, c))| Column {
+                id: self.new_id(),
+                ty: read.ty.clone().with_nullable(true),
+                name: cte.columns.get(i).map_or_else(|| c.name.clone(), |n| Arc::from(n.as_str())),
+                origin: None,
+            })
+            .collect();
         let id = self.new_recursion();
         self.ctes[at].state = State::Step { id, columns: columns.clone() };
         let mut step: Option<Rel> = None;
         let mut all = true;
         for (part, part_all) in parts {
             let bound = self.unseen(|b| b.set_expr(part))?;
-            if bound.columns.len() != columns.len() { return Err(super::set_op::different_columns()); }
+            if bound.columns.len() != columns.len() {
+                return Err(super::set_op::different_columns());
+            }
             check_recursive_block(&cte.name, &bound.rel, id)?;
             all &= part_all;
             let rel = self.cast_to(bound, &columns);
@@ -166,7 +188,8 @@ impl Binder<'_> {
 
     /// Binds one block; None if it reads the expression that is being defined.
     fn attempt(&mut self, part: &ast::SetExpr) -> Result<Option<Bound>, Fault> {
-        let (blocks, ctes, views, subqueries, needs) = (self.blocks.len(), self.ctes.len(), self.views.len(), self.subqueries.len(), self.needs.len());
+        let (blocks, ctes, views, subqueries, needs) =
+            (self.blocks.len(), self.ctes.len(), self.views.len(), self.subqueries.len(), self.needs.len());
         let (nesting, depth, text) = (self.nesting, self.expr_depth, self.text.clone());
         match self.unseen(|b| b.set_expr(part)) {
             Ok(bound) => Ok(Some(bound)),
@@ -186,10 +209,18 @@ impl Binder<'_> {
     /// Projects `bound` onto the types of `columns`, with new ids.
     pub fn cast_to(&mut self, bound: Bound, columns: &[Column]) -> Rel {
         let own = bound.rel.columns();
-        let exprs = own.iter().zip(columns).map(|(c, want)| {
-            let e = Expr::Column { id: c.id, ty: c.ty.clone() };
-            if c.ty.kind == want.ty.kind && c.ty.collation == want.ty.collation { e } else { Expr::Cast { expr: Box::new(e), ty: want.ty.clone() } }
-        }).collect();
+        let exprs = own
+            .iter()
+            .zip(columns)
+            .map(|(c, want)| {
+                let e = Expr::Column { id: c.id, ty: c.ty.clone() };
+                if c.ty.kind == want.ty.kind && c.ty.collation == want.ty.collation {
+                    e
+                } else {
+                    Expr::Cast { expr: Box::new(e), ty: want.ty.clone() }
+                }
+            })
+            .collect();
         let columns = columns.iter().map(|c| Column { id: self.new_id(), ..c.clone() }).collect();
         Rel::Project { input: Box::new(bound.rel), exprs, columns }
     }
@@ -211,22 +242,31 @@ fn check_recursive_block(name: &str, rel: &Rel, id: u32) -> Result<(), Fault> {
     let mut fault = None;
     visit(rel, id, &mut references, &mut |node| {
         let text = match node {
-            Rel::Aggregate { .. } | Rel::Window { .. } => {
-                (3575, format!("Recursive Common Table Expression '{name}' can contain neither aggregation nor window functions in recursive query block"))
-            }
+            Rel::Aggregate { .. } | Rel::Window { .. } => (
+                3575,
+                format!("Recursive Common Table Expression '{name}' can contain neither aggregation nor window functions in recursive query block"),
+            ),
             Rel::Sort { .. } | Rel::Limit { .. } | Rel::Distinct { .. } => {
-                return fault = Some(Fault::mysql(1235, "42000", "This version of MySQL doesn't yet support 'ORDER BY / LIMIT / SELECT DISTINCT in recursive query block of Common Table Expression'"));
+                return fault = Some(Fault::mysql(
+                    1235,
+                    "42000",
+                    "This version of MySQL doesn't yet support 'ORDER BY / LIMIT / SELECT DISTINCT in recursive query block of Common Table Expression'",
+                ));
             }
             Rel::Join { kind: JoinKind::Left, right, .. } if reads(right, id) => (
                 3576,
-                format!("In recursive query block of Recursive Common Table Expression '{name}', the recursive table must neither be in the right argument of a LEFT JOIN, nor be forced to be non-first with join order hints"),
+                format!(
+                    "In recursive query block of Recursive Common Table Expression '{name}', the recursive table must neither be in the right argument of a LEFT JOIN, nor be forced to be non-first with join order hints"
+                ),
             ),
             _ => return,
         };
         fault = Some(Fault::mysql(text.0, "HY000", text.1));
     });
     if references != 1 && fault.is_none() {
-        let text = format!("In recursive query block of Recursive Common Table Expression '{name}', the recursive table must be referenced only once, and not in any subquery");
+        let text = format!(
+            "In recursive query block of Recursive Common Table Expression '{name}', the recursive table must be referenced only once, and not in any subquery"
+        );
         fault = Some(Fault::mysql(3577, "HY000", text));
     }
     fault.map_or(Ok(()), Err)
@@ -234,9 +274,15 @@ fn check_recursive_block(name: &str, rel: &Rel, id: u32) -> Result<(), Fault> {
 
 /// Calls `f` for each node above a reference to the recursion, and counts the references.
 fn visit(rel: &Rel, id: u32, references: &mut usize, f: &mut dyn FnMut(&Rel)) {
-    if let Rel::RecursionInput { id: own, .. } = rel { *references += (*own == id) as usize; }
-    if reads(rel, id) { f(rel); }
-    for i in rel.inputs() { visit(i, id, references, f); }
+    if let Rel::RecursionInput { id: own, .. } = rel {
+        *references += (*own == id) as usize;
+    }
+    if reads(rel, id) {
+        f(rel);
+    }
+    for i in rel.inputs() {
+        visit(i, id, references, f);
+    }
 }
 
 fn reads(rel: &Rel, id: u32) -> bool {

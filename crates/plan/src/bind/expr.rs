@@ -43,7 +43,9 @@ pub fn operator_of(op: BinaryOp) -> Operator {
 impl Binder<'_> {
     /// One value.
     pub fn expr(&mut self, e: &ast::Expr) -> Result<Expr, Fault> {
-        if self.expr_depth >= MAX_EXPR_DEPTH { return Err(Fault::mysql(1436, "HY000", "Thread stack overrun: the expression is nested too deep")); }
+        if self.expr_depth >= MAX_EXPR_DEPTH {
+            return Err(Fault::mysql(1436, "HY000", "Thread stack overrun: the expression is nested too deep"));
+        }
         self.expr_depth += 1;
         let bound = self.expr_inner(e);
         self.expr_depth -= 1;
@@ -51,7 +53,9 @@ impl Binder<'_> {
     }
 
     /// A condition: any value, taken for its truth.
-    pub fn condition(&mut self, e: &ast::Expr) -> Result<Expr, Fault> { self.expr(e) }
+    pub fn condition(&mut self, e: &ast::Expr) -> Result<Expr, Fault> {
+        self.expr(e)
+    }
 
     fn expr_inner(&mut self, e: &ast::Expr) -> Result<Expr, Fault> {
         match e {
@@ -88,7 +92,9 @@ impl Binder<'_> {
                 self.maybe_not(Operator::Between, args, *negated)
             }
             ast::Expr::InList { expr, list, negated } => {
-                if let ast::Expr::Row(left) = &**expr { return self.in_rows(left, list, *negated); }
+                if let ast::Expr::Row(left) = &**expr {
+                    return self.in_rows(left, list, *negated);
+                }
                 let value = self.expr(expr)?;
                 let list = list.iter().map(|i| self.expr(i)).collect::<Result<Vec<_>, _>>()?;
                 self.in_list(value, list, *negated)
@@ -99,7 +105,9 @@ impl Binder<'_> {
             ast::Expr::Quantified { op, all, left, query } => self.quantified(operator_of(*op), *all, left, query),
             ast::Expr::Like { expr, pattern, escape, negated } => {
                 let mut args = vec![self.expr(expr)?, self.expr(pattern)?];
-                if let Some(e) = escape { args.push(self.expr(e)?); }
+                if let Some(e) = escape {
+                    args.push(self.expr(e)?);
+                }
                 self.maybe_not(Operator::Like, args, *negated)
             }
             ast::Expr::Regexp { expr, pattern, negated } => {
@@ -141,7 +149,9 @@ impl Binder<'_> {
             }
             ast::Expr::TimestampFunction { name, unit, args } => {
                 let mut bound = vec![self.text_literal(unit_name(*unit))];
-                for a in args { bound.push(self.expr(a)?); }
+                for a in args {
+                    bound.push(self.expr(a)?);
+                }
                 self.call(name, bound)
             }
             ast::Expr::Extract { unit, expr } => {
@@ -151,7 +161,9 @@ impl Binder<'_> {
             ast::Expr::Row(_) => Err(operand_columns(1)),
             ast::Expr::InsertValues(name) => self.inserted_value(name),
             ast::Expr::Default(Some(name)) => self.default_of(name),
-            ast::Expr::Default(None) => Err(Fault::mysql(1064, "42000", "You have an error in your SQL syntax: DEFAULT stands only for a whole value")),
+            ast::Expr::Default(None) => {
+                Err(Fault::mysql(1064, "42000", "You have an error in your SQL syntax: DEFAULT stands only for a whole value"))
+            }
             ast::Expr::Match { .. } => Err(Fault::mysql(1191, "HY000", "Can't find FULLTEXT index matching the column list")),
             ast::Expr::JsonExtract { column, path, unquote } => {
                 let args = vec![self.expr(column)?, self.text_literal(path)];
@@ -162,7 +174,9 @@ impl Binder<'_> {
                 let args = vec![self.expr(value)?, self.expr(array)?];
                 self.call("MEMBER_OF", args)
             }
-            ast::Expr::JsonValue { doc, path, returning, on_empty, on_error } => self.json_value(doc, path, returning.as_ref(), on_empty.as_ref(), on_error.as_ref()),
+            ast::Expr::JsonValue { doc, path, returning, on_empty, on_error } => {
+                self.json_value(doc, path, returning.as_ref(), on_empty.as_ref(), on_error.as_ref())
+            }
         }
     }
 
@@ -190,9 +204,10 @@ impl Binder<'_> {
 
     fn unary(&mut self, op: UnaryOp, e: &ast::Expr) -> Result<Expr, Fault> {
         // A negative literal is a literal: -9223372036854775808 must not pass through +9223372036854775808.
-        if let (UnaryOp::Minus, ast::Expr::Literal(l)) = (op, e) {
-            if let Some(negative) = negated_literal(&self.literal(l)?) { return Ok(negative); }
-        }
+        if let (UnaryOp::Minus, ast::Expr::Literal(l)) = (op, e)
+            && let Some(negative) = negated_literal(&self.literal(l)?) {
+                return Ok(negative);
+            }
         let arg = self.expr(e)?;
         match op {
             UnaryOp::Plus => Ok(arg),
@@ -238,11 +253,15 @@ impl Binder<'_> {
             }
             return self.balanced(operator_of(op), parts);
         }
-        if is_comparison(op) { return self.comparison(operator_of(op), left, right); }
+        if is_comparison(op) {
+            return self.comparison(operator_of(op), left, right);
+        }
         let mut chain = vec![(op, right)];
         let mut first = left;
         while let ast::Expr::Binary { op, left, right } = first {
-            if matches!(op, BinaryOp::And | BinaryOp::Or) || is_comparison(*op) { break; }
+            if matches!(op, BinaryOp::And | BinaryOp::Or) || is_comparison(*op) {
+                break;
+            }
             chain.push((*op, right));
             first = left;
         }
@@ -271,13 +290,19 @@ impl Binder<'_> {
 
     pub fn param(&mut self, n: u32) -> Expr {
         let at = n as usize;
-        if self.params.len() <= at { self.params.resize(at + 1, None); }
+        if self.params.len() <= at {
+            self.params.resize(at + 1, None);
+        }
         Expr::Param { index: n, ty: self.params[at].clone().unwrap_or_else(SqlType::null) }
     }
 
     fn user_variable(&mut self, name: &str) -> Expr {
         let name: Arc<str> = name.to_lowercase().into();
-        let ty = self.env.names.user_variable(&name).map_or_else(|| SqlType::string(TypeKind::Text(BlobSize::Long), true, self.env.session.collation_connection), |t| t.with_nullable(true));
+        let ty = self
+            .env
+            .names
+            .user_variable(&name)
+            .map_or_else(|| SqlType::string(TypeKind::Text(BlobSize::Long), true, self.env.session.collation_connection), |t| t.with_nullable(true));
         Expr::UserVariable { name, ty }
     }
 
@@ -287,7 +312,16 @@ impl Binder<'_> {
         match upper.as_str() {
             "GROUPING" => return self.grouping_call(args),
             "ANY_VALUE" if args.len() == 1 => {
-                let call = ast::AggregateCall { name: upper, distinct: false, star: false, args: args.to_vec(), order_by: vec![], separator: None, over: None, span };
+                let call = ast::AggregateCall {
+                    name: upper,
+                    distinct: false,
+                    star: false,
+                    args: args.to_vec(),
+                    order_by: vec![],
+                    separator: None,
+                    over: None,
+                    span,
+                };
                 return self.aggregate_call(&call);
             }
             _ => (),
@@ -316,15 +350,23 @@ impl Binder<'_> {
                     Some(c) => self.charset(c)?,
                     None => self.env.session.collation_connection,
                 };
-                if collation == Collation::BINARY { return Ok(self.binary_type(arg, *chars)); }
+                if collation == Collation::BINARY {
+                    return Ok(self.binary_type(arg, *chars));
+                }
                 self.text_type(arg, *chars, collation)
             }
             CastType::Binary { bytes } => self.binary_type(arg, *bytes),
             CastType::Decimal { precision, scale } => {
                 let (precision, scale) = (precision.unwrap_or(10), scale.unwrap_or(0));
-                if precision > 65 { return Err(too_big(1426, "precision", precision as u64, "CAST", 65)); }
-                if scale > 30 { return Err(too_big(1425, "scale", scale as u64, "CAST", 30)); }
-                if scale > precision { return Err(Fault::mysql(1427, "42000", "For float(M,D), double(M,D) or decimal(M,D), M must be >= D (column '').")); }
+                if precision > 65 {
+                    return Err(too_big(1426, "precision", precision as u64, "CAST", 65));
+                }
+                if scale > 30 {
+                    return Err(too_big(1425, "scale", scale as u64, "CAST", 30));
+                }
+                if scale > precision {
+                    return Err(Fault::mysql(1427, "42000", "For float(M,D), double(M,D) or decimal(M,D), M must be >= D (column '')."));
+                }
                 let precision = if precision == 0 { 10 } else { precision };
                 SqlType::new(TypeKind::Decimal { precision, scale, unsigned: false }, nullable)
             }
@@ -364,7 +406,9 @@ impl Binder<'_> {
 
     fn binary_type(&self, arg: &Expr, bytes: Option<u32>) -> SqlType {
         // BINARY(n) pads with zero bytes; without a length there is nothing to pad to.
-        if let Some(n) = bytes { return SqlType::new(TypeKind::Binary { bytes: n }, true); }
+        if let Some(n) = bytes {
+            return SqlType::new(TypeKind::Binary { bytes: n }, true);
+        }
         let ty = super::value_type(arg);
         let long = match &ty.kind {
             TypeKind::Char { chars } | TypeKind::VarChar { chars } => Some(chars.saturating_mul(ty.collation.max_len() as u32)),
@@ -384,11 +428,17 @@ fn is_comparison(op: BinaryOp) -> bool {
 }
 
 fn too_big(number: u16, what: &str, got: u64, column: &str, most: u64) -> Fault {
-    let text = if number == 1425 { format!("Too big scale {got} specified for column '{column}'. Maximum is {most}.") } else { format!("Too-big {what} {got} specified for '{column}'. Maximum is {most}.") };
+    let text = if number == 1425 {
+        format!("Too big scale {got} specified for column '{column}'. Maximum is {most}.")
+    } else {
+        format!("Too-big {what} {got} specified for '{column}'. Maximum is {most}.")
+    };
     Fault::mysql(number, "42000", text)
 }
 
-fn fractional(fsp: u8) -> Result<u8, Fault> { if fsp > 6 { Err(too_big(1426, "precision", fsp as u64, "CAST", 6)) } else { Ok(fsp) } }
+fn fractional(fsp: u8) -> Result<u8, Fault> {
+    if fsp > 6 { Err(too_big(1426, "precision", fsp as u64, "CAST", 6)) } else { Ok(fsp) }
+}
 
 pub fn collation_named(name: &str) -> Result<Collation, Fault> {
     Collation::by_name(name).ok_or_else(|| Fault::mysql(1273, "HY000", format!("Unknown collation: '{name}'")))

@@ -67,23 +67,30 @@ impl Binder<'_> {
 
     fn named_table(&mut self, name: &ast::ObjectName, alias: Option<&str>, hints: &[ast::IndexHint]) -> Result<Part, Fault> {
         let shown = alias.unwrap_or(&name.name);
-        if name.database.is_none() {
-            if let Some(found) = self.cte(&name.name)? {
+        if name.database.is_none()
+            && let Some(found) = self.cte(&name.name)? {
                 let cte::Reference { bound, columns } = found;
                 return self.push_bound(None, shown, bound, &columns, None, false);
             }
-        }
         let database = self.database_of(name)?;
         if let Some(table) = self.env.names.table(&database, &name.name) {
             for h in hints.iter().flat_map(|h| &h.indexes) {
                 let known = h.eq_ignore_ascii_case("PRIMARY") && table.primary_key || table.indexes.iter().any(|i| same_name(&i.name, h));
-                if !known { return Err(Fault::mysql(1176, "42000", format!("Key '{h}' doesn't exist in table '{}'", name.name))); }
+                if !known {
+                    return Err(Fault::mysql(1176, "42000", format!("Key '{h}' doesn't exist in table '{}'", name.name)));
+                }
             }
             return self.base_table(&table, alias);
         }
-        if let Some(view) = self.env.names.view(&database, &name.name) { return self.view(&view, shown); }
-        if let Some(columns) = self.env.names.virtual_table(&database, &name.name) { return self.virtual_table(&database, &name.name, shown, columns); }
-        if self.env.names.database(&database).is_none() && !is_information_schema(&database) { return Err(Fault::NoSuchDatabase { name: database }); }
+        if let Some(view) = self.env.names.view(&database, &name.name) {
+            return self.view(&view, shown);
+        }
+        if let Some(columns) = self.env.names.virtual_table(&database, &name.name) {
+            return self.virtual_table(&database, &name.name, shown, columns);
+        }
+        if self.env.names.database(&database).is_none() && !is_information_schema(&database) {
+            return Err(Fault::NoSuchDatabase { name: database });
+        }
         if is_information_schema(&database) {
             return Err(Fault::mysql(1109, "42S02", format!("Unknown table '{}' in information_schema", name.name.to_uppercase())));
         }
@@ -92,8 +99,12 @@ impl Binder<'_> {
 
     /// The database a table name means: its own, the view's that is being expanded, or the session's.
     pub fn database_of(&self, name: &ast::ObjectName) -> Result<String, Fault> {
-        if let Some(d) = &name.database { return Ok(d.clone()); }
-        if let Some(v) = self.views.last() { return Ok(v.database.to_string()); }
+        if let Some(d) = &name.database {
+            return Ok(d.clone());
+        }
+        if let Some(v) = self.views.last() {
+            return Ok(v.database.to_string());
+        }
         self.env.names.current_database().map(str::to_string).ok_or(Fault::NoDatabaseSelected)
     }
 
@@ -129,14 +140,22 @@ impl Binder<'_> {
         }
         let at = if locator { columns.last().map(|c| c.id) } else { None };
         let rel = Rel::Scan { table: table.clone(), ordinals, columns };
-        let scope = ScopeTable { database: Some(table.database_name.clone()), name: shown.into(), columns: scope, need: Some(need), any_case: false, locator: at };
+        let scope = ScopeTable {
+            database: Some(table.database_name.clone()),
+            name: shown.into(),
+            columns: scope,
+            need: Some(need),
+            any_case: false,
+            locator: at,
+        };
         (rel, scope)
     }
 
     /// Reads the locator of table `t` of the innermost block; NULL where an outer join found no row.
     pub fn locator_of(&mut self, t: usize) -> Result<Expr, Fault> {
         let table = &self.block().tables[t];
-        let id = table.locator.ok_or_else(|| Fault::mysql(1288, "HY000", format!("The target table {} of the statement is not updatable", table.name)))?;
+        let id =
+            table.locator.ok_or_else(|| Fault::mysql(1288, "HY000", format!("The target table {} of the statement is not updatable", table.name)))?;
         Ok(Expr::Column { id, ty: crate::dml::locator_type().with_nullable(true) })
     }
 
@@ -206,16 +225,25 @@ impl Binder<'_> {
         lateral: bool,
     ) -> Result<Part, Fault> {
         if !names.is_empty() && names.len() != bound.columns.len() {
-            let text = "In definition of view, derived table or common table expression, SELECT list and column names list have different column counts";
+            let text =
+                "In definition of view, derived table or common table expression, SELECT list and column names list have different column counts";
             return Err(Fault::mysql(1353, "HY000", text));
         }
         let own = bound.rel.columns();
         let mut columns: Vec<ScopeColumn> = Vec::with_capacity(own.len());
         for (i, (c, read)) in bound.columns.iter().zip(own).enumerate() {
             let name: Arc<str> = names.get(i).map_or_else(|| c.name.clone(), |n| n.as_str().into());
-            if columns.iter().any(|o| same_name(&o.name, &name)) { return Err(duplicate_column(&name)); }
+            if columns.iter().any(|o| same_name(&o.name, &name)) {
+                return Err(duplicate_column(&name));
+            }
             let origin = match &view {
-                Some((d, v)) => Some(Origin { database: d.clone(), table: v.clone(), table_alias: alias.into(), column: name.as_ref().into(), flags: OriginFlags::default() }),
+                Some((d, v)) => Some(Origin {
+                    database: d.clone(),
+                    table: v.clone(),
+                    table_alias: alias.into(),
+                    column: name.as_ref().into(),
+                    flags: OriginFlags::default(),
+                }),
                 None => c.origin.as_ref().map(|o| Origin { table_alias: alias.into(), ..Origin::clone(o) }),
             };
             columns.push(ScopeColumn { name, id: c.id, ty: read.ty, client: c.ty.clone(), origin: origin.map(Arc::new), invisible: false });
@@ -239,8 +267,12 @@ impl Binder<'_> {
     }
 
     fn join(&mut self, kind: ast::JoinKind, natural: bool, left: &ast::TableRef, right: &ast::TableRef, on: &ast::JoinOn) -> Result<Part, Fault> {
-        if kind == ast::JoinKind::Full { return Err(Fault::not_supported("FULL OUTER JOIN")); }
-        if kind == ast::JoinKind::Straight { self.fixed_join_order = true; }
+        if kind == ast::JoinKind::Full {
+            return Err(Fault::not_supported("FULL OUTER JOIN"));
+        }
+        if kind == ast::JoinKind::Straight {
+            self.fixed_join_order = true;
+        }
         let left = self.table_ref(left)?;
         let right = self.table_ref(right)?;
         let tables = left.tables.start..right.tables.end;
@@ -269,10 +301,18 @@ impl Binder<'_> {
                 c.client.nullable = true;
             }
         }
-        let kind = if outer { JoinKind::Left } else if condition.is_some() { JoinKind::Inner } else { JoinKind::Cross };
+        let kind = if outer {
+            JoinKind::Left
+        } else if condition.is_some() {
+            JoinKind::Inner
+        } else {
+            JoinKind::Cross
+        };
         let on = if outer && condition.is_none() { Some(crate::walk::truth(true)) } else { condition };
         let lateral = right.lateral;
-        if right_join && lateral { return Err(Fault::mysql(3668, "HY000", "INNER or LEFT JOIN must be used for LATERAL references made by a derived table")); }
+        if right_join && lateral {
+            return Err(Fault::mysql(3668, "HY000", "INNER or LEFT JOIN must be used for LATERAL references made by a derived table"));
+        }
         let (l, r) = if right_join { (right.rel, left.rel) } else { (left.rel, right.rel) };
         let rel = Rel::Join { kind, left: Box::new(l), right: Box::new(r), on, lateral };
         Ok(Part { rel, visible, tables, lateral: left.lateral })
@@ -292,7 +332,9 @@ impl Binder<'_> {
         for name in names {
             let l = self.only_column(&left.visible, name)?;
             let r = self.only_column(&right.visible, name)?;
-            if merged.iter().any(|(m, _)| *m == l) { return Err(duplicate_column(name)); }
+            if merged.iter().any(|(m, _)| *m == l) {
+                return Err(duplicate_column(name));
+            }
             merged.push((l, r));
         }
         // Common columns come in the order of the first table.
@@ -319,7 +361,9 @@ impl Binder<'_> {
     }
 }
 
-pub fn duplicate_column(name: &str) -> Fault { Fault::mysql(1060, "42S21", format!("Duplicate column name '{name}'")) }
+pub fn duplicate_column(name: &str) -> Fault {
+    Fault::mysql(1060, "42S21", format!("Duplicate column name '{name}'"))
+}
 
 /// The flags of a column-definition packet.
 pub fn origin_flags(table: &TableDef, ordinal: u16) -> OriginFlags {

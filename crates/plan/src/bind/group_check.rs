@@ -15,7 +15,11 @@ use weald_expr::{AggregateFunction, Expr, Operator};
 use weald_types::{ColumnId, Fault, SqlMode};
 
 #[derive(Clone, Copy)]
-pub enum Place { Item(usize), Having, Order(usize) }
+pub enum Place {
+    Item(usize),
+    Having,
+    Order(usize),
+}
 
 pub struct GroupCheck {
     groups: Vec<Expr>,
@@ -29,12 +33,15 @@ pub struct GroupCheck {
 impl GroupCheck {
     pub fn new(b: &mut Binder<'_>, rel: &Rel, groups: Vec<Expr>, out: &[Column]) -> Self {
         let full = b.sql_mode().has(SqlMode::ONLY_FULL_GROUP_BY);
-        let mut determined: BTreeSet<ColumnId> = groups.iter().filter_map(|g| if let Expr::Column { id, .. } = g { Some(*id) } else { None }).collect();
+        let mut determined: BTreeSet<ColumnId> =
+            groups.iter().filter_map(|g| if let Expr::Column { id, .. } = g { Some(*id) } else { None }).collect();
         if full {
             loop {
                 let before = determined.len();
                 close(rel, &mut determined);
-                if determined.len() == before { break; }
+                if determined.len() == before {
+                    break;
+                }
             }
         }
         let out = out.iter().map(|c| Expr::Column { id: c.id, ty: c.ty.clone() }).collect();
@@ -42,7 +49,9 @@ impl GroupCheck {
         Self { groups, out, from: block.from_ids(), determined, full, rollup: block.rollup }
     }
 
-    pub fn finish(self) -> Vec<Expr> { self.groups }
+    pub fn finish(self) -> Vec<Expr> {
+        self.groups
+    }
 
     /// Rewrites `e`, which stands above the aggregation, over its output.
     pub fn regroup(&mut self, b: &mut Binder<'_>, e: &mut Expr, place: Place) -> Result<(), Fault> {
@@ -53,7 +62,9 @@ impl GroupCheck {
         match e {
             Expr::Column { id, .. } | Expr::ColumnRaw { id, .. } if self.from.contains(id) => {
                 let id = *id;
-                if self.full && !self.determined.contains(&id) { return Err(self.fault(b.block(), id, place)); }
+                if self.full && !self.determined.contains(&id) {
+                    return Err(self.fault(b.block(), id, place));
+                }
                 *e = any_value(b, e.clone());
                 return Ok(());
             }
@@ -66,11 +77,15 @@ impl GroupCheck {
                     let mut inner = std::mem::replace(&mut b.subqueries[slot], Rel::Values { rows: vec![], columns: vec![] });
                     let mut fault = None;
                     inner.all_exprs_mut(&mut |x| {
-                        if fault.is_none() { fault = self.regroup(b, x, place).err(); }
+                        if fault.is_none() {
+                            fault = self.regroup(b, x, place).err();
+                        }
                     });
                     *outer = inner.free().into_iter().collect();
                     b.subqueries[slot] = inner;
-                    if let Some(f) = fault { return Err(f); }
+                    if let Some(f) = fault {
+                        return Err(f);
+                    }
                 }
                 return Ok(());
             }
@@ -78,7 +93,9 @@ impl GroupCheck {
         }
         let mut fault = None;
         walk::children_mut(e, &mut |c| {
-            if fault.is_none() { fault = self.regroup(b, c, place).err(); }
+            if fault.is_none() {
+                fault = self.regroup(b, c, place).err();
+            }
         });
         fault.map_or(Ok(()), Err)
     }
@@ -91,14 +108,22 @@ impl GroupCheck {
             Place::Order(n) => (n, "ORDER BY clause"),
         };
         if self.groups.is_empty() {
-            return Fault::mysql(1140, "42000", format!(
-                "In aggregated query without GROUP BY, expression #{n} of {what} contains nonaggregated column '{column}'; this is incompatible with sql_mode=only_full_group_by"
-            ));
+            return Fault::mysql(
+                1140,
+                "42000",
+                format!(
+                    "In aggregated query without GROUP BY, expression #{n} of {what} contains nonaggregated column '{column}'; this is incompatible with sql_mode=only_full_group_by"
+                ),
+            );
         }
         let _ = self.rollup;
-        Fault::mysql(1055, "42000", format!(
-            "Expression #{n} of {what} is not in GROUP BY clause and contains nonaggregated column '{column}' which is not functionally dependent on columns in GROUP BY clause; this is incompatible with sql_mode=only_full_group_by"
-        ))
+        Fault::mysql(
+            1055,
+            "42000",
+            format!(
+                "Expression #{n} of {what} is not in GROUP BY clause and contains nonaggregated column '{column}' which is not functionally dependent on columns in GROUP BY clause; this is incompatible with sql_mode=only_full_group_by"
+            ),
+        )
     }
 }
 
@@ -127,48 +152,68 @@ fn close(rel: &Rel, set: &mut BTreeSet<ColumnId>) {
         Rel::Scan { table, ordinals, columns } => {
             let at = |ordinal: u16| ordinals.iter().position(|o| *o == ordinal).map(|i| columns[i].id);
             let key = table.indexes.iter().filter(|i| i.unique).any(|i| {
-                i.parts.iter().all(|p| p.prefix.is_none() && !table.columns[p.column as usize].ty.nullable && at(p.column).is_some_and(|c| set.contains(&c)))
+                i.parts
+                    .iter()
+                    .all(|p| p.prefix.is_none() && !table.columns[p.column as usize].ty.nullable && at(p.column).is_some_and(|c| set.contains(&c)))
             });
-            if key { set.extend(columns.iter().map(|c| c.id)); }
+            if key {
+                set.extend(columns.iter().map(|c| c.id));
+            }
         }
         Rel::Filter { input, predicate } => {
             close(input, set);
-            for c in walk::conjuncts(predicate.clone()) { equate(&c, set, None); }
+            for c in walk::conjuncts(predicate.clone()) {
+                equate(&c, set, None);
+            }
         }
         Rel::Join { kind, left, right, on, .. } => {
             close(left, set);
-            if matches!(kind, JoinKind::Inner | JoinKind::Cross | JoinKind::Left) { close(right, set); }
+            if matches!(kind, JoinKind::Inner | JoinKind::Cross | JoinKind::Left) {
+                close(right, set);
+            }
             if let Some(on) = on {
                 // Of an outer join's condition follows only what it says of the side that may be missing.
                 let only = if *kind == JoinKind::Left { Some(right.output()) } else { None };
                 if !matches!(kind, JoinKind::Anti | JoinKind::NullAwareAnti) {
-                    for c in walk::conjuncts(on.clone()) { equate(&c, set, only.as_ref()); }
+                    for c in walk::conjuncts(on.clone()) {
+                        equate(&c, set, only.as_ref());
+                    }
                 }
             }
         }
         Rel::Project { input, exprs, columns } => {
             for (e, c) in exprs.iter().zip(columns) {
-                if let Expr::Column { id, .. } = e {
-                    if set.contains(&c.id) { set.insert(*id); }
-                }
+                if let Expr::Column { id, .. } = e
+                    && set.contains(&c.id) {
+                        set.insert(*id);
+                    }
             }
             close(input, set);
             for (e, c) in exprs.iter().zip(columns) {
-                if !walk::is_volatile(e) && walk::columns(e).iter().all(|id| set.contains(id)) && !walk::has_subquery(e) { set.insert(c.id); }
+                if !walk::is_volatile(e) && walk::columns(e).iter().all(|id| set.contains(id)) && !walk::has_subquery(e) {
+                    set.insert(c.id);
+                }
             }
         }
         Rel::Aggregate { input, group, aggregates, rollup, .. } => {
-            if *rollup { return; }
+            if *rollup {
+                return;
+            }
             for (e, c) in group {
-                if let Expr::Column { id, .. } = e {
-                    if set.contains(&c.id) { set.insert(*id); }
-                }
+                if let Expr::Column { id, .. } = e
+                    && set.contains(&c.id) {
+                        set.insert(*id);
+                    }
             }
             close(input, set);
             for (e, c) in group {
-                if matches!(e, Expr::Column { id, .. } if set.contains(id)) { set.insert(c.id); }
+                if matches!(e, Expr::Column { id, .. } if set.contains(id)) {
+                    set.insert(c.id);
+                }
             }
-            if group.iter().all(|g| set.contains(&g.1.id)) { set.extend(aggregates.iter().map(|a| a.1.id)); }
+            if group.iter().all(|g| set.contains(&g.1.id)) {
+                set.extend(aggregates.iter().map(|a| a.1.id));
+            }
         }
         Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Window { input, .. } => close(input, set),
         Rel::Distinct { input } => close(input, set),
@@ -183,6 +228,8 @@ fn equate(condition: &Expr, set: &mut BTreeSet<ColumnId>, only: Option<&BTreeSet
     for (known, new) in [(a, b), (b, a)] {
         let Expr::Column { id, .. } = new else { continue };
         let fixed = walk::is_constant(known) || matches!(known, Expr::Column { id, .. } if set.contains(id));
-        if fixed && only.is_none_or(|o| o.contains(id)) { set.insert(*id); }
+        if fixed && only.is_none_or(|o| o.contains(id)) {
+            set.insert(*id);
+        }
     }
 }

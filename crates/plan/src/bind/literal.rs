@@ -53,17 +53,26 @@ impl Binder<'_> {
     }
 }
 
-fn incorrect(kind: &str, text: &str) -> Fault { Fault::mysql(1525, "HY000", format!("Incorrect {kind} value: '{text}'")) }
+fn incorrect(kind: &str, text: &str) -> Fault {
+    Fault::mysql(1525, "HY000", format!("Incorrect {kind} value: '{text}'"))
+}
 
-fn text(value: &str, collation: Collation) -> (Value, SqlType) { (Value::str(value), SqlType::varchar(value.chars().count() as u32, false, collation)) }
+fn text(value: &str, collation: Collation) -> (Value, SqlType) {
+    (Value::str(value), SqlType::varchar(value.chars().count() as u32, false, collation))
+}
 
-fn bytes(b: &[u8]) -> (Value, SqlType) { (Value::bytes(b), SqlType::new(TypeKind::VarBinary { bytes: b.len() as u32 }, false)) }
+fn bytes(b: &[u8]) -> (Value, SqlType) {
+    (Value::bytes(b), SqlType::new(TypeKind::VarBinary { bytes: b.len() as u32 }, false))
+}
 
 fn decimal(text: &str) -> Result<(Value, SqlType), Fault> {
     let digits = text.chars().filter(char::is_ascii_digit).count();
     let Some(value) = Decimal::parse(text) else {
         // More than 65 digits: MySQL takes what fits.
-        return text.parse::<f64>().map(|d| (Value::Double(d), SqlType::double(false))).map_err(|_| Fault::mysql(1367, "22007", format!("Illegal non geometric '{text}' value found during parsing")));
+        return text
+            .parse::<f64>()
+            .map(|d| (Value::Double(d), SqlType::double(false)))
+            .map_err(|_| Fault::mysql(1367, "22007", format!("Illegal non geometric '{text}' value found during parsing")));
     };
     let scale = text.split('.').nth(1).map_or(0, str::len);
     let leading_zero = text.split('.').next().is_some_and(|i| i.is_empty() || i.chars().all(|c| c == '0'));
@@ -73,7 +82,9 @@ fn decimal(text: &str) -> Result<(Value, SqlType), Fault> {
 }
 
 /// Digits after the point of a time.
-fn decimals(text: &str) -> u8 { text.rsplit_once('.').map_or(0, |(_, f)| f.chars().take_while(char::is_ascii_digit).count().min(6) as u8) }
+fn decimals(text: &str) -> u8 {
+    text.rsplit_once('.').map_or(0, |(_, f)| f.chars().take_while(char::is_ascii_digit).count().min(6) as u8)
+}
 
 /// As MySQL writes it.
 pub fn unit_name(unit: IntervalUnit) -> &'static str {

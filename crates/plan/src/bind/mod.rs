@@ -25,8 +25,8 @@ use crate::names::Bindings;
 use crate::query::{Column, Locking, Need, Query, Rel};
 use scope::Block;
 use std::sync::Arc;
-use weald_catalog::table::TableRef;
 use weald_catalog::Privilege;
+use weald_catalog::table::TableRef;
 use weald_expr::Expr;
 use weald_sql::ast;
 use weald_types::{Collation, ColumnId, Fault, SqlType, TypeKind, Warning};
@@ -112,20 +112,28 @@ impl<'a> Binder<'a> {
     }
 
     /// Later ids start at `from`: lower ones are taken for a table's ordinals.
-    pub fn reserve_ids(&mut self, from: u32) { self.next_column = self.next_column.max(from); }
+    pub fn reserve_ids(&mut self, from: u32) {
+        self.next_column = self.next_column.max(from);
+    }
 
     pub fn new_recursion(&mut self) -> u32 {
         self.next_recursion += 1;
         self.next_recursion - 1
     }
 
-    pub fn sql_mode(&self) -> weald_types::SqlMode { self.env.session.sql_mode }
+    pub fn sql_mode(&self) -> weald_types::SqlMode {
+        self.env.session.sql_mode
+    }
 
-    pub fn new_column(&mut self, name: impl Into<Arc<str>>, ty: SqlType) -> Column { Column { id: self.new_id(), ty, name: name.into(), origin: None } }
+    pub fn new_column(&mut self, name: impl Into<Arc<str>>, ty: SqlType) -> Column {
+        Column { id: self.new_id(), ty, name: name.into(), origin: None }
+    }
 
     /// `WITH … body ORDER BY … LIMIT …`, anywhere.
     pub fn query(&mut self, q: &ast::Query) -> Result<Bound, Fault> {
-        if self.nesting >= MAX_NESTING { return Err(Fault::mysql(1473, "HY000", "Too high level of nesting for select")); }
+        if self.nesting >= MAX_NESTING {
+            return Err(Fault::mysql(1473, "HY000", "Too high level of nesting for select"));
+        }
         self.nesting += 1;
         let ctes = self.ctes.len();
         let bound = self.query_inner(q);
@@ -135,7 +143,9 @@ impl<'a> Binder<'a> {
     }
 
     fn query_inner(&mut self, q: &ast::Query) -> Result<Bound, Fault> {
-        if let Some(with) = &q.with { self.with(with)?; }
+        if let Some(with) = &q.with {
+            self.with(with)?;
+        }
         match &q.body {
             ast::SetExpr::Select(s) => self.select(s, &q.order_by, q.limit.as_ref()),
             body => {
@@ -197,7 +207,9 @@ impl<'a> Binder<'a> {
     }
 
     /// The statement's text at `span`, as MySQL quotes it.
-    pub fn span_text(&self, span: ast::Span) -> String { self.text.get(span.start as usize..span.end as usize).unwrap_or("").trim().to_string() }
+    pub fn span_text(&self, span: ast::Span) -> String {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or("").trim().to_string()
+    }
 
     pub fn need(&mut self, privilege: Privilege, database: &str, table: &str) -> usize {
         let definer = self.views.last().and_then(|v| v.definer.clone());
@@ -207,11 +219,15 @@ impl<'a> Binder<'a> {
 
     pub fn need_column(&mut self, need: usize, column: &str) {
         let columns = &mut self.needs[need].columns;
-        if !columns.iter().any(|c| **c == *column) { columns.push(column.into()); }
+        if !columns.iter().any(|c| **c == *column) {
+            columns.push(column.into());
+        }
     }
 
     pub fn use_table(&mut self, table: &TableRef) {
-        if !self.tables.iter().any(|t| t.id == table.id && t.version == table.version) { self.tables.push(table.clone()); }
+        if !self.tables.iter().any(|t| t.id == table.id && t.version == table.version) {
+            self.tables.push(table.clone());
+        }
     }
 }
 

@@ -16,7 +16,9 @@ impl Binder<'_> {
     pub fn comparison(&mut self, op: Operator, left: &ast::Expr, right: &ast::Expr) -> Result<Expr, Fault> {
         let (l, r) = match (left, right) {
             (ast::Expr::Row(l), ast::Expr::Row(r)) => {
-                if l.len() != r.len() { return Err(operand_columns(l.len())); }
+                if l.len() != r.len() {
+                    return Err(operand_columns(l.len()));
+                }
                 let l = l.iter().map(|e| self.expr(e)).collect::<Result<Vec<_>, _>>()?;
                 let r = r.iter().map(|e| self.expr(e)).collect::<Result<Vec<_>, _>>()?;
                 (l, r)
@@ -75,7 +77,9 @@ impl Binder<'_> {
         let mut alternatives = Vec::with_capacity(list.len());
         for item in list {
             let ast::Expr::Row(r) = item else { return Err(operand_columns(left.len())) };
-            if r.len() != left.len() { return Err(operand_columns(left.len())); }
+            if r.len() != left.len() {
+                return Err(operand_columns(left.len()));
+            }
             let r = r.iter().map(|e| self.expr(e)).collect::<Result<Vec<_>, _>>()?;
             alternatives.push(self.compare_rows(Operator::Eq, l.clone(), r)?);
         }

@@ -42,7 +42,9 @@ impl Clause {
         }
     }
     /// Whether an aggregate of the block itself may stand here.
-    pub fn allows_aggregates(self) -> bool { matches!(self, Clause::Fields | Clause::Having | Clause::Order | Clause::Window) }
+    pub fn allows_aggregates(self) -> bool {
+        matches!(self, Clause::Fields | Clause::Having | Clause::Order | Clause::Window)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +60,9 @@ pub struct ScopeColumn {
 }
 
 impl ScopeColumn {
-    pub fn expr(&self) -> Expr { Expr::Column { id: self.id, ty: self.ty.clone() } }
+    pub fn expr(&self) -> Expr {
+        Expr::Column { id: self.id, ty: self.ty.clone() }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -80,11 +84,15 @@ impl ScopeTable {
         let same = |a: &str, b: &str| if self.any_case { a.eq_ignore_ascii_case(b) } else { a == b };
         same(&self.name, name) && database.is_none_or(|d| self.database.as_deref().is_some_and(|own| same(own, d)))
     }
-    pub fn find(&self, column: &str) -> Option<usize> { self.columns.iter().position(|c| same_name(&c.name, column)) }
+    pub fn find(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|c| same_name(&c.name, column))
+    }
 }
 
 /// Column names and aliases are the same in any case.
-pub fn same_name(a: &str, b: &str) -> bool { a.eq_ignore_ascii_case(b) || (!(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase()) }
+pub fn same_name(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || (!(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase())
+}
 
 /// (table, column) in [`Block::tables`].
 pub type Place = (usize, usize);
@@ -99,7 +107,10 @@ pub struct Item {
     pub bound: Option<Expr>,
 }
 #[derive(Clone, Debug)]
-pub enum ItemSource { Column(Place), Expr(Rc<ast::Expr>) }
+pub enum ItemSource {
+    Column(Place),
+    Expr(Rc<ast::Expr>),
+}
 
 /// One SELECT while it is bound.
 #[derive(Default)]
@@ -138,11 +149,19 @@ pub struct ViewFrame {
 
 impl Block {
     /// Ids of all columns of the FROM clause.
-    pub fn from_ids(&self) -> BTreeSet<ColumnId> { self.tables.iter().flat_map(|t| t.columns.iter().map(|c| c.id)).collect() }
-    pub fn column(&self, p: Place) -> &ScopeColumn { &self.tables[p.0].columns[p.1] }
-    pub fn grouped(&self) -> bool { !self.groups.is_empty() || !self.aggregates.is_empty() }
+    pub fn from_ids(&self) -> BTreeSet<ColumnId> {
+        self.tables.iter().flat_map(|t| t.columns.iter().map(|c| c.id)).collect()
+    }
+    pub fn column(&self, p: Place) -> &ScopeColumn {
+        &self.tables[p.0].columns[p.1]
+    }
+    pub fn grouped(&self) -> bool {
+        !self.groups.is_empty() || !self.aggregates.is_empty()
+    }
 
-    fn sees(&self, table: usize) -> bool { self.in_sight.as_ref().is_none_or(|r| r.contains(&table)) }
+    fn sees(&self, table: usize) -> bool {
+        self.in_sight.as_ref().is_none_or(|r| r.contains(&table))
+    }
 
     /// The column of the FROM clause with this name.
     pub fn find(&self, database: Option<&str>, table: Option<&str>, name: &str) -> Result<Option<Place>, Ambiguous> {
@@ -151,14 +170,18 @@ impl Block {
             Some(t) => {
                 for (i, s) in self.tables.iter().enumerate().filter(|(i, s)| self.sees(*i) && s.is_called(database, t)) {
                     if let Some(c) = s.find(name) {
-                        if found.is_some() { return Err(Ambiguous); }
+                        if found.is_some() {
+                            return Err(Ambiguous);
+                        }
                         found = Some((i, c));
                     }
                 }
             }
             None => {
                 for p in self.visible.iter().filter(|p| self.sees(p.0) && same_name(&self.column(**p).name, name)) {
-                    if found.is_some() { return Err(Ambiguous); }
+                    if found.is_some() {
+                        return Err(Ambiguous);
+                    }
                     found = Some(*p);
                 }
             }
@@ -176,12 +199,18 @@ impl Block {
                 (Some(t), ItemSource::Column(p)) => same_name(&self.column(*p).name, name) && self.tables[p.0].is_called(database, t),
                 (Some(_), ItemSource::Expr(_)) => self.item_is_column(i, database, table, name),
             };
-            if !hit { continue; }
+            if !hit {
+                continue;
+            }
             match found {
                 // The same column selected twice is no ambiguity.
                 Some(f) if self.same_item(f, i) => (),
                 // An alias goes before a column that merely has the name.
-                Some(f) if self.items[f].aliased != item.aliased => if item.aliased { found = Some(i) },
+                Some(f) if self.items[f].aliased != item.aliased => {
+                    if item.aliased {
+                        found = Some(i)
+                    }
+                }
                 Some(_) => return Err(Ambiguous),
                 None => found = Some(i),
             }
@@ -192,7 +221,9 @@ impl Block {
     fn item_is_column(&self, item: usize, database: Option<&str>, table: Option<&str>, name: &str) -> bool {
         let ItemSource::Expr(e) = &self.items[item].source else { return false };
         let ast::Expr::Column { database: d, table: t, name: n, .. } = &**e else { return false };
-        if !same_name(n, name) { return false; }
+        if !same_name(n, name) {
+            return false;
+        }
         let a = self.find(d.as_deref(), t.as_deref(), n);
         matches!((a, self.find(database, table, name)), (Ok(Some(a)), Ok(Some(b))) if a == b)
     }
@@ -215,19 +246,28 @@ impl Block {
     }
 }
 
-fn same_text(a: &ast::Expr, b: &ast::Expr) -> bool { a == b }
+fn same_text(a: &ast::Expr, b: &ast::Expr) -> bool {
+    a == b
+}
 
 /// More than one column answers to a name: 1052.
 #[derive(Debug)]
 pub struct Ambiguous;
 
 /// What a name turned out to be.
-pub enum Found { Expr(Expr), Nothing }
+pub enum Found {
+    Expr(Expr),
+    Nothing,
+}
 
 impl Binder<'_> {
-    pub fn block(&mut self) -> &mut Block { self.blocks.last_mut().expect("expressions are bound inside a block") }
+    pub fn block(&mut self) -> &mut Block {
+        self.blocks.last_mut().expect("expressions are bound inside a block")
+    }
 
-    pub fn clause(&self) -> Clause { self.blocks.last().map_or(Clause::Fields, |b| b.clause) }
+    pub fn clause(&self) -> Clause {
+        self.blocks.last().map_or(Clause::Fields, |b| b.clause)
+    }
 
     /// Runs `f` with the innermost block's clause set.
     pub fn in_clause<T>(&mut self, clause: Clause, f: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -242,7 +282,9 @@ impl Binder<'_> {
         let innermost = self.blocks.len();
         let floor = self.views.last().map_or(0, |v| v.blocks);
         for level in (floor..innermost).rev() {
-            if let Found::Expr(e) = self.resolve_at(level, database, table, name)? { return Ok(e); }
+            if let Found::Expr(e) = self.resolve_at(level, database, table, name)? {
+                return Ok(e);
+            }
         }
         Err(self.no_such_column(database, table, name))
     }
@@ -259,12 +301,14 @@ impl Binder<'_> {
         if clause == Clause::Having && block.in_aggregate == 0 && block.items_known {
             return self.resolve_having(level, database, table, name);
         }
-        if !block.hidden {
-            if let Some(p) = block.find(database, table, name).map_err(ambiguous)? { return Ok(Found::Expr(self.read(level, p))); }
-        }
-        if block.items_known && matches!(clause, Clause::Order | Clause::Group | Clause::Having) && table.is_none() {
-            if let Some(i) = self.blocks[level].find_item(database, table, name).map_err(ambiguous)? { return self.item_at(level, i).map(Found::Expr); }
-        }
+        if !block.hidden
+            && let Some(p) = block.find(database, table, name).map_err(ambiguous)? {
+                return Ok(Found::Expr(self.read(level, p)));
+            }
+        if block.items_known && matches!(clause, Clause::Order | Clause::Group | Clause::Having) && table.is_none()
+            && let Some(i) = self.blocks[level].find_item(database, table, name).map_err(ambiguous)? {
+                return self.item_at(level, i).map(Found::Expr);
+            }
         Ok(Found::Nothing)
     }
 
@@ -295,7 +339,9 @@ impl Binder<'_> {
     }
 
     fn item_at(&mut self, level: usize, item: usize) -> Result<Expr, Fault> {
-        if let Some(e) = &self.blocks[level].items[item].bound { return Ok(e.clone()); }
+        if let Some(e) = &self.blocks[level].items[item].bound {
+            return Ok(e.clone());
+        }
         debug_assert_eq!(level + 1, self.blocks.len());
         self.bind_item(item)
     }
@@ -304,14 +350,18 @@ impl Binder<'_> {
     pub fn read(&mut self, level: usize, place: Place) -> Expr {
         let table = &self.blocks[level].tables[place.0];
         let (expr, need, name) = (table.columns[place.1].expr(), table.need, table.columns[place.1].name.clone());
-        if let Some(n) = need { self.need_column(n, &name); }
+        if let Some(n) = need {
+            self.need_column(n, &name);
+        }
         expr
     }
 
     /// The block whose FROM clause, aggregates or windows make column `id`.
     pub fn level_of(&self, id: ColumnId) -> Option<usize> {
         self.blocks.iter().rposition(|b| {
-            b.tables.iter().any(|t| t.columns.iter().any(|c| c.id == id)) || b.aggregates.iter().any(|a| a.1.id == id) || b.windows.iter().any(|w| w.1.id == id)
+            b.tables.iter().any(|t| t.columns.iter().any(|c| c.id == id))
+                || b.aggregates.iter().any(|a| a.1.id == id)
+                || b.windows.iter().any(|w| w.1.id == id)
         })
     }
 }

@@ -21,7 +21,10 @@ struct Key {
     by: By,
     descending: bool,
 }
-enum By { Item(usize), Expr(Expr) }
+enum By {
+    Item(usize),
+    Expr(Expr),
+}
 
 impl Binder<'_> {
     pub fn select(&mut self, s: &ast::Select, order_by: &[ast::OrderItem], limit: Option<&ast::Limit>) -> Result<Bound, Fault> {
@@ -33,11 +36,8 @@ impl Binder<'_> {
 
     fn select_in_block(&mut self, s: &ast::Select, order_by: &[ast::OrderItem], limit: Option<&ast::Limit>) -> Result<Bound, Fault> {
         self.fixed_join_order |= s.straight_join;
-        let mut rel = if s.from.is_empty() {
-            Rel::Values { rows: vec![vec![]], columns: vec![] }
-        } else {
-            self.in_clause(Clause::From, |b| b.from(&s.from))?
-        };
+        let mut rel =
+            if s.from.is_empty() { Rel::Values { rows: vec![vec![]], columns: vec![] } } else { self.in_clause(Clause::From, |b| b.from(&s.from))? };
         if let Some(f) = &s.filter {
             let predicate = self.in_clause(Clause::Where, |b| b.condition(f))?;
             rel = rel.filter(vec![predicate]);
@@ -58,11 +58,15 @@ impl Binder<'_> {
             rel = self.aggregate(rel, &mut items, &mut having, &mut keys)?;
         }
         if let Some(h) = having {
-            if self.reads_window(&h) { return Err(self.window_in_having(&h)); }
+            if self.reads_window(&h) {
+                return Err(self.window_in_having(&h));
+            }
             rel = rel.filter(vec![h]);
         }
         let windows = std::mem::take(&mut self.block().windows);
-        if !windows.is_empty() { rel = Rel::Window { input: Box::new(rel), functions: windows }; }
+        if !windows.is_empty() {
+            rel = Rel::Window { input: Box::new(rel), functions: windows };
+        }
         let names: Vec<Arc<str>> = self.block().items.iter().map(|i| i.name.clone()).collect();
         let origins: Vec<_> = (0..items.len()).map(|i| self.item_origin(i)).collect();
         let mut columns: Vec<Column> = Vec::with_capacity(items.len());
@@ -81,14 +85,16 @@ impl Binder<'_> {
     /// The types that clients are told: a bare column's own (ENUM stays ENUM), otherwise the expression's.
     fn client_types(&mut self, items: &[Expr]) -> Vec<SqlType> {
         let rollup = self.block().rollup;
-        (0..items.len()).map(|i| match self.item_place(i) {
-            Some(p) => {
-                let mut ty = self.block().column(p).client.clone();
-                ty.nullable |= rollup;
-                ty
-            }
-            None => value_type(&items[i]),
-        }).collect()
+        (0..items.len())
+            .map(|i| match self.item_place(i) {
+                Some(p) => {
+                    let mut ty = self.block().column(p).client.clone();
+                    ty.nullable |= rollup;
+                    ty
+                }
+                None => value_type(&items[i]),
+            })
+            .collect()
     }
 
     /// The column of FROM that item `i` is, where it is one.
@@ -113,7 +119,9 @@ impl Binder<'_> {
         for item in list {
             match item {
                 ast::SelectItem::Wildcard => {
-                    if no_from { return Err(Fault::mysql(1096, "HY000", "No tables used")); }
+                    if no_from {
+                        return Err(Fault::mysql(1096, "HY000", "No tables used"));
+                    }
                     let block = self.block();
                     let places: Vec<Place> = block.visible.iter().copied().filter(|p| !block.column(*p).invisible).collect();
                     items.extend(places.into_iter().map(|p| self.column_item(p)));
@@ -131,7 +139,9 @@ impl Binder<'_> {
                 }
             }
         }
-        if items.is_empty() { return Err(Fault::mysql(1096, "HY000", "No tables used")); }
+        if items.is_empty() {
+            return Err(Fault::mysql(1096, "HY000", "No tables used"));
+        }
         self.block().items = items;
         Ok(())
     }
@@ -148,14 +158,22 @@ impl Binder<'_> {
             ast::Expr::Column { name, .. } => name.clone(),
             ast::Expr::Literal(ast::Literal::String { value, .. } | ast::Literal::National(value)) => value.trim_start().chars().take(255).collect(),
             ast::Expr::Literal(ast::Literal::Null) => "NULL".into(),
-            ast::Expr::Literal(ast::Literal::Bool(b)) => if *b { "TRUE".into() } else { "FALSE".into() },
+            ast::Expr::Literal(ast::Literal::Bool(b)) => {
+                if *b {
+                    "TRUE".into()
+                } else {
+                    "FALSE".into()
+                }
+            }
             _ => self.span_text(span).chars().take(256).collect(),
         }
     }
 
     /// The bound form of select item `i`.
     pub fn bind_item(&mut self, i: usize) -> Result<Expr, Fault> {
-        if let Some(e) = &self.block().items[i].bound { return Ok(e.clone()); }
+        if let Some(e) = &self.block().items[i].bound {
+            return Ok(e.clone());
+        }
         let ItemSource::Expr(ast) = self.block().items[i].source.clone() else { unreachable!("columns are bound when the list is expanded") };
         let known = std::mem::replace(&mut self.block().items_known, false);
         let bound = self.in_clause(Clause::Fields, |b| b.expr(&ast));
@@ -171,18 +189,26 @@ impl Binder<'_> {
             let e = match position(&g.expr) {
                 Some(p) => {
                     let i = (p as usize).wrapping_sub(1);
-                    if i >= self.block().items.len() { return Err(Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Group.word() }); }
+                    if i >= self.block().items.len() {
+                        return Err(Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Group.word() });
+                    }
                     self.group_item(i)?
                 }
                 None => {
                     let before = self.block().aggregates.len();
                     let e = self.in_clause(Clause::Group, |b| b.expr(&g.expr))?;
-                    if self.block().aggregates.len() > before || self.reads_aggregate(&e) { return Err(self.cannot_group_on(&e)); }
+                    if self.block().aggregates.len() > before || self.reads_aggregate(&e) {
+                        return Err(self.cannot_group_on(&e));
+                    }
                     e
                 }
             };
-            if self.reads_window(&e) { return Err(Fault::mysql(3593, "HY000", "You cannot use the window function in this context.'")); }
-            if rollup || !groups.contains(&e) { groups.push(e); }
+            if self.reads_window(&e) {
+                return Err(Fault::mysql(3593, "HY000", "You cannot use the window function in this context.'"));
+            }
+            if rollup || !groups.contains(&e) {
+                groups.push(e);
+            }
         }
         if rollup && !groups.is_empty() {
             let c = self.new_column("", SqlType::bigint(false));
@@ -196,7 +222,9 @@ impl Binder<'_> {
 
     fn group_item(&mut self, i: usize) -> Result<Expr, Fault> {
         let e = self.bind_item(i)?;
-        if self.reads_aggregate(&e) { return Err(self.cannot_group_on(&e)); }
+        if self.reads_aggregate(&e) {
+            return Err(self.cannot_group_on(&e));
+        }
         Ok(e)
     }
 
@@ -218,9 +246,10 @@ impl Binder<'_> {
     fn window_in_having(&mut self, h: &Expr) -> Fault {
         let used = walk::columns(h);
         let block = self.block();
-        let item = block.items.iter().find(|i| {
-            i.bound.as_ref().is_some_and(|b| block.windows.iter().any(|w| used.contains(&w.1.id) && walk::columns(b).contains(&w.1.id)))
-        });
+        let item = block
+            .items
+            .iter()
+            .find(|i| i.bound.as_ref().is_some_and(|b| block.windows.iter().any(|w| used.contains(&w.1.id) && walk::columns(b).contains(&w.1.id))));
         let name = item.map_or(String::new(), |i| i.name.to_string());
         Fault::mysql(3594, "HY000", format!("You cannot use the alias '{name}' of an expression containing a window function in this context.'"))
     }
@@ -232,7 +261,9 @@ impl Binder<'_> {
                 e if position(e).is_some() => {
                     let p = position(e).unwrap_or_default();
                     let i = (p as usize).wrapping_sub(1);
-                    if i >= self.block().items.len() { return Err(Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word() }); }
+                    if i >= self.block().items.len() {
+                        return Err(Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word() });
+                    }
                     By::Item(i)
                 }
                 ast::Expr::Column { database, table, name, .. } => {
@@ -257,10 +288,14 @@ impl Binder<'_> {
             // ENUM and SET sort by their numbers, which the select list has turned into text.
             let by = match by {
                 By::Item(i) => match self.block().items[i].bound.clone() {
-                    Some(Expr::Column { id, ty }) if matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) => By::Expr(Expr::ColumnRaw { id, ty: number(&ty) }),
+                    Some(Expr::Column { id, ty }) if matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) => {
+                        By::Expr(Expr::ColumnRaw { id, ty: number(&ty) })
+                    }
                     _ => By::Item(i),
                 },
-                By::Expr(Expr::Column { id, ty }) if matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) => By::Expr(Expr::ColumnRaw { id, ty: number(&ty) }),
+                By::Expr(Expr::Column { id, ty }) if matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) => {
+                    By::Expr(Expr::ColumnRaw { id, ty: number(&ty) })
+                }
                 by => by,
             };
             keys.push(Key { by, descending: o.descending });
@@ -283,17 +318,25 @@ impl Binder<'_> {
         for (i, e) in items.iter_mut().enumerate() {
             check.regroup(self, e, CheckPlace::Item(i + 1))?;
         }
-        if let Some(h) = having { check.regroup(self, h, CheckPlace::Having)?; }
+        if let Some(h) = having {
+            check.regroup(self, h, CheckPlace::Having)?;
+        }
         for (i, k) in keys.iter_mut().enumerate() {
-            if let By::Expr(e) = &mut k.by { check.regroup(self, e, CheckPlace::Order(i + 1))?; }
+            if let By::Expr(e) = &mut k.by {
+                check.regroup(self, e, CheckPlace::Order(i + 1))?;
+            }
         }
         let mut windows = std::mem::take(&mut self.block().windows);
         for (w, _) in &mut windows {
             let mut fault = None;
             walk::window_exprs_mut(w, &mut |e| {
-                if fault.is_none() { fault = check.regroup(self, e, CheckPlace::Item(1)).err(); }
+                if fault.is_none() {
+                    fault = check.regroup(self, e, CheckPlace::Item(1)).err();
+                }
             });
-            if let Some(f) = fault { return Err(f); }
+            if let Some(f) = fault {
+                return Err(f);
+            }
         }
         let groups = check.finish();
         let aggregates = std::mem::take(&mut self.block().aggregates);
@@ -321,9 +364,14 @@ impl Binder<'_> {
                             let raw_of_selected = matches!(&e, Expr::ColumnRaw { id, .. } if exprs[..visible].iter().any(|x| matches!(x, Expr::Column { id: i, .. } if i == id)));
                             if self.sql_mode().has(SqlMode::ONLY_FULL_GROUP_BY) && !raw_of_selected {
                                 let name = group_check::column_name(self.block(), id);
-                                return Err(Fault::mysql(3065, "HY000", format!(
-                                    "Expression #{} of ORDER BY clause is not in SELECT list, references column '{name}' which is not in SELECT list; this is incompatible with DISTINCT", n + 1
-                                )));
+                                return Err(Fault::mysql(
+                                    3065,
+                                    "HY000",
+                                    format!(
+                                        "Expression #{} of ORDER BY clause is not in SELECT list, references column '{name}' which is not in SELECT list; this is incompatible with DISTINCT",
+                                        n + 1
+                                    ),
+                                ));
                             }
                             let c = self.new_column("", value_type(&e));
                             exprs.push(e);
@@ -349,7 +397,9 @@ impl Binder<'_> {
                 self.distinct_with_keys(out, &columns, visible, &mut sort)
             };
         }
-        if !sort.is_empty() { out = Rel::Sort { input: Box::new(out), keys: sort }; }
+        if !sort.is_empty() {
+            out = Rel::Sort { input: Box::new(out), keys: sort };
+        }
         Ok(out)
     }
 
@@ -358,13 +408,21 @@ impl Binder<'_> {
         let renamed: Vec<Column> = columns.iter().map(|c| Column { id: self.new_id(), ..c.clone() }).collect();
         let read = |c: &Column| Expr::Column { id: c.id, ty: c.ty.clone() };
         let group = (0..visible).map(|i| (read(&columns[i]), renamed[i].clone())).collect();
-        let any = |c: &Column| Aggregate { function: AggregateFunction::AnyValue, args: vec![read(c)], distinct: false, order_by: vec![], separator: "".into(), ty: c.ty.clone() };
+        let any = |c: &Column| Aggregate {
+            function: AggregateFunction::AnyValue,
+            args: vec![read(c)],
+            distinct: false,
+            order_by: vec![],
+            separator: "".into(),
+            ty: c.ty.clone(),
+        };
         let aggregates = (visible..columns.len()).map(|i| (any(&columns[i]), renamed[i].clone())).collect();
         for k in sort {
             walk::rewrite(&mut k.expr, &mut |e| {
-                if let Expr::Column { id, .. } = e {
-                    if let Some(i) = columns.iter().position(|c| c.id == *id) { *id = renamed[i].id; }
-                }
+                if let Expr::Column { id, .. } = e
+                    && let Some(i) = columns.iter().position(|c| c.id == *id) {
+                        *id = renamed[i].id;
+                    }
                 false
             });
         }
@@ -375,18 +433,24 @@ impl Binder<'_> {
     fn trim(&mut self, rel: Rel, visible: usize, mut shown: Vec<Column>) -> Result<Bound, Fault> {
         let own = rel.columns();
         if own.len() == visible {
-            for (s, o) in shown.iter_mut().zip(&own) { s.id = o.id; }
+            for (s, o) in shown.iter_mut().zip(&own) {
+                s.id = o.id;
+            }
             return Ok(Bound { rel, columns: shown });
         }
         let exprs = own[..visible].iter().map(|c| Expr::Column { id: c.id, ty: c.ty.clone() }).collect();
         let columns: Vec<Column> = own[..visible].iter().map(|c| Column { id: self.new_id(), ..c.clone() }).collect();
-        for (s, c) in shown.iter_mut().zip(&columns) { s.id = c.id; }
+        for (s, c) in shown.iter_mut().zip(&columns) {
+            s.id = c.id;
+        }
         Ok(Bound { rel: Rel::Project { input: Box::new(rel), exprs, columns }, columns: shown })
     }
 }
 
 /// The type of a stored ENUM's or SET's number.
-pub fn number(ty: &SqlType) -> SqlType { SqlType::bigint_unsigned(ty.nullable) }
+pub fn number(ty: &SqlType) -> SqlType {
+    SqlType::bigint_unsigned(ty.nullable)
+}
 
 /// Replaces parts of `e` that are selected by the columns that hold them.
 fn over_output(e: &mut Expr, exprs: &[Expr], columns: &[Column]) {

@@ -11,7 +11,9 @@ use weald_expr::Expr;
 use weald_sql::ast;
 use weald_types::{Fault, SqlType};
 
-pub fn different_columns() -> Fault { Fault::mysql(1222, "21000", "The used SELECT statements have a different number of columns") }
+pub fn different_columns() -> Fault {
+    Fault::mysql(1222, "21000", "The used SELECT statements have a different number of columns")
+}
 
 impl Binder<'_> {
     pub fn set_op(&mut self, op: ast::SetOp, all: bool, left: &ast::SetExpr, right: &ast::SetExpr) -> Result<Bound, Fault> {
@@ -21,7 +23,9 @@ impl Binder<'_> {
     }
 
     pub fn combine(&mut self, op: ast::SetOp, all: bool, left: Bound, right: Bound) -> Result<Bound, Fault> {
-        if left.columns.len() != right.columns.len() { return Err(different_columns()); }
+        if left.columns.len() != right.columns.len() {
+            return Err(different_columns());
+        }
         let (l, r) = (left.rel.columns(), right.rel.columns());
         let mut columns = Vec::with_capacity(l.len());
         for ((a, b), shown) in l.iter().zip(&r).zip(&left.columns) {
@@ -49,9 +53,15 @@ impl Binder<'_> {
         let width = rows.first().map_or(0, Vec::len);
         let mut bound = Vec::with_capacity(rows.len());
         for (i, row) in rows.iter().enumerate() {
-            if row.len() != width { return Err(Fault::ColumnCountMismatch { row: i as u64 + 1 }); }
+            if row.len() != width {
+                return Err(Fault::ColumnCountMismatch { row: i as u64 + 1 });
+            }
             if row.iter().any(|e| matches!(e, ast::Expr::Default(None))) {
-                return Err(Fault::mysql(3942, "HY000", "Each row of a VALUES clause must have at least one column, unless when used as source in an INSERT statement."));
+                return Err(Fault::mysql(
+                    3942,
+                    "HY000",
+                    "Each row of a VALUES clause must have at least one column, unless when used as source in an INSERT statement.",
+                ));
             }
             bound.push(row.iter().map(|e| self.expr(e)).collect::<Result<Vec<_>, _>>()?);
         }
@@ -78,10 +88,23 @@ impl Binder<'_> {
         let Bound { mut rel, columns } = bound;
         if !order_by.is_empty() {
             let own = rel.columns();
-            let scope: Vec<ScopeColumn> = columns.iter().zip(&own).map(|(c, read)| ScopeColumn {
-                name: c.name.clone(), id: c.id, ty: read.ty.clone(), client: c.ty.clone(), origin: None, invisible: false,
-            }).collect();
-            let items = scope.iter().enumerate().map(|(i, c)| Item { source: ItemSource::Column((0, i)), name: c.name.clone(), aliased: false, bound: Some(c.expr()) }).collect();
+            let scope: Vec<ScopeColumn> = columns
+                .iter()
+                .zip(&own)
+                .map(|(c, read)| ScopeColumn {
+                    name: c.name.clone(),
+                    id: c.id,
+                    ty: read.ty.clone(),
+                    client: c.ty.clone(),
+                    origin: None,
+                    invisible: false,
+                })
+                .collect();
+            let items = scope
+                .iter()
+                .enumerate()
+                .map(|(i, c)| Item { source: ItemSource::Column((0, i)), name: c.name.clone(), aliased: false, bound: Some(c.expr()) })
+                .collect();
             let block = Block {
                 visible: (0..scope.len()).map(|c| (0, c)).collect(),
                 tables: vec![ScopeTable { database: None, name: "".into(), columns: scope, need: None, any_case: false, locator: None }],
@@ -97,17 +120,27 @@ impl Binder<'_> {
                     return Err(Fault::mysql(1250, "42000", format!("Table '{t}' from one of the SELECTs cannot be used in global ORDER clause")));
                 }
                 let expr = match position(&o.expr) {
-                    Some(p) => own.get((p as usize).wrapping_sub(1)).map(|c| Expr::Column { id: c.id, ty: c.ty.clone() })
+                    Some(p) => own
+                        .get((p as usize).wrapping_sub(1))
+                        .map(|c| Expr::Column { id: c.id, ty: c.ty.clone() })
                         .ok_or_else(|| Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word() })?,
                     None => self.expr(&o.expr)?,
                 };
                 if !self.block().aggregates.is_empty() {
-                    return Err(Fault::mysql(3028, "HY000", format!("Expression #{} of ORDER BY contains aggregate function and applies to the result of a set operation", i + 1)));
+                    return Err(Fault::mysql(
+                        3028,
+                        "HY000",
+                        format!("Expression #{} of ORDER BY contains aggregate function and applies to the result of a set operation", i + 1),
+                    ));
                 }
-                if !crate::walk::is_constant(&expr) { keys.push(SortKey { expr, descending: o.descending }); }
+                if !crate::walk::is_constant(&expr) {
+                    keys.push(SortKey { expr, descending: o.descending });
+                }
             }
             self.blocks.pop();
-            if !keys.is_empty() { rel = Rel::Sort { input: Box::new(rel), keys }; }
+            if !keys.is_empty() {
+                rel = Rel::Sort { input: Box::new(rel), keys };
+            }
         }
         let rel = self.limited(rel, limit)?;
         Ok(Bound { rel, columns })
@@ -130,7 +163,9 @@ impl Binder<'_> {
             ast::Expr::Param(n) => {
                 let own = self.param(*n);
                 let Expr::Param { index, ty: known } = own else { return Ok(own) };
-                if known.kind == weald_types::TypeKind::Null { self.params[index as usize] = Some(ty.clone()); }
+                if known.kind == weald_types::TypeKind::Null {
+                    self.params[index as usize] = Some(ty.clone());
+                }
                 Ok(Expr::Param { index, ty: if known.kind == weald_types::TypeKind::Null { ty } else { known } })
             }
             ast::Expr::UserVariable(_) => self.expr(e),

@@ -10,7 +10,9 @@ use weald_expr::{Expr, Operator, SubqueryKind};
 use weald_sql::ast;
 use weald_types::{Collation, ColumnId, Fault, SqlType};
 
-pub fn operand_columns(columns: usize) -> Fault { Fault::OperandColumns { columns: columns as u32 } }
+pub fn operand_columns(columns: usize) -> Fault {
+    Fault::OperandColumns { columns: columns as u32 }
+}
 
 impl Binder<'_> {
     /// Numbers a bound subquery.
@@ -22,7 +24,9 @@ impl Binder<'_> {
 
     pub fn scalar_subquery(&mut self, q: &ast::Query) -> Result<Expr, Fault> {
         let bound = self.query(q)?;
-        if bound.columns.len() != 1 { return Err(operand_columns(1)); }
+        if bound.columns.len() != 1 {
+            return Err(operand_columns(1));
+        }
         Ok(self.scalar_of(bound.rel))
     }
 
@@ -35,7 +39,9 @@ impl Binder<'_> {
     /// Column `i` of a row subquery of `width` columns, as a scalar subquery of its own.
     pub fn row_subquery_part(&mut self, q: &ast::Query, i: usize, width: usize) -> Result<Expr, Fault> {
         let bound = self.query(q)?;
-        if bound.columns.len() != width { return Err(operand_columns(width)); }
+        if bound.columns.len() != width {
+            return Err(operand_columns(width));
+        }
         let c = bound.rel.columns()[i].clone();
         let column = self.new_column(c.name.clone(), c.ty.clone());
         let rel = Rel::Project { input: Box::new(bound.rel), exprs: vec![Expr::Column { id: c.id, ty: c.ty }], columns: vec![column] };
@@ -52,7 +58,9 @@ impl Binder<'_> {
     pub fn in_subquery(&mut self, expr: &ast::Expr, q: &ast::Query, negated: bool) -> Result<Expr, Fault> {
         let operands = self.row_operands(expr)?;
         let bound = self.query(q)?;
-        if bound.columns.len() != operands.len() { return Err(operand_columns(operands.len())); }
+        if bound.columns.len() != operands.len() {
+            return Err(operand_columns(operands.len()));
+        }
         let (operands, rel, collation) = self.comparable(operands, bound, Operator::Eq)?;
         let nullable = operands.iter().any(crate::walk::is_nullable) || rel.columns().iter().any(|c| c.ty.nullable);
         let (index, outer) = self.keep(rel);
@@ -67,9 +75,13 @@ impl Binder<'_> {
             _ => (),
         }
         let operands = self.row_operands(left)?;
-        if operands.len() != 1 { return Err(operand_columns(1)); }
+        if operands.len() != 1 {
+            return Err(operand_columns(1));
+        }
         let bound = self.query(q)?;
-        if bound.columns.len() != 1 { return Err(operand_columns(1)); }
+        if bound.columns.len() != 1 {
+            return Err(operand_columns(1));
+        }
         let (operands, rel, collation) = self.comparable(operands, bound, op)?;
         let (index, outer) = self.keep(rel);
         Ok(Expr::Subquery { index, kind: SubqueryKind::Quantified { op, all, collation }, operands, outer, ty: SqlType::bigint(true) })
@@ -85,15 +97,20 @@ impl Binder<'_> {
             let column = Expr::Column { id: c.id, ty: c.ty.clone() };
             match self.operator(op, vec![o, column])? {
                 Expr::Operator { mut args, collation: own, .. } if args.len() == 2 => {
-                    if own != Collation::BINARY { collation = own; }
+                    if own != Collation::BINARY {
+                        collation = own;
+                    }
                     right.push(args.pop().expect("two operands"));
                     left.push(args.pop().expect("two operands"));
                 }
                 _ => return Err(Fault::not_supported("this comparison with a subquery")),
             }
         }
-        if right.iter().zip(&own).all(|(e, c)| matches!(e, Expr::Column { id, .. } if *id == c.id)) { return Ok((left, bound.rel, collation)); }
-        let columns: Vec<Column> = right.iter().zip(&own).map(|(e, c)| Column { id: self.new_id(), ty: value_type(e), name: c.name.clone(), origin: None }).collect();
+        if right.iter().zip(&own).all(|(e, c)| matches!(e, Expr::Column { id, .. } if *id == c.id)) {
+            return Ok((left, bound.rel, collation));
+        }
+        let columns: Vec<Column> =
+            right.iter().zip(&own).map(|(e, c)| Column { id: self.new_id(), ty: value_type(e), name: c.name.clone(), origin: None }).collect();
         Ok((left, Rel::Project { input: Box::new(bound.rel), exprs: right, columns }, collation))
     }
 

@@ -22,13 +22,19 @@ pub struct RowScope {
     pub offset: u32,
 }
 
-pub fn parse_options(sql_mode: SqlMode) -> weald_sql::ParseOptions { weald_sql::ParseOptions { sql_mode, ..Default::default() } }
+pub fn parse_options(sql_mode: SqlMode) -> weald_sql::ParseOptions {
+    weald_sql::ParseOptions { sql_mode, ..Default::default() }
+}
 
 /// A view's text.
-pub fn parse_query(text: &str, sql_mode: SqlMode) -> Result<ast::Query, Fault> { weald_sql::parse_query(text, &parse_options(stored(sql_mode))) }
+pub fn parse_query(text: &str, sql_mode: SqlMode) -> Result<ast::Query, Fault> {
+    weald_sql::parse_query(text, &parse_options(stored(sql_mode)))
+}
 
 /// Text in the catalogue was written under the modes of its time; only the default quoting is kept there.
-fn stored(_: SqlMode) -> SqlMode { SqlMode::DEFAULT }
+fn stored(_: SqlMode) -> SqlMode {
+    SqlMode::DEFAULT
+}
 
 /// Binds an expression over one row of `table`.
 pub fn bind_over_row(env: &Bindings<'_>, table: &TableRef, e: &ast::Expr) -> Result<Expr, Fault> {
@@ -36,8 +42,12 @@ pub fn bind_over_row(env: &Bindings<'_>, table: &TableRef, e: &ast::Expr) -> Res
     b.reserve_ids(table.columns.len() as u32);
     b.blocks.push(row_block(table, None, None, 0));
     let bound = b.expr(e)?;
-    if !b.block().aggregates.is_empty() { return Err(super::aggregate::invalid_use()); }
-    if !b.subqueries.is_empty() { return Err(Fault::not_supported("a subquery in a column's expression")); }
+    if !b.block().aggregates.is_empty() {
+        return Err(super::aggregate::invalid_use());
+    }
+    if !b.subqueries.is_empty() {
+        return Err(Fault::not_supported("a subquery in a column's expression"));
+    }
     Ok(bound)
 }
 
@@ -129,9 +139,8 @@ impl Binder<'_> {
 pub fn literal_default(text: &str, ty: &SqlType) -> Expr {
     let known = match &ty.kind {
         TypeKind::Int { .. } | TypeKind::Year => text.parse::<i64>().map(|n| (Value::Int(n), SqlType::bigint(false))).ok(),
-        TypeKind::Decimal { precision, scale, .. } => Decimal::parse(text).map(|d| {
-            (Value::Decimal(d), SqlType::new(TypeKind::Decimal { precision: *precision, scale: *scale, unsigned: false }, false))
-        }),
+        TypeKind::Decimal { precision, scale, .. } => Decimal::parse(text)
+            .map(|d| (Value::Decimal(d), SqlType::new(TypeKind::Decimal { precision: *precision, scale: *scale, unsigned: false }, false))),
         TypeKind::Float { .. } | TypeKind::Double { .. } => text.parse::<f64>().map(|d| (Value::Double(d), SqlType::double(false))).ok(),
         // Shown as b'101'.
         TypeKind::Bit { .. } => {
@@ -142,7 +151,11 @@ pub fn literal_default(text: &str, ty: &SqlType) -> Expr {
     };
     let (value, ty) = known.unwrap_or_else(|| {
         let collation = if ty.kind.is_text() { ty.collation } else { weald_types::Collation::UTF8MB4_GENERAL_CI };
-        let ty = if text.len() > 16_383 { SqlType::string(TypeKind::Text(BlobSize::Long), false, collation) } else { SqlType::varchar(text.chars().count() as u32, false, collation) };
+        let ty = if text.len() > 16_383 {
+            SqlType::string(TypeKind::Text(BlobSize::Long), false, collation)
+        } else {
+            SqlType::varchar(text.chars().count() as u32, false, collation)
+        };
         (Value::str(text), ty)
     });
     Expr::Literal { value, ty }

@@ -23,7 +23,9 @@ struct Window {
     frame: Option<ast::Frame>,
 }
 
-pub fn is_window_only(name: &str) -> bool { kind_of(name).is_some() }
+pub fn is_window_only(name: &str) -> bool {
+    kind_of(name).is_some()
+}
 
 fn kind_of(name: &str) -> Option<WindowKind> {
     Some(match name.to_ascii_uppercase().as_str() {
@@ -52,7 +54,9 @@ impl Binder<'_> {
             self.block().named_windows.push((name.clone(), Rc::new(spec.clone())));
         }
         for (name, spec) in windows {
-            if let Some(base) = &spec.base { self.resolve_window(name, base, spec, 0)?; }
+            if let Some(base) = &spec.base {
+                self.resolve_window(name, base, spec, 0)?;
+            }
         }
         Ok(())
     }
@@ -68,7 +72,12 @@ impl Binder<'_> {
             ast::WindowRef::Name(name) => self.named_window(name)?,
             ast::WindowRef::Spec(spec) => match &spec.base {
                 Some(base) => self.resolve_window("<unnamed window>", base, spec, 0)?,
-                None => Window { name: "<unnamed window>".into(), partition_by: spec.partition_by.clone(), order_by: spec.order_by.clone(), frame: spec.frame.clone() },
+                None => Window {
+                    name: "<unnamed window>".into(),
+                    partition_by: spec.partition_by.clone(),
+                    order_by: spec.order_by.clone(),
+                    frame: spec.frame.clone(),
+                },
             },
         };
         self.block().in_window += 1;
@@ -76,7 +85,9 @@ impl Binder<'_> {
         self.block().in_window -= 1;
         let function = bound?;
         let read = |id, ty: &SqlType| Expr::Column { id, ty: ty.clone() };
-        if let Some((f, c)) = self.block().windows.iter().find(|(f, _)| *f == function) { return Ok(read(c.id, &f.ty)); }
+        if let Some((f, c)) = self.block().windows.iter().find(|(f, _)| *f == function) {
+            return Ok(read(c.id, &f.ty));
+        }
         let column = self.new_column("", function.ty.clone());
         let e = read(column.id, &function.ty);
         self.block().windows.push((function, column));
@@ -87,20 +98,31 @@ impl Binder<'_> {
         let spec = self.block().named_windows.iter().find(|(n, _)| same_name(n, name)).map(|w| w.1.clone()).ok_or_else(|| no_such_window(name))?;
         match &spec.base {
             Some(base) => self.resolve_window(name, base, &spec, 0),
-            None => Ok(Window { name: name.into(), partition_by: spec.partition_by.clone(), order_by: spec.order_by.clone(), frame: spec.frame.clone() }),
+            None => {
+                Ok(Window { name: name.into(), partition_by: spec.partition_by.clone(), order_by: spec.order_by.clone(), frame: spec.frame.clone() })
+            }
         }
     }
 
     /// `spec`, which starts from the window `base`.
     fn resolve_window(&mut self, name: &str, base: &str, spec: &ast::WindowSpec, depth: usize) -> Result<Window, Fault> {
         let known = self.block().named_windows.len();
-        if depth > known { return Err(Fault::mysql(3580, "HY000", "There is a circularity in the window dependency graph.")); }
+        if depth > known {
+            return Err(Fault::mysql(3580, "HY000", "There is a circularity in the window dependency graph."));
+        }
         let parent = self.block().named_windows.iter().find(|(n, _)| same_name(n, base)).map(|w| w.1.clone()).ok_or_else(|| no_such_window(base))?;
         let parent_window = match &parent.base {
             Some(b) => self.resolve_window(base, b, &parent, depth + 1)?,
-            None => Window { name: base.into(), partition_by: parent.partition_by.clone(), order_by: parent.order_by.clone(), frame: parent.frame.clone() },
+            None => Window {
+                name: base.into(),
+                partition_by: parent.partition_by.clone(),
+                order_by: parent.order_by.clone(),
+                frame: parent.frame.clone(),
+            },
         };
-        if !spec.partition_by.is_empty() { return Err(Fault::mysql(3581, "HY000", "A window which depends on another cannot define partitioning.")); }
+        if !spec.partition_by.is_empty() {
+            return Err(Fault::mysql(3581, "HY000", "A window which depends on another cannot define partitioning."));
+        }
         if parent_window.frame.is_some() {
             return Err(Fault::mysql(3582, "HY000", format!("Window '{base}' has a frame definition, so cannot be referenced by another window.")));
         }
@@ -113,19 +135,30 @@ impl Binder<'_> {
 
     fn window_parts(&mut self, call: &ast::AggregateCall, window: &Window) -> Result<WindowFunction, Fault> {
         let (kind, args, ty) = self.window_function(call)?;
-        let legacy = |w: &Window| Fault::mysql(3592, "HY000", format!("Window '{}': ORDER BY or PARTITION BY uses legacy position indication which is not supported, use expression.", w.name));
+        let legacy = |w: &Window| {
+            Fault::mysql(
+                3592,
+                "HY000",
+                format!("Window '{}': ORDER BY or PARTITION BY uses legacy position indication which is not supported, use expression.", w.name),
+            )
+        };
         let mut partition_by = Vec::with_capacity(window.partition_by.len());
         for p in &window.partition_by {
-            if super::set_op::position(p).is_some() { return Err(legacy(window)); }
+            if super::set_op::position(p).is_some() {
+                return Err(legacy(window));
+            }
             partition_by.push(self.in_clause(Clause::Window, |b| b.expr(p))?);
         }
         let mut order_by = Vec::with_capacity(window.order_by.len());
         for o in &window.order_by {
-            if super::set_op::position(&o.expr).is_some() { return Err(legacy(window)); }
-            let mut expr = self.in_clause(Clause::Window, |b| b.expr(&o.expr))?;
-            if let Expr::Column { id, ty } = &expr {
-                if matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) { expr = Expr::ColumnRaw { id: *id, ty: super::select::number(ty) }; }
+            if super::set_op::position(&o.expr).is_some() {
+                return Err(legacy(window));
             }
+            let mut expr = self.in_clause(Clause::Window, |b| b.expr(&o.expr))?;
+            if let Expr::Column { id, ty } = &expr
+                && matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) {
+                    expr = Expr::ColumnRaw { id: *id, ty: super::select::number(ty) };
+                }
             order_by.push(SortKey { expr, descending: o.descending });
         }
         let frame = self.frame(kind, window, &order_by)?;
@@ -161,13 +194,19 @@ impl Binder<'_> {
             }
             WindowKind::Ntile => {
                 wrong(args.len() == 1)?;
-                if !positive(&args[0], 1) { return Err(incorrect()); }
+                if !positive(&args[0], 1) {
+                    return Err(incorrect());
+                }
                 SqlType::bigint_unsigned(true)
             }
             WindowKind::Lag | WindowKind::Lead => {
                 wrong((1..=3).contains(&args.len()))?;
-                if args.len() == 1 { args.push(Expr::Literal { value: Value::Int(1), ty: SqlType::bigint(false) }); }
-                if !positive(&args[1], 0) { return Err(incorrect()); }
+                if args.len() == 1 {
+                    args.push(Expr::Literal { value: Value::Int(1), ty: SqlType::bigint(false) });
+                }
+                if !positive(&args[1], 0) {
+                    return Err(incorrect());
+                }
                 let own = value_type(&args[0]);
                 match args.get(2) {
                     Some(d) => {
@@ -183,7 +222,9 @@ impl Binder<'_> {
             }
             WindowKind::NthValue => {
                 wrong(args.len() == 2)?;
-                if !positive(&args[1], 1) { return Err(incorrect()); }
+                if !positive(&args[1], 1) {
+                    return Err(incorrect());
+                }
                 value_type(&args[0]).with_nullable(true)
             }
             WindowKind::Aggregate(_) => unreachable!("aggregates were handled above"),
@@ -195,17 +236,26 @@ impl Binder<'_> {
         let whole = Frame { rows: true, start: Bound::UnboundedPreceding, end: Bound::UnboundedFollowing };
         let framed = matches!(kind, WindowKind::Aggregate(_) | WindowKind::FirstValue | WindowKind::LastValue | WindowKind::NthValue);
         let Some(f) = &window.frame else {
-            if !framed || order_by.is_empty() { return Ok(whole); }
+            if !framed || order_by.is_empty() {
+                return Ok(whole);
+            }
             return Ok(Frame { rows: false, start: Bound::UnboundedPreceding, end: Bound::CurrentRow });
         };
         let name = &window.name;
         let illegal = || Fault::mysql(3586, "HY000", format!("Window '{name}': frame start or end is negative, NULL or of non-integral type"));
         let start = self.frame_bound(&f.start, f.rows, name)?;
         let end = self.frame_bound(&f.end, f.rows, name)?;
-        if start == Bound::UnboundedFollowing { return Err(Fault::mysql(3584, "HY000", format!("Window '{name}': frame start cannot be UNBOUNDED FOLLOWING."))); }
-        if end == Bound::UnboundedPreceding { return Err(Fault::mysql(3585, "HY000", format!("Window '{name}': frame end cannot be UNBOUNDED PRECEDING."))); }
-        let wrong_order = matches!((&start, &end), (Bound::CurrentRow, Bound::Preceding(_)) | (Bound::Following(_), Bound::Preceding(_) | Bound::CurrentRow));
-        if wrong_order { return Err(illegal()); }
+        if start == Bound::UnboundedFollowing {
+            return Err(Fault::mysql(3584, "HY000", format!("Window '{name}': frame start cannot be UNBOUNDED FOLLOWING.")));
+        }
+        if end == Bound::UnboundedPreceding {
+            return Err(Fault::mysql(3585, "HY000", format!("Window '{name}': frame end cannot be UNBOUNDED PRECEDING.")));
+        }
+        let wrong_order =
+            matches!((&start, &end), (Bound::CurrentRow, Bound::Preceding(_)) | (Bound::Following(_), Bound::Preceding(_) | Bound::CurrentRow));
+        if wrong_order {
+            return Err(illegal());
+        }
         let distance = matches!(start, Bound::Preceding(_) | Bound::Following(_)) || matches!(end, Bound::Preceding(_) | Bound::Following(_));
         if !f.rows && distance {
             let ok = order_by.len() == 1 && {
@@ -213,13 +263,19 @@ impl Binder<'_> {
                 kind.is_integer() || kind.is_temporal() || matches!(kind, TypeKind::Decimal { .. } | TypeKind::Float { .. } | TypeKind::Double { .. })
             };
             if !ok {
-                let text = format!("Window '{name}' with RANGE N PRECEDING/FOLLOWING frame requires exactly one ORDER BY expression, of numeric or temporal type");
+                let text = format!(
+                    "Window '{name}' with RANGE N PRECEDING/FOLLOWING frame requires exactly one ORDER BY expression, of numeric or temporal type"
+                );
                 return Err(Fault::mysql(3587, "HY000", text));
             }
         }
-        if !framed { return Ok(whole); }
+        if !framed {
+            return Ok(whole);
+        }
         // For ORDER BY-less windows every row is a peer of every other.
-        if !f.rows && order_by.is_empty() { return Ok(whole); }
+        if !f.rows && order_by.is_empty() {
+            return Ok(whole);
+        }
         Ok(Frame { rows: f.rows, start, end })
     }
 
@@ -231,16 +287,24 @@ impl Binder<'_> {
             ast::FrameBound::UnboundedFollowing => Bound::UnboundedFollowing,
             ast::FrameBound::Preceding(e) | ast::FrameBound::Following(e) => {
                 let e2 = self.expr(e)?;
-                if !walk::is_constant(&e2) { return Err(Fault::mysql(3590, "HY000", format!("Window '{name}' has a non-constant frame bound."))); }
-                if rows && !positive(&e2, 0) { return Err(illegal()); }
-                if matches!(&e2, Expr::Operator { op: Operator::Negate, .. }) { return Err(illegal()); }
+                if !walk::is_constant(&e2) {
+                    return Err(Fault::mysql(3590, "HY000", format!("Window '{name}' has a non-constant frame bound.")));
+                }
+                if rows && !positive(&e2, 0) {
+                    return Err(illegal());
+                }
+                if matches!(&e2, Expr::Operator { op: Operator::Negate, .. }) {
+                    return Err(illegal());
+                }
                 if matches!(b, ast::FrameBound::Preceding(_)) { Bound::Preceding(e2) } else { Bound::Following(e2) }
             }
         })
     }
 }
 
-fn no_such_window(name: &str) -> Fault { Fault::mysql(3579, "HY000", format!("Window name '{name}' is not defined.")) }
+fn no_such_window(name: &str) -> Fault {
+    Fault::mysql(3579, "HY000", format!("Window name '{name}' is not defined."))
+}
 
 /// Whether `e` may be an integer of at least `least`: a param is looked at when it is bound.
 fn positive(e: &Expr, least: i64) -> bool {

@@ -26,7 +26,13 @@ pub fn bind_delete(env: &Bindings<'_>, statistics: &dyn Statistics, d: &ast::Del
     }
 }
 
-fn single(env: &Bindings<'_>, statistics: &dyn Statistics, d: &ast::Delete, name: &ast::ObjectName, alias: Option<&str>) -> Result<BoundDelete, Fault> {
+fn single(
+    env: &Bindings<'_>,
+    statistics: &dyn Statistics,
+    d: &ast::Delete,
+    name: &ast::ObjectName,
+    alias: Option<&str>,
+) -> Result<BoundDelete, Fault> {
     let mut b = Binder::new(env);
     let table = changed_table(&b, name, "DELETE")?;
     b.use_table(&table);
@@ -53,10 +59,16 @@ fn single(env: &Bindings<'_>, statistics: &dyn Statistics, d: &ast::Delete, name
 }
 
 fn several(env: &Bindings<'_>, statistics: &dyn Statistics, d: &ast::Delete) -> Result<BoundDelete, Fault> {
-    if !d.order_by.is_empty() { return Err(Fault::mysql(1221, "HY000", "Incorrect usage of DELETE and ORDER BY")); }
-    if d.limit.is_some() { return Err(Fault::mysql(1221, "HY000", "Incorrect usage of DELETE and LIMIT")); }
+    if !d.order_by.is_empty() {
+        return Err(Fault::mysql(1221, "HY000", "Incorrect usage of DELETE and ORDER BY"));
+    }
+    if d.limit.is_some() {
+        return Err(Fault::mysql(1221, "HY000", "Incorrect usage of DELETE and LIMIT"));
+    }
     let mut b = Binder::new(env);
-    if let Some(with) = &d.with { b.with(with)?; }
+    if let Some(with) = &d.with {
+        b.with(with)?;
+    }
     b.blocks.push(Block::default());
     b.locators_at = Some(b.blocks.len());
     let mut rel = b.in_clause(Clause::From, |b| b.from(&d.from))?;
@@ -76,11 +88,15 @@ fn several(env: &Bindings<'_>, statistics: &dyn Statistics, d: &ast::Delete) -> 
         let at = b.block().tables.iter().position(|t| t.is_called(name.database.as_deref(), &name.name));
         let Some(t) = at else { return Err(Fault::mysql(1109, "42S02", format!("Unknown table '{}' in MULTI DELETE", name.name))) };
         let Some(table) = b.block().defs[t].clone() else { return Err(not_updatable(&name.name, "DELETE")) };
-        if b.subqueries.iter().any(|s| reads_directly(s, &table)) { return Err(target_in_subquery(&table.name)); }
+        if b.subqueries.iter().any(|s| reads_directly(s, &table)) {
+            return Err(target_in_subquery(&table.name));
+        }
         b.need(Privilege::Delete, &table.database_name, &table.name);
         let locator = exprs.len();
         let e = b.locator_of(t)?;
-        if exprs.contains(&e) { return Err(Fault::mysql(1066, "42000", format!("Not unique table/alias: '{}'", name.name))); }
+        if exprs.contains(&e) {
+            return Err(Fault::mysql(1066, "42000", format!("Not unique table/alias: '{}'", name.name)));
+        }
         exprs.push(e);
         targets.push(ChangeTarget { table, locator, values: vec![], rules: Arc::new(RowRules::default()), moves: false });
     }

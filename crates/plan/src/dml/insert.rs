@@ -23,12 +23,18 @@ pub fn bind_insert(env: &Bindings<'_>, statistics: &dyn Statistics, i: &ast::Ins
     b.use_table(&table);
     let columns = named_columns(&table, &i.columns)?;
     let mut source_of = vec![None; table.columns.len()];
-    for (n, c) in columns.iter().enumerate() { source_of[*c as usize] = Some(n as u16); }
+    for (n, c) in columns.iter().enumerate() {
+        source_of[*c as usize] = Some(n as u16);
+    }
     let need = b.need(Privilege::Insert, &table.database_name, &table.name);
     if !i.columns.is_empty() {
-        for c in &columns { b.need_column(need, &table.columns[*c as usize].name); }
+        for c in &columns {
+            b.need_column(need, &table.columns[*c as usize].name);
+        }
     }
-    if i.replace { b.need(Privilege::Delete, &table.database_name, &table.name); }
+    if i.replace {
+        b.need(Privilege::Delete, &table.database_name, &table.name);
+    }
     let fill = fills(&mut b, &table)?;
 
     let (source, inner) = match &i.source {
@@ -38,8 +44,12 @@ pub fn bind_insert(env: &Bindings<'_>, statistics: &dyn Statistics, i: &ast::Ins
         }
         ast::InsertSource::Query(q) => {
             let mut query = crate::bind::bind_query(env, q)?;
-            if query.columns.len() != columns.len() { return Err(Fault::ColumnCountMismatch { row: 1 }); }
-            if let Some(c) = columns.iter().map(|c| &table.columns[*c as usize]).find(|c| c.generated.is_some()) { return Err(generated_value(&c.name, &table.name)); }
+            if query.columns.len() != columns.len() {
+                return Err(Fault::ColumnCountMismatch { row: 1 });
+            }
+            if let Some(c) = columns.iter().map(|c| &table.columns[*c as usize]).find(|c| c.generated.is_some()) {
+                return Err(generated_value(&c.name, &table.name));
+            }
             b.needs.append(&mut query.needs);
             b.warnings.append(&mut query.warnings);
             let shown = query.clone();
@@ -49,13 +59,14 @@ pub fn bind_insert(env: &Bindings<'_>, statistics: &dyn Statistics, i: &ast::Ins
     };
     // Known before a row is looked at, where rows are certain to come.
     let strict = env.session.sql_mode.is_strict() && !i.ignore;
-    if let (true, InsertSource::Rows(rows)) = (strict, &source) {
-        if !rows.is_empty() {
+    if let (true, InsertSource::Rows(rows)) = (strict, &source)
+        && !rows.is_empty() {
             for (n, f) in fill.iter().enumerate() {
-                if *f == Fill::Missing && source_of[n].is_none() { return Err(Fault::NoDefault { column: table.columns[n].name.to_string() }); }
+                if *f == Fill::Missing && source_of[n].is_none() {
+                    return Err(Fault::NoDefault { column: table.columns[n].name.to_string() });
+                }
             }
         }
-    }
     let on_duplicate = if i.replace {
         BoundOnDuplicate::Replace
     } else if i.on_duplicate.is_empty() {
@@ -84,7 +95,11 @@ fn merged_params(b: &Binder<'_>, source: &InsertSource) -> Vec<weald_types::SqlT
     let mut own = b.param_types();
     if let InsertSource::Query(q) = source {
         for (n, ty) in q.params.iter().enumerate() {
-            if n >= own.len() { own.push(ty.clone()); } else if b.params.get(n).is_none_or(Option::is_none) { own[n] = ty.clone(); }
+            if n >= own.len() {
+                own.push(ty.clone());
+            } else if b.params.get(n).is_none_or(Option::is_none) {
+                own[n] = ty.clone();
+            }
         }
     }
     own
@@ -93,7 +108,9 @@ fn merged_params(b: &Binder<'_>, source: &InsertSource) -> Vec<weald_types::SqlT
 /// The base table that a statement changes.
 pub fn changed_table(b: &Binder<'_>, name: &ast::ObjectName, verb: &str) -> Result<TableRef, Fault> {
     let database = b.database_of(name)?;
-    if let Some(t) = b.env.names.table(&database, &name.name) { return Ok(t); }
+    if let Some(t) = b.env.names.table(&database, &name.name) {
+        return Ok(t);
+    }
     if b.env.names.view(&database, &name.name).is_some() {
         return Err(match verb {
             "INSERT" => Fault::mysql(1471, "HY000", format!("The target table {} of the INSERT is not insertable-into", name.name)),
@@ -103,19 +120,29 @@ pub fn changed_table(b: &Binder<'_>, name: &ast::ObjectName, verb: &str) -> Resu
     if weald_catalog::user::is_information_schema(&database) {
         return Err(Fault::mysql(1044, "42000", format!("Access denied for user to database '{database}'")));
     }
-    if b.env.names.database(&database).is_none() { return Err(Fault::NoSuchDatabase { name: database }); }
+    if b.env.names.database(&database).is_none() {
+        return Err(Fault::NoSuchDatabase { name: database });
+    }
     Err(Fault::NoSuchTable { database, table: name.name.clone() })
 }
 
-pub fn not_updatable(table: &str, verb: &str) -> Fault { Fault::mysql(1288, "HY000", format!("The target table {table} of the {verb} is not updatable")) }
+pub fn not_updatable(table: &str, verb: &str) -> Fault {
+    Fault::mysql(1288, "HY000", format!("The target table {table} of the {verb} is not updatable"))
+}
 
 /// The columns that a statement names; all that are not invisible if it names none.
 pub fn named_columns(table: &TableDef, names: &[String]) -> Result<Vec<u16>, Fault> {
-    if names.is_empty() { return Ok((0..table.columns.len() as u16).filter(|c| !table.columns[*c as usize].invisible).collect()); }
+    if names.is_empty() {
+        return Ok((0..table.columns.len() as u16).filter(|c| !table.columns[*c as usize].invisible).collect());
+    }
     let mut out = Vec::with_capacity(names.len());
     for n in names {
-        let c = table.columns.iter().position(|c| same_name(&c.name, n)).ok_or_else(|| Fault::NoSuchColumn { column: n.clone(), clause: "field list" })? as u16;
-        if out.contains(&c) { return Err(Fault::mysql(1110, "42000", format!("Column '{}' specified twice", table.columns[c as usize].name))); }
+        let c =
+            table.columns.iter().position(|c| same_name(&c.name, n)).ok_or_else(|| Fault::NoSuchColumn { column: n.clone(), clause: "field list" })?
+                as u16;
+        if out.contains(&c) {
+            return Err(Fault::mysql(1110, "42000", format!("Column '{}' specified twice", table.columns[c as usize].name)));
+        }
         out.push(c);
     }
     Ok(out)
@@ -131,7 +158,9 @@ fn value_rows(b: &mut Binder<'_>, table: &TableRef, columns: &[u16], rows: &[Vec
             out.push(vec![Given::Default; columns.len()]);
             continue;
         }
-        if row.len() != columns.len() { return Err(Fault::ColumnCountMismatch { row: n as u64 + 1 }); }
+        if row.len() != columns.len() {
+            return Err(Fault::ColumnCountMismatch { row: n as u64 + 1 });
+        }
         let mut values = Vec::with_capacity(row.len());
         for (e, c) in row.iter().zip(columns) {
             let def = &table.columns[*c as usize];
@@ -153,11 +182,15 @@ fn value_rows(b: &mut Binder<'_>, table: &TableRef, columns: &[u16], rows: &[Vec
         out.push(values);
     }
     b.blocks.pop();
-    if b.subqueries.iter().any(|s| reads_directly(s, table)) { return Err(target_in_subquery(&table.name)); }
+    if b.subqueries.iter().any(|s| reads_directly(s, table)) {
+        return Err(target_in_subquery(&table.name));
+    }
     Ok(out.into())
 }
 
-pub fn target_in_subquery(table: &str) -> Fault { Fault::mysql(1093, "HY000", format!("You can't specify target table '{table}' for update in FROM clause")) }
+pub fn target_in_subquery(table: &str) -> Fault {
+    Fault::mysql(1093, "HY000", format!("You can't specify target table '{table}' for update in FROM clause"))
+}
 
 /// Whether the subquery's own FROM names `table`; in a derived table it may.
 pub fn reads_directly(rel: &Rel, table: &TableRef) -> bool {
@@ -181,18 +214,30 @@ pub fn reads_directly(rel: &Rel, table: &TableRef) -> bool {
     }
 }
 
-fn on_duplicate(b: &mut Binder<'_>, env: &Bindings<'_>, table: &TableRef, i: &ast::Insert, columns: &[u16], source: Option<&Query>) -> Result<BoundOnDuplicate, Fault> {
+fn on_duplicate(
+    b: &mut Binder<'_>,
+    env: &Bindings<'_>,
+    table: &TableRef,
+    i: &ast::Insert,
+    columns: &[u16],
+    source: Option<&Query>,
+) -> Result<BoundOnDuplicate, Fault> {
     let n = table.columns.len() as u32;
     let need = b.need(Privilege::Update, &table.database_name, &table.name);
     let mut block = crate::bind::row_block(table, None, None, 0);
     let targets = block.visible.clone();
     if let Some((alias, names)) = &i.row_alias {
-        if same_name(alias, &table.name) { return Err(Fault::mysql(1066, "42000", format!("Not unique table/alias: '{alias}'"))); }
+        if same_name(alias, &table.name) {
+            return Err(Fault::mysql(1066, "42000", format!("Not unique table/alias: '{alias}'")));
+        }
         let mut scope = crate::bind::row_table(table, Some(alias), None, n);
         scope.database = None;
         if !names.is_empty() {
-            if names.len() != columns.len() { return Err(Fault::ColumnCountMismatch { row: 1 }); }
-            let renamed: Vec<ScopeColumn> = columns.iter().zip(names).map(|(c, name)| ScopeColumn { name: name.as_str().into(), ..scope.columns[*c as usize].clone() }).collect();
+            if names.len() != columns.len() {
+                return Err(Fault::ColumnCountMismatch { row: 1 });
+            }
+            let renamed: Vec<ScopeColumn> =
+                columns.iter().zip(names).map(|(c, name)| ScopeColumn { name: name.as_str().into(), ..scope.columns[*c as usize].clone() }).collect();
             scope.columns = renamed;
         }
         // Names of its own need no alias before them.
@@ -219,7 +264,9 @@ fn on_duplicate(b: &mut Binder<'_>, env: &Bindings<'_>, table: &TableRef, i: &as
         let assigned = assigned(b, table, ordinal, value)?;
         assignments.push((ordinal, assigned));
     }
-    if b.subqueries[before..].iter().any(|s| reads_directly(s, table)) { return Err(target_in_subquery(&table.name)); }
+    if b.subqueries[before..].iter().any(|s| reads_directly(s, table)) {
+        return Err(target_in_subquery(&table.name));
+    }
     b.blocks.pop();
     b.insert_values = None;
     let touched: Vec<u16> = assignments.iter().map(|a| a.0).collect();
@@ -242,12 +289,22 @@ fn add_source_tables(block: &mut crate::bind::scope::Block, q: &Query, n: u32, t
         };
         match tables.iter_mut().find(|t| t.name == alias) {
             Some(t) => t.columns.push(column),
-            None => tables.push(ScopeTable { database: c.origin.as_ref().map(|o| o.database.clone()), name: alias, columns: vec![column], need: None, any_case: false, locator: None }),
+            None => tables.push(ScopeTable {
+                database: c.origin.as_ref().map(|o| o.database.clone()),
+                name: alias,
+                columns: vec![column],
+                need: None,
+                any_case: false,
+                locator: None,
+            }),
         }
     }
     for t in tables {
         let at = block.tables.len();
-        let fresh: Vec<_> = (0..t.columns.len()).filter(|c| !targets.iter().any(|p| same_name(&block.column(*p).name, &t.columns[*c].name))).map(|c| (at, c)).collect();
+        let fresh: Vec<_> = (0..t.columns.len())
+            .filter(|c| !targets.iter().any(|p| same_name(&block.column(*p).name, &t.columns[*c].name)))
+            .map(|c| (at, c))
+            .collect();
         block.visible.extend(fresh);
         block.tables.push(t);
         block.defs.push(None);
@@ -271,9 +328,15 @@ pub fn assigned(b: &mut Binder<'_>, table: &TableRef, ordinal: u16, value: &ast:
         ast::Expr::Default(Some(d)) if def.generated.is_some() => same_name(d, &def.name),
         _ => false,
     };
-    if default { return Ok(Assigned::Fill(super::rules::fill(b, table, ordinal as usize)?)); }
-    if def.generated.is_some() { return Err(generated_value(&def.name, &table.name)); }
+    if default {
+        return Ok(Assigned::Fill(super::rules::fill(b, table, ordinal as usize)?));
+    }
+    if def.generated.is_some() {
+        return Err(generated_value(&def.name, &table.name));
+    }
     let bound = b.in_clause(Clause::Fields, |b| b.expr(value))?;
-    if !b.block().aggregates.is_empty() { return Err(Fault::mysql(1111, "HY000", "Invalid use of group function")); }
+    if !b.block().aggregates.is_empty() {
+        return Err(Fault::mysql(1111, "HY000", "Invalid use of group function"));
+    }
     Ok(Assigned::Expr(b.give_type(bound, &def.ty)))
 }

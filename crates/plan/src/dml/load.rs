@@ -18,7 +18,9 @@ pub fn bind_load(env: &Bindings<'_>, l: &ast::LoadData) -> Result<BoundLoad, Fau
     let table = changed_table(&b, &l.table, "INSERT")?;
     b.use_table(&table);
     let need = b.need(Privilege::Insert, &table.database_name, &table.name);
-    if l.duplicates == ast::LoadDuplicates::Replace { b.need(Privilege::Delete, &table.database_name, &table.name); }
+    if l.duplicates == ast::LoadDuplicates::Replace {
+        b.need(Privilege::Delete, &table.database_name, &table.name);
+    }
     let mut targets = Vec::new();
     let mut source_of = vec![None; table.columns.len()];
     if l.targets.is_empty() {
@@ -32,8 +34,12 @@ pub fn bind_load(env: &Bindings<'_>, l: &ast::LoadData) -> Result<BoundLoad, Fau
             ast::LoadTarget::Variable(name) => targets.push(LoadField::Variable(name.to_lowercase().into())),
             ast::LoadTarget::Column(name) => {
                 let c = named_columns(&table, std::slice::from_ref(name))?[0];
-                if source_of[c as usize].is_some() { return Err(Fault::mysql(1110, "42000", format!("Column '{name}' specified twice"))); }
-                if table.columns[c as usize].generated.is_some() { return Err(generated_value(name, &table.name)); }
+                if source_of[c as usize].is_some() {
+                    return Err(Fault::mysql(1110, "42000", format!("Column '{name}' specified twice")));
+                }
+                if table.columns[c as usize].generated.is_some() {
+                    return Err(generated_value(name, &table.name));
+                }
                 b.need_column(need, &table.columns[c as usize].name);
                 source_of[c as usize] = Some(targets.len() as u16);
                 targets.push(LoadField::Column(c));
@@ -50,5 +56,15 @@ pub fn bind_load(env: &Bindings<'_>, l: &ast::LoadData) -> Result<BoundLoad, Fau
     }
     b.blocks.pop();
     let fill = fills(&mut b, &table)?;
-    Ok(BoundLoad { rules: row_rules(env, &table, None)?, table, targets, set, source_of, fill, duplicates: l.duplicates, needs: b.needs, subqueries: b.subqueries })
+    Ok(BoundLoad {
+        rules: row_rules(env, &table, None)?,
+        table,
+        targets,
+        set,
+        source_of,
+        fill,
+        duplicates: l.duplicates,
+        needs: b.needs,
+        subqueries: b.subqueries,
+    })
 }

@@ -49,7 +49,11 @@ pub enum Fill {
 
 /// A value in VALUES (…).
 #[derive(Clone, Debug, PartialEq)]
-pub enum Given { Expr(Expr), /** DEFAULT */ Default }
+pub enum Given {
+    Expr(Expr),
+    /** DEFAULT */
+    Default,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoundInsert {
@@ -84,12 +88,19 @@ pub enum BoundOnDuplicate {
     Replace,
     /// With n columns in the table: the old row's columns are `ColumnId(ordinal)`, the refused row's `ColumnId(n + ordinal)`, and column i of a source query is
     /// `ColumnId(2 * n + i)`.
-    Update { assignments: Vec<(u16, Assigned)>, rules: Arc<RowRules> },
+    Update {
+        assignments: Vec<(u16, Assigned)>,
+        rules: Arc<RowRules>,
+    },
 }
 
 /// The right side of `column = …`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Assigned { Expr(Expr), /** DEFAULT */ Fill(Fill) }
+pub enum Assigned {
+    Expr(Expr),
+    /** DEFAULT */
+    Fill(Fill),
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum BoundUpdate {
@@ -140,4 +151,7 @@ pub struct BoundLoad {
     pub subqueries: Vec<crate::query::Rel>,
 }
 #[derive(Clone, Debug, PartialEq)]
-pub enum LoadField { Column(u16), Variable(Arc<str>) }
+pub enum LoadField {
+    Column(u16),
+    Variable(Arc<str>),
+}

@@ -17,13 +17,14 @@ pub fn row_rules(env: &Bindings<'_>, table: &TableRef, assigned: Option<&[u16]>)
     let mut rules = RowRules::default();
     for (i, c) in table.columns.iter().enumerate() {
         // A generated column may read those before it only, generated ones included: the table's order serves.
-        if let Some(g) = &c.generated { rules.generated.push((i as u16, parse_and_bind_over_row(env, table, &g.expression)?)); }
-        if let (true, Some(assigned)) = (c.on_update_now, assigned) {
-            if !assigned.contains(&(i as u16)) {
+        if let Some(g) = &c.generated {
+            rules.generated.push((i as u16, parse_and_bind_over_row(env, table, &g.expression)?));
+        }
+        if let (true, Some(assigned)) = (c.on_update_now, assigned)
+            && !assigned.contains(&(i as u16)) {
                 let mut b = Binder::new(env);
                 rules.on_update.push((i as u16, b.now(c.ty.kind.fsp().unwrap_or(0))?));
             }
-        }
     }
     for c in table.checks.iter().filter(|c| c.enforced) {
         rules.checks.push((c.name.clone(), parse_and_bind_over_row(env, table, &c.expression)?));
@@ -38,8 +39,12 @@ pub fn fills(b: &mut Binder<'_>, table: &TableRef) -> Result<Vec<Fill>, Fault> {
 
 pub fn fill(b: &mut Binder<'_>, table: &TableRef, i: usize) -> Result<Fill, Fault> {
     let c = &table.columns[i];
-    if c.generated.is_some() { return Ok(Fill::Generated); }
-    if c.auto_increment { return Ok(Fill::AutoIncrement); }
+    if c.generated.is_some() {
+        return Ok(Fill::Generated);
+    }
+    if c.auto_increment {
+        return Ok(Fill::AutoIncrement);
+    }
     Ok(match b.default_value(table, c)? {
         Some(e) => Fill::Default(e),
         None if c.ty.nullable => Fill::Default(Expr::Literal { value: Value::Null, ty: SqlType::null() }),

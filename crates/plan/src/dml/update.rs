@@ -35,7 +35,13 @@ pub struct Found {
 }
 
 impl Found {
-    pub fn bind(b: &mut Binder<'_>, table: &TableRef, filter: Option<&ast::Expr>, order_by: &[ast::OrderItem], limit: Option<&ast::Expr>) -> Result<Self, Fault> {
+    pub fn bind(
+        b: &mut Binder<'_>,
+        table: &TableRef,
+        filter: Option<&ast::Expr>,
+        order_by: &[ast::OrderItem],
+        limit: Option<&ast::Expr>,
+    ) -> Result<Self, Fault> {
         let filter = match filter {
             Some(f) => rewrite::conditions(b.in_clause(Clause::Where, |b| b.condition(f))?),
             None => vec![],
@@ -43,14 +49,21 @@ impl Found {
         let mut sort = Vec::new();
         for o in order_by {
             let mut expr = b.in_clause(Clause::Order, |b| b.expr(&o.expr))?;
-            if let Expr::Column { id, ty } = &expr {
-                if matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) { expr = Expr::ColumnRaw { id: *id, ty: SqlType::bigint_unsigned(ty.nullable) }; }
+            if let Expr::Column { id, ty } = &expr
+                && matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) {
+                    expr = Expr::ColumnRaw { id: *id, ty: SqlType::bigint_unsigned(ty.nullable) };
+                }
+            if !walk::is_constant(&expr) {
+                sort.push(SortKey { expr, descending: o.descending });
             }
-            if !walk::is_constant(&expr) { sort.push(SortKey { expr, descending: o.descending }); }
         }
         let limit = limit.map(|l| b.row_count(l)).transpose()?;
-        if !b.block().aggregates.is_empty() { return Err(Fault::mysql(1111, "HY000", "Invalid use of group function")); }
-        if b.subqueries.iter().any(|s| reads_directly(s, table)) { return Err(target_in_subquery(&table.name)); }
+        if !b.block().aggregates.is_empty() {
+            return Err(Fault::mysql(1111, "HY000", "Invalid use of group function"));
+        }
+        if b.subqueries.iter().any(|s| reads_directly(s, table)) {
+            return Err(target_in_subquery(&table.name));
+        }
         Ok(Self { filter, sort, limit })
     }
 
@@ -58,13 +71,22 @@ impl Found {
     pub fn into_query(self, mut b: Binder<'_>, table: &TableRef, values: Vec<Expr>, statistics: &dyn Statistics) -> Query {
         let session = b.env.session;
         let mut ordinals: Vec<u16> = (0..table.columns.len() as u16).collect();
-        let mut columns: Vec<Column> = table.columns.iter().enumerate().map(|(i, c)| Column { id: ColumnId::new(i as u32), ty: c.ty.clone(), name: (&*c.name).into(), origin: None }).collect();
+        let mut columns: Vec<Column> = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, c)| Column { id: ColumnId::new(i as u32), ty: c.ty.clone(), name: (&*c.name).into(), origin: None })
+            .collect();
         ordinals.push(ROW_LOCATOR);
         let locator = b.new_column("", locator_type());
         columns.push(locator.clone());
         let mut rel = Rel::Scan { table: table.clone(), ordinals, columns }.filter(self.filter);
-        if !self.sort.is_empty() { rel = Rel::Sort { input: Box::new(rel), keys: self.sort }; }
-        if self.limit.is_some() { rel = Rel::Limit { input: Box::new(rel), count: self.limit, offset: None }; }
+        if !self.sort.is_empty() {
+            rel = Rel::Sort { input: Box::new(rel), keys: self.sort };
+        }
+        if self.limit.is_some() {
+            rel = Rel::Limit { input: Box::new(rel), count: self.limit, offset: None };
+        }
         let mut exprs = vec![Expr::Column { id: locator.id, ty: locator.ty }];
         exprs.extend(values);
         let columns: Vec<Column> = exprs.iter().map(|e| b.new_column("", value_type(e))).collect();
@@ -75,9 +97,17 @@ impl Found {
     }
 }
 
-pub fn locator_type() -> SqlType { SqlType::new(TypeKind::VarBinary { bytes: 65_535 }, false) }
+pub fn locator_type() -> SqlType {
+    SqlType::new(TypeKind::VarBinary { bytes: 65_535 }, false)
+}
 
-fn single(env: &Bindings<'_>, statistics: &dyn Statistics, u: &ast::Update, name: &ast::ObjectName, alias: Option<&str>) -> Result<BoundUpdate, Fault> {
+fn single(
+    env: &Bindings<'_>,
+    statistics: &dyn Statistics,
+    u: &ast::Update,
+    name: &ast::ObjectName,
+    alias: Option<&str>,
+) -> Result<BoundUpdate, Fault> {
     let mut b = Binder::new(env);
     let table = changed_table(&b, name, "UPDATE")?;
     b.use_table(&table);
@@ -148,10 +178,14 @@ fn value_of(a: Assigned, table: &TableDef, ordinal: u16) -> Result<Option<Expr>,
 
 /// A table of which no column is read needs no SELECT.
 pub fn forget_unread(b: &mut Binder<'_>, read: usize) {
-    if b.needs[read].columns.is_empty() { b.needs.remove(read); }
+    if b.needs[read].columns.is_empty() {
+        b.needs.remove(read);
+    }
 }
 
-pub fn assigns_variable(e: &Expr) -> bool { walk::any(e, &|n| matches!(n, Expr::AssignUserVariable { .. })) }
+pub fn assigns_variable(e: &Expr) -> bool {
+    walk::any(e, &|n| matches!(n, Expr::AssignUserVariable { .. }))
+}
 
 /// Whether changing these columns may change the partition a row belongs to.
 fn moves(table: &TableDef, touched: &[u16], rules: &super::RowRules) -> bool {
@@ -161,10 +195,16 @@ fn moves(table: &TableDef, touched: &[u16], rules: &super::RowRules) -> bool {
 }
 
 fn several(env: &Bindings<'_>, statistics: &dyn Statistics, u: &ast::Update) -> Result<BoundUpdate, Fault> {
-    if !u.order_by.is_empty() { return Err(Fault::mysql(1221, "HY000", "Incorrect usage of UPDATE and ORDER BY")); }
-    if u.limit.is_some() { return Err(Fault::mysql(1221, "HY000", "Incorrect usage of UPDATE and LIMIT")); }
+    if !u.order_by.is_empty() {
+        return Err(Fault::mysql(1221, "HY000", "Incorrect usage of UPDATE and ORDER BY"));
+    }
+    if u.limit.is_some() {
+        return Err(Fault::mysql(1221, "HY000", "Incorrect usage of UPDATE and LIMIT"));
+    }
     let mut b = Binder::new(env);
-    if let Some(with) = &u.with { b.with(with)?; }
+    if let Some(with) = &u.with {
+        b.with(with)?;
+    }
     b.blocks.push(Block::default());
     b.locators_at = Some(b.blocks.len());
     let mut rel = b.in_clause(Clause::From, |b| b.from(&u.tables))?;
@@ -177,7 +217,8 @@ fn several(env: &Bindings<'_>, statistics: &dyn Statistics, u: &ast::Update) -> 
     for (column, value) in &u.assignments {
         let (database, table_name) = (column.database.as_deref(), column.table.as_deref());
         let full = crate::bind::scope::full_name(database, table_name, &column.name);
-        let place = b.block().find(database, table_name, &column.name).map_err(|_| Fault::AmbiguousColumn { column: full.clone(), clause: "field list" })?;
+        let place =
+            b.block().find(database, table_name, &column.name).map_err(|_| Fault::AmbiguousColumn { column: full.clone(), clause: "field list" })?;
         let Some((t, c)) = place else { return Err(Fault::NoSuchColumn { column: full, clause: "field list" }) };
         let Some(def) = b.block().defs[t].clone() else {
             let name = b.block().tables[t].name.to_string();
@@ -198,7 +239,9 @@ fn several(env: &Bindings<'_>, statistics: &dyn Statistics, u: &ast::Update) -> 
     let mut out = Vec::new();
     for (t, list) in targets {
         let table = b.block().defs[t].clone().expect("targets are base tables");
-        if b.subqueries.iter().any(|s| reads_directly(s, &table)) { return Err(target_in_subquery(&table.name)); }
+        if b.subqueries.iter().any(|s| reads_directly(s, &table)) {
+            return Err(target_in_subquery(&table.name));
+        }
         let locator = exprs.len();
         exprs.push(b.locator_of(t)?);
         let touched: Vec<u16> = list.iter().map(|l| l.0).collect();

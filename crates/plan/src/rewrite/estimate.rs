@@ -26,11 +26,19 @@ pub fn estimate(rel: &Rel, s: &dyn Statistics) -> f64 {
         Rel::Filter { input, predicate } => {
             let rows = estimate(input, s);
             let list = walk::conjuncts(predicate.clone());
-            if let Some(n) = by_key(input, &list) { return rows.min(n); }
+            if let Some(n) = by_key(input, &list) {
+                return rows.min(n);
+            }
             (rows * list.iter().map(selectivity).product::<f64>()).max(1.0).min(rows)
         }
         Rel::Project { input, .. } | Rel::Sort { input, .. } | Rel::Window { input, .. } => estimate(input, s),
-        Rel::Aggregate { input, group, .. } => if group.is_empty() { 1.0 } else { (estimate(input, s) * 0.1).max(1.0) },
+        Rel::Aggregate { input, group, .. } => {
+            if group.is_empty() {
+                1.0
+            } else {
+                (estimate(input, s) * 0.1).max(1.0)
+            }
+        }
         Rel::Distinct { input } => (estimate(input, s) * 0.3).max(1.0),
         Rel::Limit { input, count, .. } => {
             let rows = estimate(input, s);
@@ -54,7 +62,9 @@ pub fn estimate(rel: &Rel, s: &dyn Statistics) -> f64 {
     }
 }
 
-pub fn table_rows(table: &TableDef, s: &dyn Statistics) -> f64 { s.rows(table).map_or(UNKNOWN_ROWS, |n| (n as f64).max(1.0)) }
+pub fn table_rows(table: &TableDef, s: &dyn Statistics) -> f64 {
+    s.rows(table).map_or(UNKNOWN_ROWS, |n| (n as f64).max(1.0))
+}
 
 /// The size of the greatest table below: about how many different values a key of it has.
 pub fn base_rows(rel: &Rel, s: &dyn Statistics) -> f64 {
@@ -69,7 +79,9 @@ pub fn join_rows(left: &Rel, l: f64, right: &Rel, r: f64, on: &[Expr], s: &dyn S
     let (lo, ro) = (left.output(), right.output());
     let keys: Vec<(&Expr, &Expr)> = on.iter().filter_map(|c| equi(c, &lo, &ro)).collect();
     let rest = on.iter().filter(|c| equi(c, &lo, &ro).is_none()).map(selectivity).product::<f64>();
-    if keys.is_empty() { return (l * r * rest).max(1.0); }
+    if keys.is_empty() {
+        return (l * r * rest).max(1.0);
+    }
     let left_keys: BTreeSet<ColumnId> = keys.iter().flat_map(|k| walk::columns(k.0)).collect();
     let right_keys: BTreeSet<ColumnId> = keys.iter().flat_map(|k| walk::columns(k.1)).collect();
     // Each row of the one side finds at most one of the other's; filters on that thin it out.
@@ -95,10 +107,15 @@ pub fn is_key(rel: &Rel, columns: &BTreeSet<ColumnId>) -> bool {
         Rel::Aggregate { group, rollup: false, .. } => !group.is_empty() && group.iter().all(|g| columns.contains(&g.1.id)),
         Rel::Distinct { input } => input.columns().iter().all(|c| columns.contains(&c.id)),
         Rel::Project { input, exprs, columns: own } => {
-            let below: BTreeSet<ColumnId> = exprs.iter().zip(own).filter(|(_, c)| columns.contains(&c.id)).filter_map(|(e, _)| match e {
-                Expr::Column { id, .. } => Some(*id),
-                _ => None,
-            }).collect();
+            let below: BTreeSet<ColumnId> = exprs
+                .iter()
+                .zip(own)
+                .filter(|(_, c)| columns.contains(&c.id))
+                .filter_map(|(e, _)| match e {
+                    Expr::Column { id, .. } => Some(*id),
+                    _ => None,
+                })
+                .collect();
             is_key(input, &below)
         }
         _ => false,
@@ -113,7 +130,9 @@ fn by_key(input: &Rel, list: &[Expr]) -> Option<f64> {
         match c {
             Expr::Operator { op: Operator::Eq | Operator::NullSafeEq, args, .. } => {
                 for (a, b) in [(&args[0], &args[1]), (&args[1], &args[0])] {
-                    if let (Expr::Column { id, .. }, true) = (a, is_outer_constant(b, input)) { fixed.insert(*id); }
+                    if let (Expr::Column { id, .. }, true) = (a, is_outer_constant(b, input)) {
+                        fixed.insert(*id);
+                    }
                 }
             }
             Expr::In { expr, list, negated: false, .. } => {

@@ -22,7 +22,9 @@ pub fn fold_rel(rel: &mut Rel) {
             return fold_rel(rel);
         }
     }
-    for i in rel.inputs_mut() { fold_rel(i); }
+    for i in rel.inputs_mut() {
+        fold_rel(i);
+    }
 }
 
 pub fn fold_condition(e: &mut Expr) {
@@ -37,7 +39,9 @@ pub fn fold(e: &mut Expr) {
         Expr::Cast { expr, .. } => is_literal(expr),
         Expr::In { expr, list, .. } => is_literal(expr) && list.iter().all(is_literal),
         Expr::Case { operand, branches, otherwise, .. } => {
-            operand.as_deref().is_none_or(is_literal) && branches.iter().all(|(w, t)| is_literal(w) && is_literal(t)) && otherwise.as_deref().is_none_or(is_literal)
+            operand.as_deref().is_none_or(is_literal)
+                && branches.iter().all(|(w, t)| is_literal(w) && is_literal(t))
+                && otherwise.as_deref().is_none_or(is_literal)
         }
         Expr::Literal { .. }
         | Expr::Param { .. }
@@ -48,17 +52,22 @@ pub fn fold(e: &mut Expr) {
         | Expr::Subquery { .. }
         | Expr::Row(_) => false,
     };
-    if ready && walk::is_immutable(e) {
-        if let Some(value) = crate::typing::constant_value(e) { *e = Expr::Literal { value, ty: e.ty().clone() }; }
-    }
+    if ready && walk::is_immutable(e)
+        && let Some(value) = crate::typing::constant_value(e) {
+            *e = Expr::Literal { value, ty: e.ty().clone() };
+        }
 }
 
-fn is_literal(e: &Expr) -> bool { matches!(e, Expr::Literal { .. }) }
+fn is_literal(e: &Expr) -> bool {
+    matches!(e, Expr::Literal { .. })
+}
 
 /// Simplifies where only truth counts: in a filter NULL is as good as false.
 fn truth_only(e: &mut Expr) {
     let Expr::Operator { op: op @ (Operator::And | Operator::Or), args, .. } = e else { return };
-    for a in args.iter_mut() { truth_only(a); }
+    for a in args.iter_mut() {
+        truth_only(a);
+    }
     let is_true = |e: &Expr| matches!(e, Expr::Literal { value: Value::Int(n), .. } if *n != 0);
     let is_false = |e: &Expr| matches!(e, Expr::Literal { value: Value::Int(0) | Value::Null, .. });
     let and = *op == Operator::And;

@@ -15,7 +15,9 @@ use weald_types::ColumnId;
 pub fn order(leaves: Vec<Rel>, mut conditions: Vec<Expr>, s: &dyn Statistics, fixed: bool) -> Rel {
     let every: BTreeSet<ColumnId> = leaves.iter().flat_map(Rel::output).collect();
     let mut rest: Vec<(Rel, f64)> = leaves.into_iter().map(|l| (estimate(&l, s), l)).map(|(n, l)| (l, n)).collect();
-    if rest.is_empty() { return Rel::Values { rows: vec![vec![]], columns: vec![] }; }
+    if rest.is_empty() {
+        return Rel::Values { rows: vec![vec![]], columns: vec![] };
+    }
     let first = if fixed { 0 } else { cheapest_start(&rest, &conditions) };
     let (mut joined, mut rows) = rest.remove(first);
     while !rest.is_empty() {
@@ -31,14 +33,19 @@ pub fn order(leaves: Vec<Rel>, mut conditions: Vec<Expr>, s: &dyn Statistics, fi
                 // Connected before unconnected, then small before big.
                 Some((c, best, _)) => (connected && !c) || (connected == c && size < best),
             };
-            if better { best = Some((connected, size, i)); }
-            if fixed { break; }
+            if better {
+                best = Some((connected, size, i));
+            }
+            if fixed {
+                break;
+            }
         }
         let (_, size, i) = best.expect("a table is left");
         let (leaf, _) = rest.remove(i);
         let mut both = have;
         both.extend(leaf.output());
-        let (on, later): (Vec<_>, Vec<_>) = conditions.into_iter().partition(|c| walk::columns(c).iter().all(|id| both.contains(id) || !every.contains(id)));
+        let (on, later): (Vec<_>, Vec<_>) =
+            conditions.into_iter().partition(|c| walk::columns(c).iter().all(|id| both.contains(id) || !every.contains(id)));
         conditions = later;
         let kind = if on.is_empty() { JoinKind::Cross } else { JoinKind::Inner };
         joined = Rel::Join { kind, left: Box::new(joined), right: Box::new(leaf), on: walk::all_of(on), lateral: false };
@@ -59,15 +66,22 @@ fn cheapest_start(rest: &[(Rel, f64)], conditions: &[Expr]) -> usize {
     let mut best = (true, f64::INFINITY, 0);
     for (i, (_, n)) in rest.iter().enumerate() {
         let key = (!connected(i), *n, i);
-        if (key.0, key.1) < (best.0, best.1) { best = key; }
+        if (key.0, key.1) < (best.0, best.1) {
+            best = key;
+        }
     }
     best.2
 }
 
 /// Conditions that can be asked once `leaf` has joined `have`, and that read both.
 fn usable<'c>(conditions: &'c [Expr], have: &BTreeSet<ColumnId>, leaf: &BTreeSet<ColumnId>, every: &BTreeSet<ColumnId>) -> Vec<&'c Expr> {
-    conditions.iter().filter(|c| {
-        let used = walk::columns(c);
-        used.iter().any(|id| leaf.contains(id)) && used.iter().any(|id| have.contains(id)) && used.iter().all(|id| leaf.contains(id) || have.contains(id) || !every.contains(id))
-    }).collect()
+    conditions
+        .iter()
+        .filter(|c| {
+            let used = walk::columns(c);
+            used.iter().any(|id| leaf.contains(id))
+                && used.iter().any(|id| have.contains(id))
+                && used.iter().all(|id| leaf.contains(id) || have.contains(id) || !every.contains(id))
+        })
+        .collect()
 }

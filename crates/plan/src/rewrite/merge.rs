@@ -15,8 +15,12 @@ impl Rewriter<'_> {
     pub fn merge_derived(&mut self, root: &mut Rel) {
         let mut renamed: BTreeMap<ColumnId, Expr> = BTreeMap::new();
         merge(root, true, &mut renamed);
-        for s in &mut self.subqueries { merge(s, true, &mut renamed); }
-        if renamed.is_empty() { return; }
+        for s in &mut self.subqueries {
+            merge(s, true, &mut renamed);
+        }
+        if renamed.is_empty() {
+            return;
+        }
         // A merged table may itself have read a merged table.
         let mut put = |e: &mut Expr| {
             let Expr::Column { id, ty } = e else { return false };
@@ -46,7 +50,9 @@ impl Rewriter<'_> {
     }
 
     /// Says anew what each subquery reads of the queries around it.
-    pub fn refresh_outer(&mut self, rel: &mut Rel) { walk::rewrite_deep(rel, &mut self.subqueries, &mut |_| false); }
+    pub fn refresh_outer(&mut self, rel: &mut Rel) {
+        walk::rewrite_deep(rel, &mut self.subqueries, &mut |_| false);
+    }
 }
 
 /// `fixed`: the columns of `rel` are taken by position, or are what comes out.
@@ -71,12 +77,18 @@ fn merge(rel: &mut Rel, fixed: bool, renamed: &mut BTreeMap<ColumnId, Expr>) {
         }
         Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => (),
     }
-    if fixed { return; }
+    if fixed {
+        return;
+    }
     if let Rel::Project { exprs, columns, .. } = rel {
         // An ENUM or a TIMESTAMP changes its form on the way through: that cannot be left out.
         let plain = exprs.iter().all(|e| matches!(e, Expr::Column { ty, .. } if crate::bind::evaluated(ty).kind == ty.kind));
-        if !plain { return; }
-        for (e, c) in exprs.iter().zip(columns.iter()) { renamed.insert(c.id, e.clone()); }
+        if !plain {
+            return;
+        }
+        for (e, c) in exprs.iter().zip(columns.iter()) {
+            renamed.insert(c.id, e.clone());
+        }
         Rel::replace(rel, |r| match r {
             Rel::Project { input, .. } => *input,
             other => other,

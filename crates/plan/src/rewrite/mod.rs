@@ -29,7 +29,9 @@ use weald_types::{ColumnId, SqlType};
 pub fn optimize(query: &mut Query, session: &BindContext, statistics: &dyn Statistics) {
     let mut made = BTreeSet::new();
     query.root.made(&mut made);
-    for s in &query.subqueries { s.made(&mut made); }
+    for s in &query.subqueries {
+        s.made(&mut made);
+    }
     let mut r = Rewriter {
         subqueries: std::mem::take(&mut query.subqueries),
         next_column: made.last().map_or(0, |c| c.raw() + 1),
@@ -72,16 +74,22 @@ impl Rewriter<'_> {
     }
 
     /// Takes subquery `index` out to be rewritten; it is put back with [`Rewriter::put`].
-    pub fn take(&mut self, index: u32) -> Rel { std::mem::replace(&mut self.subqueries[index as usize], Rel::Values { rows: vec![], columns: vec![] }) }
+    pub fn take(&mut self, index: u32) -> Rel {
+        std::mem::replace(&mut self.subqueries[index as usize], Rel::Values { rows: vec![], columns: vec![] })
+    }
 
-    pub fn put(&mut self, index: u32, rel: Rel) { self.subqueries[index as usize] = rel; }
+    pub fn put(&mut self, index: u32, rel: Rel) {
+        self.subqueries[index as usize] = rel;
+    }
 
     /// The subqueries that the expressions of `rel` use themselves (not those within subqueries).
     pub fn used(rel: &Rel) -> Vec<u32> {
         let mut out = Vec::new();
         rel.all_exprs(&mut |e| {
             walk::walk(e, &mut |n| {
-                if let Expr::Subquery { index, .. } = n { out.push(*index); }
+                if let Expr::Subquery { index, .. } = n {
+                    out.push(*index);
+                }
             });
         });
         out
@@ -105,7 +113,9 @@ impl Rewriter<'_> {
         let mut todo = Self::used(root);
         todo.reverse();
         while let Some(i) = todo.pop() {
-            if order.contains(&i) { continue; }
+            if order.contains(&i) {
+                continue;
+            }
             order.push(i);
             todo.extend(Self::used(&self.subqueries[i as usize]).into_iter().rev());
         }

@@ -73,10 +73,17 @@ pub fn is_null(e: &Expr, columns: &BTreeSet<ColumnId>) -> bool {
             | Operator::Regexp => args.iter().any(|a| is_null(a, columns)),
         },
         Expr::In { expr, .. } => is_null(expr, columns),
-        Expr::Subquery { kind: SubqueryKind::In { .. } | SubqueryKind::Quantified { .. } | SubqueryKind::Scalar | SubqueryKind::Exists { .. }, .. } => false,
-        Expr::Param { .. } | Expr::UserVariable { .. } | Expr::AssignUserVariable { .. } | Expr::Call { .. } | Expr::Case { .. } | Expr::Row(_) => false,
+        Expr::Subquery {
+            kind: SubqueryKind::In { .. } | SubqueryKind::Quantified { .. } | SubqueryKind::Scalar | SubqueryKind::Exists { .. },
+            ..
+        } => false,
+        Expr::Param { .. } | Expr::UserVariable { .. } | Expr::AssignUserVariable { .. } | Expr::Call { .. } | Expr::Case { .. } | Expr::Row(_) => {
+            false
+        }
     }
 }
 
 /// Whether the condition reads any of `columns`.
-pub fn touches(e: &Expr, columns: &BTreeSet<ColumnId>) -> bool { walk::columns(e).iter().any(|c| columns.contains(c)) }
+pub fn touches(e: &Expr, columns: &BTreeSet<ColumnId>) -> bool {
+    walk::columns(e).iter().any(|c| columns.contains(c))
+}

@@ -15,7 +15,9 @@ pub fn split(predicate: Expr) -> Vec<Expr> {
     for c in walk::conjuncts(predicate) {
         for f in factor(c) {
             // Saying something twice adds nothing.
-            if walk::is_volatile(&f) || !out.contains(&f) { out.push(f); }
+            if walk::is_volatile(&f) || !out.contains(&f) {
+                out.push(f);
+            }
         }
     }
     out
@@ -23,14 +25,18 @@ pub fn split(predicate: Expr) -> Vec<Expr> {
 
 /// `(a AND b) OR (a AND c)` is `a AND (b OR c)`.
 fn factor(e: Expr) -> Vec<Expr> {
-    if !matches!(e, Expr::Operator { op: Operator::Or, .. }) || walk::is_volatile(&e) { return vec![e]; }
+    if !matches!(e, Expr::Operator { op: Operator::Or, .. }) || walk::is_volatile(&e) {
+        return vec![e];
+    }
     let mut branches: Vec<Vec<Expr>> = walk::disjuncts(e).into_iter().map(|d| walk::conjuncts(d).into_iter().flat_map(factor).collect()).collect();
     let (first, rest) = branches.split_first().expect("an OR has alternatives");
     let common: Vec<Expr> = first.iter().filter(|c| rest.iter().all(|b| b.contains(c))).cloned().collect();
     if common.is_empty() {
         return walk::any_of(branches.into_iter().filter_map(walk::all_of).collect()).into_iter().collect();
     }
-    for b in &mut branches { b.retain(|c| !common.contains(c)); }
+    for b in &mut branches {
+        b.retain(|c| !common.contains(c));
+    }
     let mut out = common;
     // An alternative that says no more than what is common makes the rest true.
     if branches.iter().all(|b| !b.is_empty()) {
@@ -41,13 +47,18 @@ fn factor(e: Expr) -> Vec<Expr> {
 
 /// What an OR says about the columns in `own` alone: `(n1 = 'a' AND n2 = 'b') OR (n1 = 'b' AND n2 = 'a')` says `n1 = 'a' OR n1 = 'b'` (TPC-H Q7).
 pub fn implied_by_or(e: &Expr, own: &BTreeSet<ColumnId>) -> Option<Expr> {
-    if !matches!(e, Expr::Operator { op: Operator::Or, .. }) || walk::is_volatile(e) || walk::has_subquery(e) { return None; }
+    if !matches!(e, Expr::Operator { op: Operator::Or, .. }) || walk::is_volatile(e) || walk::has_subquery(e) {
+        return None;
+    }
     let mut alternatives = Vec::new();
     for d in walk::disjuncts(e.clone()) {
-        let about: Vec<Expr> = walk::conjuncts(d).into_iter().filter(|c| {
-            let used = walk::columns(c);
-            !used.is_empty() && used.is_subset(own)
-        }).collect();
+        let about: Vec<Expr> = walk::conjuncts(d)
+            .into_iter()
+            .filter(|c| {
+                let used = walk::columns(c);
+                !used.is_empty() && used.is_subset(own)
+            })
+            .collect();
         alternatives.push(walk::all_of(about)?);
     }
     walk::any_of(alternatives)
@@ -61,13 +72,17 @@ pub fn constants_of_equals(list: &[Expr]) -> Vec<Expr> {
         let Expr::Operator { op: Operator::Eq, args, .. } = c else { continue };
         let [a, b] = &args[..] else { continue };
         match (a, b) {
-            (Expr::Column { ty: s, .. }, Expr::Column { ty: t, .. }) if s.kind == t.kind && s.collation == t.collation => equal.push((a.clone(), b.clone())),
+            (Expr::Column { ty: s, .. }, Expr::Column { ty: t, .. }) if s.kind == t.kind && s.collation == t.collation => {
+                equal.push((a.clone(), b.clone()))
+            }
             (Expr::Column { .. }, v) if walk::is_constant(v) => fixed.push((a.clone(), v.clone(), c)),
             (v, Expr::Column { .. }) if walk::is_constant(v) => fixed.push((b.clone(), v.clone(), c)),
             _ => (),
         }
     }
-    if equal.is_empty() || fixed.is_empty() { return vec![]; }
+    if equal.is_empty() || fixed.is_empty() {
+        return vec![];
+    }
     let id = |e: &Expr| if let Expr::Column { id, .. } = e { Some(*id) } else { None };
     let mut out: Vec<Expr> = Vec::new();
     for (column, value, said) in &fixed {
@@ -86,7 +101,9 @@ pub fn constants_of_equals(list: &[Expr]) -> Vec<Expr> {
         let Expr::Operator { ty, collation, .. } = said else { continue };
         for other in class.into_iter().skip(1) {
             let e = Expr::Operator { op: Operator::Eq, args: vec![other, value.clone()], ty: ty.clone(), collation: *collation };
-            if !list.contains(&e) && !out.contains(&e) { out.push(e); }
+            if !list.contains(&e) && !out.contains(&e) {
+                out.push(e);
+            }
         }
     }
     out
@@ -97,8 +114,14 @@ pub fn equi<'e>(c: &'e Expr, left: &BTreeSet<ColumnId>, right: &BTreeSet<ColumnI
     let Expr::Operator { op: Operator::Eq, args, .. } = c else { return None };
     let [a, b] = &args[..] else { return None };
     let (ca, cb) = (walk::columns(a), walk::columns(b));
-    if ca.is_empty() || cb.is_empty() || walk::has_subquery(c) { return None; }
-    if ca.is_subset(left) && cb.is_subset(right) { return Some((a, b)); }
-    if ca.is_subset(right) && cb.is_subset(left) { return Some((b, a)); }
+    if ca.is_empty() || cb.is_empty() || walk::has_subquery(c) {
+        return None;
+    }
+    if ca.is_subset(left) && cb.is_subset(right) {
+        return Some((a, b));
+    }
+    if ca.is_subset(right) && cb.is_subset(left) {
+        return Some((b, a));
+    }
     None
 }

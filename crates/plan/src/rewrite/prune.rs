@@ -61,35 +61,51 @@ fn prune(rel: &mut Rel, needed: &Ids) {
             retain(exprs, &keep);
             retain(columns, &keep);
             let mut below = Ids::new();
-            for e in exprs.iter() { walk::columns_of(e, &mut below); }
+            for e in exprs.iter() {
+                walk::columns_of(e, &mut below);
+            }
             prune(input, &below);
         }
         Rel::Join { kind, left, right, on, lateral } => {
             let mut below = needed.clone();
-            if let Some(on) = on { walk::columns_of(on, &mut below); }
-            if *lateral { below.extend(right.free()); }
+            if let Some(on) = on {
+                walk::columns_of(on, &mut below);
+            }
+            if *lateral {
+                below.extend(right.free());
+            }
             prune(left, &below);
-            if *kind == JoinKind::NullAwareAnti { below.extend(right.output()); }
+            if *kind == JoinKind::NullAwareAnti {
+                below.extend(right.output());
+            }
             prune(right, &below);
         }
         Rel::Aggregate { input, group, aggregates, .. } => {
             aggregates.retain(|a| needed.contains(&a.1.id) || a.0.args.iter().any(walk::is_volatile));
             let mut below = Ids::new();
-            for g in group.iter() { walk::columns_of(&g.0, &mut below); }
+            for g in group.iter() {
+                walk::columns_of(&g.0, &mut below);
+            }
             for a in aggregates.iter() {
-                for e in a.0.args.iter().chain(a.0.order_by.iter().map(|k| &k.expr)) { walk::columns_of(e, &mut below); }
+                for e in a.0.args.iter().chain(a.0.order_by.iter().map(|k| &k.expr)) {
+                    walk::columns_of(e, &mut below);
+                }
             }
             prune(input, &below);
         }
         Rel::Window { input, functions } => {
             functions.retain(|f| needed.contains(&f.1.id));
             let mut below = needed.clone();
-            for f in functions.iter_mut() { walk::window_exprs_mut(&mut f.0, &mut |e| walk::columns_of(e, &mut below)); }
+            for f in functions.iter_mut() {
+                walk::window_exprs_mut(&mut f.0, &mut |e| walk::columns_of(e, &mut below));
+            }
             prune(input, &below);
         }
         Rel::Sort { input, keys } => {
             let mut below = needed.clone();
-            for k in keys.iter() { walk::columns_of(&k.expr, &mut below); }
+            for k in keys.iter() {
+                walk::columns_of(&k.expr, &mut below);
+            }
             prune(input, &below);
         }
         Rel::Limit { input, .. } => prune(input, needed),

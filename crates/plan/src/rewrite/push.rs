@@ -31,7 +31,9 @@ impl Rewriter<'_> {
             Rel::Filter { input, predicate } => {
                 let mut all = list;
                 for c in split(predicate) {
-                    if walk::is_volatile(&c) || !all.contains(&c) { all.push(c); }
+                    if walk::is_volatile(&c) || !all.contains(&c) {
+                        all.push(c);
+                    }
                 }
                 let (stay, down): (Vec<_>, Vec<_>) = all.into_iter().partition(walk::is_volatile);
                 self.push(*input, down).filter(stay)
@@ -41,8 +43,16 @@ impl Rewriter<'_> {
                 let mut stay = Vec::new();
                 for c in list {
                     let used = walk::columns(&c);
-                    let movable = columns.iter().zip(&exprs).filter(|(c, _)| used.contains(&c.id)).all(|(_, e)| !walk::is_volatile(e) && !walk::has_subquery(e));
-                    if movable { down.push(self.through_project(c, &columns, &exprs)); } else { stay.push(c); }
+                    let movable = columns
+                        .iter()
+                        .zip(&exprs)
+                        .filter(|(c, _)| used.contains(&c.id))
+                        .all(|(_, e)| !walk::is_volatile(e) && !walk::has_subquery(e));
+                    if movable {
+                        down.push(self.through_project(c, &columns, &exprs));
+                    } else {
+                        stay.push(c);
+                    }
                 }
                 let input = self.push(*input, down);
                 Rel::Project { input: Box::new(input), exprs, columns }.filter(stay)
@@ -64,7 +74,11 @@ impl Rewriter<'_> {
                 // Whole partitions may be left out, single rows may not.
                 let (down, stay): (Vec<_>, Vec<_>) = list.into_iter().partition(|c| {
                     let used = walk::columns(c);
-                    !walk::has_subquery(c) && !used.is_empty() && used.iter().all(|id| functions.iter().all(|f| f.0.partition_by.iter().any(|p| matches!(p, Expr::Column { id: i, .. } if i == id))))
+                    !walk::has_subquery(c)
+                        && !used.is_empty()
+                        && used
+                            .iter()
+                            .all(|id| functions.iter().all(|f| f.0.partition_by.iter().any(|p| matches!(p, Expr::Column { id: i, .. } if i == id))))
                 });
                 let input = self.push(*input, down);
                 Rel::Window { input: Box::new(input), functions }.filter(stay)
@@ -116,7 +130,8 @@ impl Rewriter<'_> {
             JoinKind::Inner | JoinKind::Cross if lateral => {
                 let lo = left.output();
                 let on = on.map(split).unwrap_or_default();
-                let (down, mut stay): (Vec<_>, Vec<_>) = list.into_iter().partition(|c| walk::columns(c).iter().all(|id| lo.contains(id) || !right_makes(&right, *id)));
+                let (down, mut stay): (Vec<_>, Vec<_>) =
+                    list.into_iter().partition(|c| walk::columns(c).iter().all(|id| lo.contains(id) || !right_makes(&right, *id)));
                 stay.extend(on);
                 let left = self.push(*left, down);
                 let right = self.push(*right, vec![]);
@@ -137,7 +152,8 @@ impl Rewriter<'_> {
                     return self.push_join(Rel::Join { kind: JoinKind::Inner, left, right, on, lateral }, list);
                 }
                 let (down, stay): (Vec<_>, Vec<_>) = list.into_iter().partition(|c| !touches(c, &ro));
-                let (right_only, on): (Vec<_>, Vec<_>) = on.map(split).unwrap_or_default().into_iter().partition(|c| !lateral && only(c, &ro) && !walk::is_volatile(c));
+                let (right_only, on): (Vec<_>, Vec<_>) =
+                    on.map(split).unwrap_or_default().into_iter().partition(|c| !lateral && only(c, &ro) && !walk::is_volatile(c));
                 let left = self.push(*left, down);
                 let right = self.push(*right, right_only);
                 let on = walk::all_of(on).unwrap_or_else(|| walk::truth(true));
@@ -171,7 +187,9 @@ impl Rewriter<'_> {
     fn join_leaves(&mut self, leaves: Vec<Rel>, mut all: Vec<Expr>) -> Rel {
         let mut seen: Vec<Expr> = Vec::with_capacity(all.len());
         for c in all.drain(..) {
-            if walk::is_volatile(&c) || !seen.contains(&c) { seen.push(c); }
+            if walk::is_volatile(&c) || !seen.contains(&c) {
+                seen.push(c);
+            }
         }
         let mut all = seen;
         all.extend(constants_of_equals(&all));
@@ -186,9 +204,10 @@ impl Rewriter<'_> {
                 Some(i) if !walk::is_volatile(&c) => own[i].push(c),
                 _ => {
                     for (i, o) in outputs.iter().enumerate() {
-                        if let Some(implied) = implied_by_or(&c, o) {
-                            if !own[i].contains(&implied) { own[i].push(implied); }
-                        }
+                        if let Some(implied) = implied_by_or(&c, o)
+                            && !own[i].contains(&implied) {
+                                own[i].push(implied);
+                            }
                     }
                     between.push(c);
                 }
@@ -204,8 +223,12 @@ impl Rewriter<'_> {
         }
         if again {
             let mut leaves = Vec::new();
-            for f in flat { flatten(f, &mut leaves, &mut between); }
-            if leaves.len() > 1 { return self.join_leaves(leaves, between); }
+            for f in flat {
+                flatten(f, &mut leaves, &mut between);
+            }
+            if leaves.len() > 1 {
+                return self.join_leaves(leaves, between);
+            }
             flat = leaves;
         }
         let (later, between): (Vec<_>, Vec<_>) = between.into_iter().partition(|c| walk::is_volatile(c) || walk::has_subquery(c));
@@ -213,7 +236,9 @@ impl Rewriter<'_> {
     }
 }
 
-fn right_makes(right: &Rel, id: ColumnId) -> bool { right.output().contains(&id) }
+fn right_makes(right: &Rel, id: ColumnId) -> bool {
+    right.output().contains(&id)
+}
 
 /// Reads something of `ids` and nothing else that the join makes: outer columns may be there too.
 fn only(c: &Expr, ids: &BTreeSet<ColumnId>) -> bool {

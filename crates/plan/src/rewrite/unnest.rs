@@ -50,7 +50,9 @@ impl Rewriter<'_> {
             }
             Rel::Project { input, mut exprs, columns } => {
                 let mut input = *input;
-                for e in &mut exprs { input = self.unnest_scalars(e, input); }
+                for e in &mut exprs {
+                    input = self.unnest_scalars(e, input);
+                }
                 Rel::Project { input: Box::new(input), exprs, columns }
             }
             other => other,
@@ -76,7 +78,8 @@ impl Rewriter<'_> {
                 match self.in_query(*index, *negated, *collation, operands, &input) {
                     Some(In::Join(kind, right, on)) => (join(kind, input, right, on), None),
                     Some(In::Lookup(right, on)) => {
-                        let rel = Rel::Join { kind: JoinKind::Inner, left: Box::new(right), right: Box::new(input), on: walk::all_of(on), lateral: false };
+                        let rel =
+                            Rel::Join { kind: JoinKind::Inner, left: Box::new(right), right: Box::new(input), on: walk::all_of(on), lateral: false };
                         (rel, None)
                     }
                     None => (input, Some(c)),
@@ -95,11 +98,15 @@ impl Rewriter<'_> {
     fn exists(&mut self, sub: Rel, input: &Rel) -> Option<Exists> {
         let local: Ids = sub.free().intersection(&input.output()).copied().collect();
         // Asked once, it costs one look: no join is needed.
-        if local.is_empty() { return None; }
+        if local.is_empty() {
+            return None;
+        }
         let core = strip_for_exists(sub);
         if let Rel::Aggregate { group, .. } = &core {
             // Without groups there is always one row.
-            if group.is_empty() { return Some(Exists::Always); }
+            if group.is_empty() {
+                return Some(Exists::Always);
+            }
         }
         let core = match core {
             // A group exists where a row does.
@@ -107,29 +114,42 @@ impl Rewriter<'_> {
             other => other,
         };
         let (core, on) = self.pull(core, &local, true)?;
-        if on.iter().any(walk::has_subquery) { return None; }
+        if on.iter().any(walk::has_subquery) {
+            return None;
+        }
         Some(Exists::Join(core, on))
     }
 
     // ------------------------------------------------------------------ IN
 
     fn in_query(&mut self, index: u32, negated: bool, collation: Collation, operands: &[Expr], input: &Rel) -> Option<In> {
-        if operands.iter().any(|o| walk::has_subquery(o) || walk::is_volatile(o)) { return None; }
+        if operands.iter().any(|o| walk::has_subquery(o) || walk::is_volatile(o)) {
+            return None;
+        }
         let sub = self.subqueries[index as usize].clone();
         let local: Ids = sub.free().intersection(&input.output()).copied().collect();
         let sub = strip_order(sub);
         let own = sub.columns();
         let nullable = operands.iter().any(walk::is_nullable) || own.iter().any(|c| c.ty.nullable);
         let correlated = !local.is_empty();
-        if negated && nullable && (correlated || operands.len() != 1) { return None; }
+        if negated && nullable && (correlated || operands.len() != 1) {
+            return None;
+        }
         let (core, mut on) = if correlated { self.pull(strip_distinct(sub), &local, true)? } else { (strip_distinct(sub), vec![]) };
-        if on.iter().any(walk::has_subquery) { return None; }
+        if on.iter().any(walk::has_subquery) {
+            return None;
+        }
         for (o, c) in operands.iter().zip(&own) {
             let column = Expr::Column { id: c.id, ty: c.ty.clone() };
             let nullable = walk::is_nullable(o) || c.ty.nullable;
             // The collation belongs to the text operand, if several are compared; equality of others ignores it.
             let ty = SqlType::bigint(nullable);
-            on.push(Expr::Operator { op: Operator::Eq, args: vec![o.clone(), column], ty, collation: if c.ty.kind.is_text() || operands.len() == 1 { collation } else { Collation::BINARY } });
+            on.push(Expr::Operator {
+                op: Operator::Eq,
+                args: vec![o.clone(), column],
+                ty,
+                collation: if c.ty.kind.is_text() || operands.len() == 1 { collation } else { Collation::BINARY },
+            });
         }
         if negated {
             return Some(In::Join(if nullable { JoinKind::NullAwareAnti } else { JoinKind::Anti }, core, on));
@@ -159,7 +179,8 @@ impl Rewriter<'_> {
             let input = slot.take().expect("put back below");
             match this.scalar(index, &input) {
                 Some((right, on, value)) => {
-                    slot = Some(Rel::Join { kind: JoinKind::Left, left: Box::new(input), right: Box::new(right), on: walk::all_of(on), lateral: false });
+                    slot =
+                        Some(Rel::Join { kind: JoinKind::Left, left: Box::new(input), right: Box::new(right), on: walk::all_of(on), lateral: false });
                     *n = value;
                     let _ = ty;
                 }
@@ -173,18 +194,26 @@ impl Rewriter<'_> {
     fn scalar(&mut self, index: u32, input: &Rel) -> Option<(Rel, Vec<Expr>, Expr)> {
         let sub = self.subqueries[index as usize].clone();
         let local: Ids = sub.free().intersection(&input.output()).copied().collect();
-        if local.is_empty() { return None; }
+        if local.is_empty() {
+            return None;
+        }
         // A subquery asked for a few rows, each time answered by an index, is better left alone than computed for a whole table.
         let rows = estimate(input, self.statistics);
         let (sub, value) = peel_projects(sub)?;
-        if walk::is_volatile(&value) || walk::has_subquery(&value) { return None; }
+        if walk::is_volatile(&value) || walk::has_subquery(&value) {
+            return None;
+        }
         match sub {
             Rel::Aggregate { input: below, group, aggregates, rollup: false, .. } if group.is_empty() => {
-                if self.is_cheap_alone(&below, &local, rows) { return None; }
+                if self.is_cheap_alone(&below, &local, rows) {
+                    return None;
+                }
                 self.scalar_aggregate(*below, aggregates, value, &local)
             }
             core => {
-                if self.is_cheap_alone(&core, &local, rows) { return None; }
+                if self.is_cheap_alone(&core, &local, rows) {
+                    return None;
+                }
                 self.scalar_by_key(core, value, &local)
             }
         }
@@ -197,21 +226,33 @@ impl Rewriter<'_> {
     }
 
     /// `(SELECT f(agg(x)) FROM … WHERE inner = outer)`: one group for each value of `inner`.
-    fn scalar_aggregate(&mut self, below: Rel, mut aggregates: Vec<(Aggregate, Column)>, mut value: Expr, local: &Ids) -> Option<(Rel, Vec<Expr>, Expr)> {
-        if aggregates.iter().any(|a| a.0.args.iter().any(|e| walk::columns(e).iter().any(|c| local.contains(c)))) { return None; }
+    fn scalar_aggregate(
+        &mut self,
+        below: Rel,
+        mut aggregates: Vec<(Aggregate, Column)>,
+        mut value: Expr,
+        local: &Ids,
+    ) -> Option<(Rel, Vec<Expr>, Expr)> {
+        if aggregates.iter().any(|a| a.0.args.iter().any(|e| walk::columns(e).iter().any(|c| local.contains(c)))) {
+            return None;
+        }
         let (core, pulled) = self.pull(below, local, false)?;
         let inner = core.output();
         let mut group = Vec::new();
         let mut on = Vec::new();
         for p in pulled {
             let (i, o, ty, collation) = correlation(&p, &inner, local)?;
-            if !groups_as_equal(&crate::bind::value_type(&i), collation) { return None; }
+            if !groups_as_equal(&crate::bind::value_type(&i), collation) {
+                return None;
+            }
             let column = self.new_column(crate::bind::value_type(&i));
             let read = Expr::Column { id: column.id, ty: column.ty.clone() };
             on.push(Expr::Operator { op: Operator::Eq, args: vec![o, read], ty, collation });
             group.push((i, column));
         }
-        if group.is_empty() { return None; }
+        if group.is_empty() {
+            return None;
+        }
         // Where there is no group the aggregates have their values of no rows: NULL, but for these.
         walk::rewrite(&mut value, &mut |n| {
             let Expr::Column { id, ty } = n else { return false };
@@ -227,33 +268,46 @@ impl Rewriter<'_> {
             let value = if ty.kind.is_unsigned() { Value::UInt(empty) } else { Value::Int(empty as i64) };
             let literal = Expr::Literal { value, ty: ty.clone() };
             let column = Expr::Column { id: *id, ty: ty.clone().with_nullable(true) };
-            let missing = Expr::Operator { op: Operator::IsNull, args: vec![column.clone()], ty: SqlType::bigint(false), collation: Collation::BINARY };
+            let missing =
+                Expr::Operator { op: Operator::IsNull, args: vec![column.clone()], ty: SqlType::bigint(false), collation: Collation::BINARY };
             *n = Expr::Case { operand: None, branches: vec![(missing, literal)], otherwise: Some(Box::new(column)), ty: ty.clone() };
             true
         });
         // The same aggregates may be asked for in a second copy of the subquery: ids stay unique because this one is gone.
-        for a in &mut aggregates { a.1.ty.nullable |= false; }
+        for a in &mut aggregates {
+            a.1.ty.nullable |= false;
+        }
         let right = Rel::Aggregate { input: Box::new(core), group, aggregates, rollup: false, grouping: None };
         Some((right, on, value))
     }
 
     /// `(SELECT f(x) FROM t WHERE t.key = outer)`: at most one row, because it is a key.
     fn scalar_by_key(&mut self, core: Rel, value: Expr, local: &Ids) -> Option<(Rel, Vec<Expr>, Expr)> {
-        if walk::columns(&value).iter().any(|c| local.contains(c)) { return None; }
-        if !matches!(strip_filters(&core), Rel::Scan { .. }) { return None; }
+        if walk::columns(&value).iter().any(|c| local.contains(c)) {
+            return None;
+        }
+        if !matches!(strip_filters(&core), Rel::Scan { .. }) {
+            return None;
+        }
         let (core, mut on) = self.pull(core, local, false)?;
         let inner = core.output();
         let mut keys = Ids::new();
         for p in &on {
             let Some((Expr::Column { id, ty }, _, _, collation)) = correlation(p, &inner, local) else { continue };
-            if groups_as_equal(&ty, collation) { keys.insert(id); }
+            if groups_as_equal(&ty, collation) {
+                keys.insert(id);
+            }
         }
-        if !super::estimate::is_key(&core, &keys) || on.iter().any(walk::has_subquery) { return None; }
+        if !super::estimate::is_key(&core, &keys) || on.iter().any(walk::has_subquery) {
+            return None;
+        }
         // Computed on the right side, so that it is NULL where there is no row.
         let out = self.new_column(crate::bind::value_type(&value).with_nullable(true));
         let mut exprs = vec![value];
         let mut columns = vec![out.clone()];
-        for p in &mut on { self.pass_up(p, &inner, &mut exprs, &mut columns); }
+        for p in &mut on {
+            self.pass_up(p, &inner, &mut exprs, &mut columns);
+        }
         let right = Rel::Project { input: Box::new(core), exprs, columns };
         Some((right, on, Expr::Column { id: out.id, ty: out.ty }))
     }
@@ -263,25 +317,35 @@ impl Rewriter<'_> {
     /// `rel` without the conditions that read `local`, and those conditions, which read `local` and output columns of the new `rel`.
     /// `sets`: only whether rows exist counts, not how many. None: it cannot be taken apart.
     fn pull(&mut self, rel: Rel, local: &Ids, sets: bool) -> Option<(Rel, Vec<Expr>)> {
-        if rel.free().is_disjoint(local) { return Some((rel, vec![])); }
+        if rel.free().is_disjoint(local) {
+            return Some((rel, vec![]));
+        }
         match rel {
             Rel::Filter { input, predicate } => {
                 let (mine, keep): (Vec<Expr>, Vec<Expr>) = split(predicate).into_iter().partition(|c| reads(c, local));
-                if mine.iter().any(|c| walk::has_subquery(c) || walk::is_volatile(c)) { return None; }
+                if mine.iter().any(|c| walk::has_subquery(c) || walk::is_volatile(c)) {
+                    return None;
+                }
                 let (core, mut pulled) = self.pull(*input, local, sets)?;
                 pulled.extend(mine);
                 Some((core.filter(keep), pulled))
             }
             Rel::Project { input, mut exprs, mut columns } => {
-                if exprs.iter().any(|e| reads(e, local)) { return None; }
+                if exprs.iter().any(|e| reads(e, local)) {
+                    return None;
+                }
                 let (core, mut pulled) = self.pull(*input, local, sets)?;
                 let inner = core.output();
-                for p in &mut pulled { self.pass_up(p, &inner, &mut exprs, &mut columns); }
+                for p in &mut pulled {
+                    self.pass_up(p, &inner, &mut exprs, &mut columns);
+                }
                 Some((Rel::Project { input: Box::new(core), exprs, columns }, pulled))
             }
             Rel::Join { kind: kind @ (JoinKind::Inner | JoinKind::Cross), left, right, on, lateral: false } => {
                 let (mine, keep): (Vec<Expr>, Vec<Expr>) = on.map(split).unwrap_or_default().into_iter().partition(|c| reads(c, local));
-                if mine.iter().any(|c| walk::has_subquery(c) || walk::is_volatile(c)) { return None; }
+                if mine.iter().any(|c| walk::has_subquery(c) || walk::is_volatile(c)) {
+                    return None;
+                }
                 let (left, mut pulled) = self.pull(*left, local, sets)?;
                 let (right, more) = self.pull(*right, local, sets)?;
                 pulled.extend(more);
@@ -289,7 +353,9 @@ impl Rewriter<'_> {
                 Some((Rel::Join { kind, left: Box::new(left), right: Box::new(right), on: walk::all_of(keep), lateral: false }, pulled))
             }
             Rel::Join { kind, left, right, on, lateral: false } => {
-                if !right.free().is_disjoint(local) || on.as_ref().is_some_and(|o| reads(o, local)) { return None; }
+                if !right.free().is_disjoint(local) || on.as_ref().is_some_and(|o| reads(o, local)) {
+                    return None;
+                }
                 let (left, pulled) = self.pull(*left, local, sets && !matches!(kind, JoinKind::Left))?;
                 Some((Rel::Join { kind, left: Box::new(left), right, on, lateral: false }, pulled))
             }
@@ -301,12 +367,21 @@ impl Rewriter<'_> {
                 let mut out = Vec::with_capacity(pulled.len());
                 for p in pulled {
                     let (i, o, ty, collation) = correlation(&p, &inner, local)?;
-                    if !groups_as_equal(&crate::bind::value_type(&i), collation) { return None; }
+                    if !groups_as_equal(&crate::bind::value_type(&i), collation) {
+                        return None;
+                    }
                     let column = self.new_column(crate::bind::value_type(&i));
-                    out.push(Expr::Operator { op: Operator::Eq, args: vec![o, Expr::Column { id: column.id, ty: column.ty.clone() }], ty, collation });
+                    out.push(Expr::Operator {
+                        op: Operator::Eq,
+                        args: vec![o, Expr::Column { id: column.id, ty: column.ty.clone() }],
+                        ty,
+                        collation,
+                    });
                     group.push((i, column));
                 }
-                if group.iter().any(|g| reads(&g.0, local)) || aggregates.iter().any(|a| a.0.args.iter().any(|e| reads(e, local))) { return None; }
+                if group.iter().any(|g| reads(&g.0, local)) || aggregates.iter().any(|a| a.0.args.iter().any(|e| reads(e, local))) {
+                    return None;
+                }
                 Some((Rel::Aggregate { input: Box::new(core), group, aggregates, rollup: false, grouping }, out))
             }
             Rel::Scan { .. }
@@ -328,7 +403,9 @@ impl Rewriter<'_> {
         let this = self;
         walk::rewrite(p, &mut |n| {
             let (Expr::Column { id, .. } | Expr::ColumnRaw { id, .. }) = n else { return false };
-            if !inner.contains(id) { return true; }
+            if !inner.contains(id) {
+                return true;
+            }
             let at = exprs.iter().position(|e| e == n).unwrap_or_else(|| {
                 let c = this.new_column(crate::bind::value_type(n));
                 exprs.push(n.clone());
@@ -341,15 +418,23 @@ impl Rewriter<'_> {
     }
 }
 
-enum Exists { Always, Join(Rel, Vec<Expr>) }
-enum In { Join(JoinKind, Rel, Vec<Expr>), Lookup(Rel, Vec<Expr>) }
+enum Exists {
+    Always,
+    Join(Rel, Vec<Expr>),
+}
+enum In {
+    Join(JoinKind, Rel, Vec<Expr>),
+    Lookup(Rel, Vec<Expr>),
+}
 
 fn join(kind: JoinKind, left: Rel, right: Rel, on: Vec<Expr>) -> Rel {
     let on = walk::all_of(on).unwrap_or_else(|| walk::truth(true));
     Rel::Join { kind, left: Box::new(left), right: Box::new(right), on: Some(on), lateral: false }
 }
 
-fn reads(e: &Expr, ids: &Ids) -> bool { walk::columns(e).iter().any(|c| ids.contains(c)) }
+fn reads(e: &Expr, ids: &Ids) -> bool {
+    walk::columns(e).iter().any(|c| ids.contains(c))
+}
 
 /// `inner = outer`, taken apart: the inner side, the outer side, type and collation of the comparison.
 fn correlation(p: &Expr, inner: &Ids, local: &Ids) -> Option<(Expr, Expr, SqlType, Collation)> {
@@ -358,8 +443,12 @@ fn correlation(p: &Expr, inner: &Ids, local: &Ids) -> Option<(Expr, Expr, SqlTyp
     let (ca, cb) = (walk::columns(a), walk::columns(b));
     let is_inner = |c: &Ids| !c.is_empty() && c.iter().all(|i| inner.contains(i));
     let is_outer = |c: &Ids| !c.is_empty() && c.iter().all(|i| local.contains(i) || !inner.contains(i));
-    if is_inner(&ca) && is_outer(&cb) { return Some((a.clone(), b.clone(), ty.clone(), *collation)); }
-    if is_inner(&cb) && is_outer(&ca) { return Some((b.clone(), a.clone(), ty.clone(), *collation)); }
+    if is_inner(&ca) && is_outer(&cb) {
+        return Some((a.clone(), b.clone(), ty.clone(), *collation));
+    }
+    if is_inner(&cb) && is_outer(&ca) {
+        return Some((b.clone(), a.clone(), ty.clone(), *collation));
+    }
     None
 }
 
@@ -370,7 +459,9 @@ fn correlated_equals(rel: &Rel, local: &Ids) -> Vec<Expr> {
         for c in walk::conjuncts(e.clone()) {
             let Expr::Operator { op: Operator::Eq, args, .. } = &c else { continue };
             for (a, b) in [(&args[0], &args[1]), (&args[1], &args[0])] {
-                if reads(b, local) && matches!(a, Expr::Column { id, .. } if !local.contains(id)) { out.push(a.clone()); }
+                if reads(b, local) && matches!(a, Expr::Column { id, .. } if !local.contains(id)) {
+                    out.push(a.clone());
+                }
             }
         }
     });
@@ -378,7 +469,9 @@ fn correlated_equals(rel: &Rel, local: &Ids) -> Vec<Expr> {
 }
 
 /// Whether grouping by a value of type `ty` makes the groups that equality under `collation` makes.
-fn groups_as_equal(ty: &SqlType, collation: Collation) -> bool { !ty.kind.is_text() || ty.collation == collation }
+fn groups_as_equal(ty: &SqlType, collation: Collation) -> bool {
+    !ty.kind.is_text() || ty.collation == collation
+}
 
 /// Whether one of `columns` is the first part of an index of a table below.
 fn leads_an_index(rel: &Rel, columns: &Ids) -> bool {

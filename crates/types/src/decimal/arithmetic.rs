@@ -89,16 +89,34 @@ impl Decimal {
     /// MySQL computes in words of nine digits, cuts after the last word and only then rounds, so that 2.00000 / 3 is 0.666666666
     /// (`do_div_mod` in MySQL's decimal.cc); so do we.
     pub fn div(&self, other: &Self, increment: u8) -> Option<Self> {
+        let scale = (self.scale() as u32 + increment as u32).min(Self::MAX_SCALE as u32);
+        self.quotient(other, self.quotient_decimals(other, increment), scale)
+    }
+
+    /// The quotient as MySQL holds it inside an expression: all decimals of its last word of nine digits, cut, at most 30. Only what leaves the
+    /// expression is rounded to the scale of [`div`](Self::div): so 1 / 3 * 3 is 1.0000, not 0.9999.
+    pub fn div_unrounded(&self, other: &Self, increment: u8) -> Option<Self> {
+        let computed = self.quotient_decimals(other, increment);
+        self.quotient(other, computed, computed.min(Self::MAX_SCALE as u32))
+    }
+
+    /// Decimals that MySQL computes of a quotient: whole words of nine digits.
+    fn quotient_decimals(&self, other: &Self, increment: u8) -> u32 {
+        let (s, t) = (self.scale() as u32, other.scale() as u32);
+        let (ws, wt) = (s.next_multiple_of(9), t.next_multiple_of(9));
+        let spare = ws - s + wt - t;
+        (ws + wt + (increment as u32).saturating_sub(spare)).next_multiple_of(9)
+    }
+
+    /// The quotient cut after `computed` decimals, then rounded to `scale`.
+    fn quotient(&self, other: &Self, computed: u32, scale: u32) -> Option<Self> {
         if other.is_zero() {
             return None;
         }
         let (s, t) = (self.scale() as u32, other.scale() as u32);
-        let (ws, wt) = (s.next_multiple_of(9), t.next_multiple_of(9));
-        let spare = ws - s + wt - t;
-        let computed = (ws + wt + (increment as u32).saturating_sub(spare)).next_multiple_of(9);
-        let scale = (s + increment as u32).min(Self::MAX_SCALE as u32);
+        let computed = computed.max(scale);
         // self / other = (a / 10^s) / (b / 10^t); the quotient with `computed` decimals is a * 10^(computed - s + t) / b.
-        let shift = computed + t - s;
+        let shift = (computed + t).saturating_sub(s);
         if shift <= 38
             && let (Some(a), Some(b)) = (self.unscaled_i128(), other.unscaled_i128())
             && let Some(n) = a.checked_mul(POWERS[shift as usize])
@@ -112,7 +130,7 @@ impl Decimal {
             return fit(divide_rounded(quotient, computed - scale), scale);
         }
         // So many digits are not there to be cut by words: one more than asked for decides the rounding.
-        let quotient = multiply_divide(self.unscaled(), power_wide(scale + 1 + t - s), other.unscaled())?;
+        let quotient = multiply_divide(self.unscaled(), power_wide((scale + 1 + t).saturating_sub(s)), other.unscaled())?;
         fit(divide_rounded(quotient, 1), scale)
     }
 

@@ -240,7 +240,7 @@ proptest! {
     #[test]
     fn printed_text_is_a_fixed_point(a in any_json()) {
         let text = a.to_string();
-        prop_assert_eq!(j(&text).to_string().len() > 0, true);
+        prop_assert_eq!(!j(&text).to_string().is_empty(), true);
         let again = j(&text);
         prop_assert_eq!(j(&again.to_string()).to_string(), again.to_string());
     }

@@ -131,7 +131,7 @@ impl Date {
     /// `None` for a zero month.
     pub fn last_day(self) -> Option<Self> {
         let last = days_in_month(self.year(), self.month());
-        (last > 0).then(|| Date(self.0 & !31 | last))
+        (last > 0).then_some(Date(self.0 & !31 | last))
     }
 
     /// `None` for zero parts, and outside the calendar.
