@@ -261,8 +261,9 @@ async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str) -> Result<Ente
             host: host.to_string(),
             database: None,
             command: "Sleep",
+            since_micros: server.now_micros(),
             seconds: 0,
-            state: String::new(),
+            state: "",
             info: None,
         }),
     });
@@ -270,10 +271,11 @@ async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str) -> Result<Ente
         Session::new(server.clone(), shared.clone(), user, format!("{}@{host}", login.user).into(), login.capabilities & client::FOUND_ROWS != 0);
     session.set_client_collation(Collation::by_id(login.collation as u16).unwrap_or(Collation::UTF8MB4_GENERAL_CI));
     if let Some(db) = &login.database
-        && let Err(f) = session.init_db(db) {
-            pipe.error(&f);
-            return Err(End::Refused);
-        }
+        && let Err(f) = session.init_db(db)
+    {
+        pipe.error(&f);
+        return Err(End::Refused);
+    }
     pipe.write(|o| reply::ok(o, 0, &reply::Done { status: status::AUTOCOMMIT, ..Default::default() }, login.capabilities));
     pipe.flush().await?;
     if login.capabilities & client::ZSTD_COMPRESSION != 0 && login.capabilities & client::COMPRESS == 0 {
@@ -404,7 +406,7 @@ struct Connection {
 }
 
 struct Cursor {
-    columns: Vec<Column>,
+    columns: Arc<[Column]>,
     rows: std::vec::IntoIter<Row>,
 }
 
@@ -413,9 +415,10 @@ impl Connection {
         loop {
             self.pipe.decoder.restart();
             if let Some(c) = &mut self.pipe.compressor
-                && self.pipe.plain.is_empty() {
-                    c.restart();
-                }
+                && self.pipe.plain.is_empty()
+            {
+                c.restart();
+            }
             let idle = Duration::from_secs(self.session.idle_seconds(self.capabilities & client::INTERACTIVE != 0));
             let packet = match self.pipe.packet(idle).await {
                 Ok(p) => p,
@@ -663,23 +666,22 @@ impl Connection {
         }
     }
 
-    fn row(&mut self, row: &Row, types: &[SqlType], binary: bool) {
+    fn row(&mut self, row: &Row, columns: &[Column], binary: bool) {
         self.pipe.write(|o| {
             if binary {
-                let nulls = reply::binary_row(o, types.len());
-                for (i, (v, ty)) in row.iter().zip(types).enumerate() {
-                    reply::binary_cell(o, nulls, i, v, ty, |o| write_text(v, ty, o));
+                let nulls = reply::binary_row(o, columns.len());
+                for (i, (v, c)) in row.iter().zip(columns).enumerate() {
+                    reply::binary_cell(o, nulls, i, v, &c.ty, |o| write_text(v, &c.ty, o));
                 }
             } else {
-                for (v, ty) in row.iter().zip(types) {
-                    reply::text_cell(o, v, |o| write_text(v, ty, o));
+                for (v, c) in row.iter().zip(columns) {
+                    reply::text_cell(o, v, |o| write_text(v, &c.ty, o));
                 }
             }
         });
     }
 
-    async fn rows(&mut self, columns: Vec<Column>, mut rows: BoxStream, binary: bool, more: bool) -> Result<bool, End> {
-        let types: Vec<SqlType> = columns.iter().map(|c| c.ty.clone()).collect();
+    async fn rows(&mut self, columns: Arc<[Column]>, mut rows: BoxStream, binary: bool, more: bool) -> Result<bool, End> {
         // The first rows decide between an answer and an error: nothing is sent before.
         let mut batch = match rows.next().await {
             Ok(b) => b,
@@ -693,7 +695,7 @@ impl Connection {
         let mut sent = 0;
         while let Some(b) = batch {
             for row in &b {
-                self.row(row, &types, binary);
+                self.row(row, &columns, binary);
                 if self.pipe.out.len() >= FLUSH_BYTES {
                     self.flush_timed().await?;
                 }
@@ -835,9 +837,8 @@ impl Connection {
             self.pipe.error(&Fault::mysql(1421, "HY000", format!("The statement ({id}) has no open cursor.")));
             return Ok(());
         };
-        let types: Vec<SqlType> = cursor.columns.iter().map(|c| c.ty.clone()).collect();
         for row in cursor.rows.by_ref().take(n as usize) {
-            self.row(&row, &types, true);
+            self.row(&row, &cursor.columns, true);
             if self.pipe.out.len() >= FLUSH_BYTES {
                 self.flush_timed().await?;
             }

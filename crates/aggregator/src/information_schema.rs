@@ -47,8 +47,11 @@ pub struct Process {
     pub host: String,
     pub database: Option<String>,
     pub command: &'static str,
+    /// When the command began, microseconds since 1970.
+    pub since_micros: i64,
     pub seconds: u64,
-    pub state: String,
+    pub state: &'static str,
+    /// The statement that runs, or ran last.
     pub info: Option<String>,
 }
 
@@ -646,7 +649,8 @@ fn seen_processes(f: &Facts<'_>) -> Vec<Process> {
 }
 
 fn process_row(p: Process) -> Row {
-    vec![uint(p.id), s(p.user), s(p.host), opt(p.database, s), s(p.command), int(p.seconds), s(p.state), opt(p.info, s)]
+    let info = p.info.filter(|_| p.command == "Query");
+    vec![uint(p.id), s(p.user), s(p.host), opt(p.database, s), s(p.command), int(p.seconds), s(p.state), opt(info, s)]
 }
 
 fn processlist(f: &Facts<'_>) -> Vec<Row> {

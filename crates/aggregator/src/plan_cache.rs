@@ -15,12 +15,45 @@ use weald_types::{Collation, SqlMode};
 /// Plans kept.
 const CAPACITY: usize = 4096;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     pub text: Box<[u8]>,
     pub database: Option<Arc<str>>,
     pub sql_mode: SqlMode,
     pub collation: Collation,
+}
+
+/// A [`Key`] to look up, borrowed from the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyRef<'a> {
+    pub text: &'a [u8],
+    pub database: Option<&'a str>,
+    pub sql_mode: SqlMode,
+    pub collation: Collation,
+}
+
+impl Key {
+    fn borrowed(&self) -> KeyRef<'_> {
+        KeyRef { text: &self.text, database: self.database.as_deref(), sql_mode: self.sql_mode, collation: self.collation }
+    }
+}
+
+impl KeyRef<'_> {
+    pub fn owned(self) -> Key {
+        Key { text: self.text.into(), database: self.database.map(Into::into), sql_mode: self.sql_mode, collation: self.collation }
+    }
+}
+
+impl std::hash::Hash for Key {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.borrowed().hash(state)
+    }
+}
+
+impl quick_cache::Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self == key.borrowed()
+    }
 }
 
 #[derive(Debug)]
@@ -62,7 +95,7 @@ impl Default for PlanCache {
 
 impl PlanCache {
     /// A plan made under this very catalogue.
-    pub fn get(&self, key: &Key, catalog_version: u64) -> Option<Arc<Entry>> {
+    pub fn get(&self, key: &KeyRef<'_>, catalog_version: u64) -> Option<Arc<Entry>> {
         self.plans.get(key).filter(|e| e.catalog_version == catalog_version)
     }
 

@@ -208,7 +208,12 @@ impl ServerFacts for Server {
     }
 
     fn processes(&self) -> Vec<Process> {
-        self.connections.lock().values().map(|c| c.shared.process.lock().clone()).collect()
+        let now = self.now_micros();
+        let process = |c: &Connected| {
+            let p = c.shared.process.lock().clone();
+            Process { seconds: (now - p.since_micros).max(0) as u64 / 1_000_000, ..p }
+        };
+        self.connections.lock().values().map(process).collect()
     }
 
     fn global_status(&self) -> Vec<(String, String)> {

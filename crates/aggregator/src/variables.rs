@@ -274,6 +274,10 @@ impl Values {
     fn defaults() -> Self {
         Self(Arc::new(VARIABLES.iter().map(|v| v.parse_default()).collect()))
     }
+    /// The very same values: nothing was set in between.
+    pub fn is_same(&self, other: &Values) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
     pub fn at(&self, index: usize) -> &Value {
         &self.0[index]
     }

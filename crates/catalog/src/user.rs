@@ -65,6 +65,9 @@ impl UserDef {
 
     /// What is held on the whole of `table`.
     pub fn on_table(&self, database: &str, table: &str) -> PrivilegeSet {
+        if self.tables.is_empty() {
+            return self.on_database(database);
+        }
         let granted = self.tables.get(&(database.into(), table.into())).map_or(PrivilegeSet::NONE, |g| g.table);
         self.on_database(database).union(granted)
     }

@@ -44,8 +44,8 @@ impl Engine {
     pub async fn change(&self, plan: &FragmentPlan, work: Work<'_>) -> Result<Changed, Fault> {
         let ctx = work.context();
         let f = &plan.fragment;
-        let tables = self.tables(&f.table)?;
-        let targets = self.targets(&f.table, &plan.target, tables.len(), &ctx)?;
+        let places = self.places(&f.table)?;
+        let targets = self.targets(&f.table, &plan.target, places.len(), &ctx)?;
         let keys = find::keys(&f.table, &f.access, &ctx)?;
         let (sort, limit) = match &f.action {
             Action::Update { sort, limit, .. } | Action::Delete { sort, limit } => (sort, number(limit, &ctx)?),
@@ -57,7 +57,7 @@ impl Engine {
             if stop_at.is_some_and(|n| found.len() >= n) {
                 break;
             }
-            collect(at, &tables[at].1, f, &keys, sort, stop_at, work, &mut found).await?;
+            collect(at, &places.open(at)?.1, f, &keys, sort, stop_at, work, &mut found).await?;
         }
         if !sort.is_empty() {
             found.sort_by(|a, b| a.key.cmp(&b.key));
@@ -65,7 +65,8 @@ impl Engine {
         found.truncate(limit.map_or(usize::MAX, |l| l as usize));
         let mut done = Changed::default();
         for (n, row) in found.into_iter().enumerate() {
-            let (partition, table) = &tables[row.at];
+            let (partition, table) = places.open(row.at)?;
+            let table = &table;
             let schema = table.schema();
             match &f.action {
                 Action::Delete { .. } => done.changed += delete(partition, table, &row.handle, work).await? as u64,

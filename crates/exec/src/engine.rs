@@ -27,6 +27,28 @@ pub struct Engine {
     pub(crate) counters: Counters,
 }
 
+/// A table's partitions, each opened when it is needed: most statements need one.
+pub(crate) struct Places<'t> {
+    table: &'t TableDef,
+    all: Arc<[Arc<Partition>]>,
+    first: usize,
+    count: usize,
+}
+
+impl Places<'_> {
+    pub fn partitions(&self) -> &[Arc<Partition>] {
+        &self.all[self.first..self.first + self.count]
+    }
+    pub fn len(&self) -> usize {
+        self.count
+    }
+    /// The table in one of them, at the version the plan was made for.
+    pub fn open(&self, at: usize) -> Result<(&Arc<Partition>, Arc<Table>), Fault> {
+        let partition = self.partitions().get(at).ok_or(Fault::SchemaChanged)?;
+        Ok((partition, partition.table(self.table.id, self.table.version)?))
+    }
+}
+
 /// What every piece of work is done under.
 #[derive(Clone, Copy)]
 pub struct Work<'a> {
@@ -74,24 +96,24 @@ impl Engine {
     }
 
     /// The partitions that hold rows of `table`.
-    pub fn partitions_of(&self, table: &TableDef) -> Result<Vec<Arc<Partition>>, Fault> {
+    pub(crate) fn places<'t>(&self, table: &'t TableDef) -> Result<Places<'t>, Fault> {
         let all = self.partitions(table.database)?;
-        Ok(match &table.sharding {
-            Sharding::Hash { .. } | Sharding::RowId => all.to_vec(),
-            Sharding::Single { ordinal } => all.iter().skip(*ordinal as usize % all.len().max(1)).take(1).cloned().collect(),
-            Sharding::Reference => all.iter().take(1).cloned().collect(),
-        })
+        let (first, count) = match &table.sharding {
+            Sharding::Hash { .. } | Sharding::RowId => (0, all.len()),
+            Sharding::Single { ordinal } => (*ordinal as usize % all.len().max(1), all.len().min(1)),
+            Sharding::Reference => (0, all.len().min(1)),
+        };
+        Ok(Places { table, all, first, count })
+    }
+
+    pub fn partitions_of(&self, table: &TableDef) -> Result<Vec<Arc<Partition>>, Fault> {
+        Ok(self.places(table)?.partitions().to_vec())
     }
 
     /// The table in each of its partitions, at the version the plan was made for.
     pub fn tables(&self, table: &TableDef) -> Result<Vec<(Arc<Partition>, Arc<Table>)>, Fault> {
-        self.partitions_of(table)?
-            .into_iter()
-            .map(|p| {
-                let t = p.table(table.id, table.version)?;
-                Ok((p, t))
-            })
-            .collect()
+        let places = self.places(table)?;
+        (0..places.len()).map(|at| places.open(at).map(|(p, t)| (p.clone(), t))).collect()
     }
 
     /// Where a shard key's rows are: the position among [`Engine::partitions_of`].

@@ -47,13 +47,13 @@ impl Engine {
     pub async fn read(&self, plan: &FragmentPlan, work: Work<'_>) -> Result<Vec<Row>, Fault> {
         let ctx = work.context();
         let f = &plan.fragment;
-        let tables = self.tables(&f.table)?;
-        let targets = self.targets(&f.table, &plan.target, tables.len(), &ctx)?;
+        let places = self.places(&f.table)?;
+        let targets = self.targets(&f.table, &plan.target, places.len(), &ctx)?;
         let keys = find::keys(&f.table, &f.access, &ctx)?;
         let mut answers = Vec::with_capacity(targets.len());
         for at in &targets {
-            let (partition, table) = &tables[*at];
-            answers.push(read_partition(partition, table, f, &keys, work).await?);
+            let (partition, table) = places.open(*at)?;
+            answers.push(read_partition(partition, &table, f, &keys, work).await?);
         }
         crate::gather(plan, answers, targets.len() <= 1, work.statement, work.params)
     }

@@ -5,14 +5,13 @@
 //! Never:    reads the source: rows are handed in.
 
 use crate::change::{check, complete, delete, duplicate, encode};
-use crate::engine::{Engine, Work};
+use crate::engine::{Engine, Places, Work};
 use crate::rows::Row;
 use crate::stored::Pair;
-use std::sync::Arc;
 use weald_catalog::TableDef;
 use weald_expr::store::{self, Target as Column};
 use weald_expr::{EvalContext, eval};
-use weald_partition::{Outcome, Partition, Table};
+use weald_partition::Outcome;
 use weald_plan::dml::{Assigned, BoundInsert, BoundOnDuplicate, Fill, Given, RowRules};
 use weald_types::{Fault, SqlMode, SqlType, Value, WarningLevel};
 
@@ -44,7 +43,7 @@ impl Engine {
         first_row: u64,
         work: Work<'_>,
     ) -> Result<Inserted, Fault> {
-        let tables = self.tables(&bound.table)?;
+        let places = self.places(&bound.table)?;
         let ctx = work.context();
         let mut done = Inserted::default();
         let count = match &source {
@@ -81,7 +80,7 @@ impl Engine {
                 Err(f) => return Err(f),
             };
             done.records += 1;
-            self.write(bound, &tables, row, further, found_rows, number, &mut done, work).await?;
+            self.write(bound, &places, row, further, found_rows, number, &mut done, work).await?;
         }
         Ok(done)
     }
@@ -179,7 +178,7 @@ impl Engine {
     async fn write(
         &self,
         bound: &BoundInsert,
-        tables: &[(Arc<Partition>, Arc<Table>)],
+        places: &Places<'_>,
         row: Vec<Value>,
         further: &[Value],
         found_rows: bool,
@@ -187,8 +186,9 @@ impl Engine {
         done: &mut Inserted,
         work: Work<'_>,
     ) -> Result<(), Fault> {
-        let at = self.partition_of_row(&bound.table, &row, tables.len());
-        let (partition, table) = tables.get(at).ok_or(Fault::SchemaChanged)?;
+        let at = self.partition_of_row(&bound.table, &row, places.len());
+        let (partition, table) = places.open(at)?;
+        let table = &table;
         let schema = table.schema();
         let bytes = encode(&schema, &row)?;
         let mut affected = 1;

@@ -268,14 +268,13 @@ impl Accumulator {
                 AggregateFunction::BitOr => *a |= b,
                 _ => *a ^= b,
             },
-            (State::Variance { count, mean, squares }, State::Variance { count: c, mean: m, squares: s })
-                if c > 0 => {
-                    let total = *count + c;
-                    let delta = m - *mean;
-                    *squares += s + delta * delta * (*count as f64) * (c as f64) / total as f64;
-                    *mean += delta * c as f64 / total as f64;
-                    *count = total;
-                }
+            (State::Variance { count, mean, squares }, State::Variance { count: c, mean: m, squares: s }) if c > 0 => {
+                let total = *count + c;
+                let delta = m - *mean;
+                *squares += s + delta * delta * (*count as f64) * (c as f64) / total as f64;
+                *mean += delta * c as f64 / total as f64;
+                *count = total;
+            }
             (State::Concat(a), State::Concat(b)) => a.extend(b),
             (State::JsonArray(a), State::JsonArray(Some(b))) => a.get_or_insert_default().extend(b),
             (State::JsonObject(a), State::JsonObject(Some(b))) => {

@@ -35,13 +35,11 @@ impl Row for [Value] {
     }
 }
 
-/// Facts of one statement. Made by the aggregator when the statement starts; shared by all threads that run it.
-#[derive(Debug)]
-pub struct StatementContext {
+/// Facts of a session, the same for its statements until it changes one of them.
+#[derive(Clone, Debug)]
+pub struct SessionFacts {
     pub sql_mode: SqlMode,
     pub time_zone: TimeZone,
-    /// NOW(), microseconds since 1970 UTC.
-    pub now_micros: i64,
     /// Source of SYSDATE() and UUID(): called, not stored.
     pub wall_clock_micros: fn() -> i64,
     /// SLEEP() waits with this, a step at a time; the thread may do other work meanwhile.
@@ -53,25 +51,42 @@ pub struct StatementContext {
     pub current_user: Arc<str>,
     pub version: Arc<str>,
     pub collation_connection: Collation,
-    pub last_insert_id: u64,
-    pub row_count: i64,
-    pub found_rows: u64,
     pub div_precision_increment: u8,
     pub group_concat_max_len: u64,
     pub max_allowed_packet: u64,
+    pub user_variables: UserVariables,
+    /// Set when the statement must stop (KILL, time-out): checked by everything that loops.
+    pub interrupted: Arc<std::sync::atomic::AtomicU8>,
+}
+
+/// Facts of one statement. Made by the aggregator when the statement starts; shared by all threads that run it.
+///
+/// Those of its session are read through it: `statement.sql_mode`.
+#[derive(Debug)]
+pub struct StatementContext {
+    pub session: Arc<SessionFacts>,
+    /// NOW(), microseconds since 1970 UTC.
+    pub now_micros: i64,
+    pub last_insert_id: u64,
+    pub row_count: i64,
+    pub found_rows: u64,
     /// True in INSERT, UPDATE, DELETE, LOAD DATA: there strict mode turns some warnings into errors.
     pub modifies_data: bool,
     /// INSERT IGNORE and the like: errors about values become warnings.
     pub ignore_errors: bool,
-    pub user_variables: UserVariables,
     pub warnings: Mutex<Warnings>,
     /// Set by LAST_INSERT_ID(expr).
     pub set_last_insert_id: Mutex<Option<u64>>,
     pub random_seed: u64,
-    /// Set when the statement must stop (KILL, time-out): checked by everything that loops.
-    pub interrupted: Arc<std::sync::atomic::AtomicU8>,
     /// System variables, for `@@name` in expressions, are bound to literals by the binder and do not appear here.
     pub random_state: Mutex<HashMap<u32, (u32, u32)>>,
+}
+
+impl std::ops::Deref for StatementContext {
+    type Target = SessionFacts;
+    fn deref(&self) -> &SessionFacts {
+        &self.session
+    }
 }
 
 /// `@name`, in lower case: its value and type.
@@ -101,10 +116,9 @@ pub struct Warnings {
 impl StatementContext {
     /// Surroundings of no session, for folding constants: what depends on a session is not folded.
     pub fn for_folding(ctx: &crate::function::BindContext) -> Self {
-        Self {
+        let session = SessionFacts {
             sql_mode: ctx.sql_mode,
             time_zone: TimeZone::Fixed(0),
-            now_micros: 0,
             wall_clock_micros: || 0,
             pause: |_| (),
             connection_id: 0,
@@ -113,19 +127,23 @@ impl StatementContext {
             current_user: "".into(),
             version: "".into(),
             collation_connection: ctx.collation_connection,
-            last_insert_id: 0,
-            row_count: 0,
-            found_rows: 0,
             div_precision_increment: ctx.div_precision_increment,
             group_concat_max_len: ctx.group_concat_max_len,
             max_allowed_packet: 1 << 26,
+            user_variables: Arc::default(),
+            interrupted: Arc::default(),
+        };
+        Self {
+            session: Arc::new(session),
+            now_micros: 0,
+            last_insert_id: 0,
+            row_count: 0,
+            found_rows: 0,
             modifies_data: false,
             ignore_errors: false,
-            user_variables: Arc::default(),
             warnings: Mutex::new(Warnings { limit: 1, ..Warnings::default() }),
             set_last_insert_id: Mutex::new(None),
             random_seed: 0,
-            interrupted: Arc::default(),
             random_state: Mutex::default(),
         }
     }

@@ -86,10 +86,7 @@ pub fn walk<'a>(e: &'a Expr, f: &mut dyn FnMut(&'a Expr)) {
 pub fn columns_of(e: &Expr) -> Vec<ColumnId> {
     let mut out = Vec::new();
     walk(e, &mut |e| match e {
-        Expr::Column { id, .. } | Expr::ColumnRaw { id, .. }
-            if !out.contains(id) => {
-                out.push(*id)
-            }
+        Expr::Column { id, .. } | Expr::ColumnRaw { id, .. } if !out.contains(id) => out.push(*id),
         Expr::Subquery { outer, .. } => {
             for id in outer {
                 if !out.contains(id) {

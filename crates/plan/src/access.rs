@@ -281,9 +281,10 @@ fn usage(table: &TableDef, e: &Expr) -> Option<(u16, Use)> {
                     _ => return None,
                 };
                 if let Expr::Literal { value: Value::Str(s), .. } = pattern
-                    && literal_start(s, escape).is_empty() {
-                        return None;
-                    }
+                    && literal_start(s, escape).is_empty()
+                {
+                    return None;
+                }
                 Some((c, Use::Like { pattern: pattern.clone(), escape }))
             }
             _ => None,
@@ -359,9 +360,10 @@ fn fit(ty: &SqlType, value: &Expr, collation: Collation, equality: bool) -> Opti
         // Compared as numbers: '5', '5abc' and '5.0' all find 5.
         TypeKind::Int { .. } if text && equality => {
             if let Expr::Literal { value: Value::Str(s), .. } = value
-                && let Ok(n) = s.parse::<i64>() {
-                    return Some((Expr::Literal { value: Value::Int(n), ty: SqlType::bigint(false) }, false));
-                }
+                && let Ok(n) = s.parse::<i64>()
+            {
+                return Some((Expr::Literal { value: Value::Int(n), ty: SqlType::bigint(false) }, false));
+            }
             Some((cast(TypeKind::Double { unsigned: false, scale: None }), false))
         }
         TypeKind::Decimal { .. } if matches!(v.kind, TypeKind::Decimal { .. }) => Some((value.clone(), true)),
@@ -413,9 +415,10 @@ pub fn target(table: &TableDef, conjuncts: &[Expr], access: &Access) -> Target {
                 let parts = table.indexes.iter().find(|i| i.id == *index).map(|i| &i.parts[..]).unwrap_or_default();
                 let at: Option<Vec<usize>> = columns.iter().map(|c| parts.iter().position(|p| p.column == *c && p.prefix.is_none())).collect();
                 if let Some(at) = at
-                    && keys.iter().all(|k| at.iter().all(|i| *i < k.len())) {
-                        return Target::Keys(keys.iter().map(|k| at.iter().map(|i| k[*i].clone()).collect()).collect());
-                    }
+                    && keys.iter().all(|k| at.iter().all(|i| *i < k.len()))
+                {
+                    return Target::Keys(keys.iter().map(|k| at.iter().map(|i| k[*i].clone()).collect()).collect());
+                }
             }
             let uses: Vec<(u16, Use)> = conjuncts.iter().filter_map(|c| usage(table, c)).collect();
             let mut keys: Vec<Vec<Expr>> = vec![vec![]];

@@ -107,7 +107,7 @@ pub struct FragmentPlan {
     /// Only for reads.
     pub gather: Gather,
     /// What the client is told; empty for writes.
-    pub columns: Vec<Column>,
+    pub columns: Arc<[Column]>,
     pub params: Vec<SqlType>,
     pub needs: Vec<Need>,
 }

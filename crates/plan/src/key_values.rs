@@ -62,9 +62,10 @@ pub fn resolve(
             let mut found: Vec<Vec<Value>> = Vec::with_capacity(keys.len());
             for key in keys {
                 if let Some(key) = equal(&types, key, eval, to_utc)?
-                    && !found.contains(&key) {
-                        found.push(key);
-                    }
+                    && !found.contains(&key)
+                {
+                    found.push(key);
+                }
             }
             if found.is_empty() { Keys::Nothing } else { Keys::Equal { index: *index, keys: found } }
         }
@@ -115,9 +116,10 @@ pub fn shard_keys(
     let mut out: Vec<Vec<Value>> = Vec::with_capacity(keys.len());
     for key in keys {
         if let Some(key) = prefix_values(&types, key, eval, to_utc)?
-            && !out.contains(&key) {
-                out.push(key);
-            }
+            && !out.contains(&key)
+        {
+            out.push(key);
+        }
     }
     Ok(Some(out))
 }

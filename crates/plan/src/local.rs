@@ -26,7 +26,7 @@ pub fn fragment(query: &Query, session: &BindContext) -> Option<FragmentPlan> {
     let shape = Shape::of(&query.root)?;
     let (table, filter) = shape.table_and_filter()?;
     let mut plan = if shape.aggregate.is_some() { shape.grouped(table, filter, query, session)? } else { shape.plain(table, filter, query)? };
-    plan.columns = query.columns.clone();
+    plan.columns = query.columns.as_slice().into();
     plan.gather.visible = query.columns.len();
     plan.params = query.params.clone();
     plan.needs = query.needs.clone();
@@ -65,10 +65,11 @@ impl<'q> Shape<'q> {
         (shape.exprs, shape.columns) = (exprs, columns);
         at = input;
         if let Rel::Filter { input, predicate } = at
-            && matches!(**input, Rel::Aggregate { .. }) {
-                shape.having = Some(predicate);
-                at = input;
-            }
+            && matches!(**input, Rel::Aggregate { .. })
+        {
+            shape.having = Some(predicate);
+            at = input;
+        }
         if let Rel::Aggregate { input, group, aggregates, rollup: false, grouping: None } = at {
             shape.aggregate = Some((group, aggregates));
             at = input;
@@ -340,7 +341,7 @@ fn over_positions(e: &mut Expr, columns: &[Column]) -> Option<()> {
 
 fn plan(table: &TableRef, access: Access, residual: Vec<Expr>, action: Action, target: Target, gather: Gather) -> FragmentPlan {
     let fragment = Fragment { table: table.clone(), access, filter: walk::all_of(residual), action };
-    FragmentPlan { fragment, target, gather, columns: vec![], params: vec![], needs: vec![] }
+    FragmentPlan { fragment, target, gather, columns: [].into(), params: vec![], needs: vec![] }
 }
 
 pub fn is_one_partition(target: &Target) -> bool {

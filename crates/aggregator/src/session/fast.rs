@@ -5,8 +5,8 @@
 //! Never:    skips a privilege check.
 
 use super::prepared::Prepared;
-use super::{Outcome, Session};
-use crate::plan_cache::{Cached, Entry, Key};
+use super::{Facts, Outcome, Session};
+use crate::plan_cache::{Cached, Entry, KeyRef};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use weald_exec::rows;
@@ -17,8 +17,8 @@ use weald_sql::{ParseOptions, normalise, parse_normalised};
 use weald_types::{Fault, SqlType, Value};
 
 impl Session {
-    fn plan_key(&self, text: &[u8]) -> Key {
-        Key { text: text.into(), database: self.database.clone(), sql_mode: self.settings.sql_mode, collation: self.settings.collation_connection }
+    fn plan_key<'a>(&'a self, text: &'a [u8]) -> KeyRef<'a> {
+        KeyRef { text, database: self.database.as_deref(), sql_mode: self.settings.sql_mode, collation: self.settings.collation_connection }
     }
 
     /// `None`: the long way.
@@ -58,7 +58,7 @@ impl Session {
         let statement = parse_normalised(text.as_bytes(), n, &ParseOptions { sql_mode: self.settings.sql_mode }).ok()??;
         let types: Vec<Option<SqlType>> = n.slots.iter().map(|s| Some(super::prepared::type_of(&self.slot_value(text, n, s)))).collect();
         let plan = self.fast_plan(&statement, text, &types)?;
-        Some(self.server.plans.put(key, version, plan))
+        Some(self.server.plans.put(key.owned(), version, plan))
     }
 
     /// `None`: it does not bind; the long way will say why.
@@ -141,33 +141,63 @@ impl Session {
             return None;
         }
         let version = self.catalog().version;
-        let mut text = Vec::with_capacity(p.text.len() + 1 + params.len());
-        text.extend_from_slice(p.text.as_bytes());
-        text.push(0);
-        for v in params {
-            text.push(match v {
-                Value::Null => b'n',
-                Value::Int(_) => b'i',
-                Value::UInt(_) => b'u',
-                Value::Decimal(d) => b'A' + d.scale(),
-                Value::Double(_) => b'd',
-                Value::Str(_) => b's',
-                Value::Bytes(_) => b'b',
-                Value::Date(_) => b'D',
-                Value::Time(_) => b't',
-                Value::DateTime(_) => b'T',
-                Value::Json(_) => b'j',
-            });
-        }
-        let key = self.plan_key(&text);
-        let entry = match self.server.plans.get(&key, version) {
+        let facts = self.facts();
+        let kept = p.plan.lock().as_ref().filter(|k| k.is_for(&facts, version, params)).map(|k| k.entry.clone());
+        let entry = match kept {
             Some(e) => e,
             None => {
-                let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
-                let plan = self.fast_plan(&p.statement, &p.text, &types)?;
-                self.server.plans.put(key, version, plan)
+                let entry = self.prepared_entry(p, version, params)?;
+                *p.plan.lock() = Some(Planned { facts, version, kinds: params.iter().map(kind).collect(), entry: entry.clone() });
+                entry
             }
         };
         self.run_entry(&entry, params).await
+    }
+
+    fn prepared_entry(&self, p: &Prepared, version: u64, params: &[Value]) -> Option<Arc<Entry>> {
+        let mut text = Vec::with_capacity(p.text.len() + 1 + params.len());
+        text.extend_from_slice(p.text.as_bytes());
+        text.push(0);
+        text.extend(params.iter().map(kind));
+        let key = self.plan_key(&text);
+        if let Some(e) = self.server.plans.get(&key, version) {
+            return Some(e);
+        }
+        let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
+        let plan = self.fast_plan(&p.statement, &p.text, &types)?;
+        Some(self.server.plans.put(key.owned(), version, plan))
+    }
+}
+
+/// The plan that a prepared statement ran with last, and what it was made for.
+#[derive(Debug)]
+pub struct Planned {
+    facts: Arc<Facts>,
+    version: u64,
+    /// Of the parameters.
+    kinds: Box<[u8]>,
+    entry: Arc<Entry>,
+}
+
+impl Planned {
+    fn is_for(&self, facts: &Arc<Facts>, version: u64, params: &[Value]) -> bool {
+        Arc::ptr_eq(&self.facts, facts) && self.version == version && self.kinds.iter().copied().eq(params.iter().map(kind))
+    }
+}
+
+/// Values of one kind have one type, as far as a plan depends on it.
+fn kind(v: &Value) -> u8 {
+    match v {
+        Value::Null => b'n',
+        Value::Int(_) => b'i',
+        Value::UInt(_) => b'u',
+        Value::Decimal(d) => b'A' + d.scale(),
+        Value::Double(_) => b'd',
+        Value::Str(_) => b's',
+        Value::Bytes(_) => b'b',
+        Value::Date(_) => b'D',
+        Value::Time(_) => b't',
+        Value::DateTime(_) => b'T',
+        Value::Json(_) => b'j',
     }
 }

@@ -27,11 +27,12 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 use transaction::Open;
 use weald_catalog::{CatalogView, Privilege, TableDef, UserDef};
 use weald_exec::rows::BoxStream;
 use weald_expr::StatementContext;
-use weald_expr::context::{TimeZone, UserVariables, Warnings};
+use weald_expr::context::{SessionFacts, TimeZone, UserVariables, Warnings};
 use weald_expr::function::BindContext;
 use weald_plan::query::Column;
 use weald_plan::{Bindings, Need};
@@ -43,7 +44,7 @@ use weald_types::{Collation, Fault, SqlMode, SqlType, Value, Warning, WarningLev
 pub enum Outcome {
     Ok(Done),
     Rows {
-        columns: Vec<Column>,
+        columns: Arc<[Column]>,
         rows: BoxStream,
     },
     /// LOAD DATA LOCAL: the client is to send this file; [`Session::load_local`] then takes its bytes.
@@ -87,13 +88,16 @@ pub struct Session {
     pub(crate) database: Option<Arc<str>>,
     pub(crate) variables: Values,
     pub(crate) settings: Settings,
+    facts: Option<Arc<Facts>>,
+    /// For RAND().
+    random: u64,
     pub(crate) user_variables: UserVariables,
     pub(crate) temporary: HashMap<(Box<str>, Box<str>), Arc<TableDef>>,
     pub(crate) transaction: Option<Open>,
     /// SET TRANSACTION without a scope: for the next one only.
     pub(crate) next_isolation: Option<ast::Isolation>,
     pub(crate) next_read_only: Option<bool>,
-    pub(crate) statements: HashMap<u32, Prepared>,
+    pub(crate) statements: HashMap<u32, Arc<Prepared>>,
     pub(crate) named: HashMap<String, Arc<str>>,
     pub(crate) next_statement: u32,
     /// The last statement's.
@@ -114,6 +118,22 @@ pub struct Session {
     /// The running statement only looks at the last one's warnings.
     pub(crate) diagnostic: bool,
 }
+
+/// What statements read of the session, put together once and kept while it holds.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub session: Arc<SessionFacts>,
+    /// SET timestamp = …
+    pub fixed_now: Option<i64>,
+    pub warnings_kept: usize,
+    pub lock_wait: Duration,
+    /// What it was made of.
+    user: Arc<UserDef>,
+    variables: Values,
+}
+
+/// Of a statement's text, in PROCESSLIST.
+const PROCESS_INFO_BYTES: usize = 64 << 10;
 
 /// What session tracking tells the client.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,6 +170,7 @@ impl Session {
     pub fn new(server: Arc<Server>, shared: Arc<Shared>, user: Arc<UserDef>, login: Arc<str>, client_found_rows: bool) -> Self {
         let variables = server.variables.values();
         let settings = Settings::of(&variables);
+        let random = server.random();
         Self {
             server,
             shared,
@@ -158,6 +179,8 @@ impl Session {
             database: None,
             variables,
             settings,
+            facts: None,
+            random,
             user_variables: Arc::default(),
             temporary: HashMap::new(),
             transaction: None,
@@ -219,22 +242,38 @@ impl Session {
     /// Statement-wide facts are taken here, once.
     pub(crate) fn begin_statement(&mut self, text: &str) {
         self.shared.interrupted.store(0, Ordering::Relaxed);
+        let facts = self.facts();
         let now = self.server.now_micros();
-        let fixed = self.variables.double("timestamp");
-        let now = if fixed > 0.0 { (fixed * 1e6) as i64 } else { now };
-        self.context = Some(Arc::new(self.statement_context(now)));
+        self.context = Some(Arc::new(self.statement_context(facts.fixed_now.unwrap_or(now))));
         let mut p = self.shared.process.lock();
         p.command = "Query";
-        p.state = "executing".into();
-        p.info = Some(text.chars().take(64 * 1024).collect());
+        p.since_micros = now;
+        p.state = "executing";
+        let shown = text.floor_char_boundary(PROCESS_INFO_BYTES);
+        let info = p.info.get_or_insert_default();
+        info.clear();
+        info.push_str(&text[..shown]);
     }
 
-    fn statement_context(&self, now_micros: i64) -> StatementContext {
+    /// The session's facts as they are now: kept until a variable, the database or the user is another.
+    pub(crate) fn facts(&mut self) -> Arc<Facts> {
+        let same_database = |f: &Facts| match (&f.session.database, &self.database) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if let Some(f) = &self.facts
+            && f.variables.is_same(&self.variables)
+            && Arc::ptr_eq(&f.user, &self.user)
+            && same_database(f)
+        {
+            return f.clone();
+        }
         let v = &self.variables;
-        StatementContext {
+        let fixed = v.double("timestamp");
+        let session = SessionFacts {
             sql_mode: self.settings.sql_mode,
             time_zone: self.settings.time_zone,
-            now_micros,
             wall_clock_micros: self.server.wall_clock,
             pause,
             connection_id: self.shared.id,
@@ -243,19 +282,39 @@ impl Session {
             current_user: format!("{}@{}", self.user.user, self.user.host).into(),
             version: self.server.version.clone(),
             collation_connection: self.settings.collation_connection,
-            last_insert_id: self.last_insert_id,
-            row_count: self.row_count,
-            found_rows: self.found_rows,
             div_precision_increment: v.int("div_precision_increment") as u8,
             group_concat_max_len: v.int("group_concat_max_len"),
             max_allowed_packet: v.int("max_allowed_packet"),
+            user_variables: self.user_variables.clone(),
+            interrupted: self.shared.interrupted.clone(),
+        };
+        let facts = Arc::new(Facts {
+            session: Arc::new(session),
+            fixed_now: (fixed > 0.0).then_some((fixed * 1e6) as i64),
+            warnings_kept: v.int("max_error_count") as usize,
+            lock_wait: Duration::from_secs(v.int("lock_wait_timeout")),
+            user: self.user.clone(),
+            variables: self.variables.clone(),
+        });
+        self.facts = Some(facts.clone());
+        facts
+    }
+
+    fn statement_context(&mut self, now_micros: i64) -> StatementContext {
+        let facts = self.facts();
+        // The next of a sequence that only this session draws from (splitmix64).
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        StatementContext {
+            session: facts.session.clone(),
+            now_micros,
+            last_insert_id: self.last_insert_id,
+            row_count: self.row_count,
+            found_rows: self.found_rows,
             modifies_data: false,
             ignore_errors: false,
-            user_variables: self.user_variables.clone(),
-            warnings: Mutex::new(Warnings { kept: Vec::new(), total: 0, limit: v.int("max_error_count") as usize }),
+            warnings: Mutex::new(Warnings { kept: Vec::new(), total: 0, limit: facts.warnings_kept }),
             set_last_insert_id: Mutex::new(None),
-            random_seed: self.server.random(),
-            interrupted: self.shared.interrupted.clone(),
+            random_seed: self.random,
             random_state: Mutex::default(),
         }
     }
@@ -267,7 +326,8 @@ impl Session {
 
     /// The same facts for a statement that changes data.
     pub(crate) fn changing(&mut self, ignore: bool) -> Arc<StatementContext> {
-        let mut c = self.statement_context(self.statement().now_micros);
+        let now = self.statement().now_micros;
+        let mut c = self.statement_context(now);
         c.modifies_data = true;
         c.ignore_errors = ignore;
         let c = Arc::new(c);
@@ -320,8 +380,7 @@ impl Session {
         }
         let mut p = self.shared.process.lock();
         p.command = "Sleep";
-        p.state = String::new();
-        p.info = None;
+        p.state = "";
     }
 
     pub fn warning_count(&self) -> u16 {
@@ -491,7 +550,8 @@ impl Session {
                 None => &self.user,
                 Some(_) => definer.as_ref().unwrap_or(&self.user),
             };
-            if self.temporary.contains_key(&(n.database.clone(), n.table.clone())) || user.on_table(&n.database, &n.table).has(n.privilege) {
+            let temporary = !self.temporary.is_empty() && self.temporary.contains_key(&(n.database.clone(), n.table.clone()));
+            if temporary || user.on_table(&n.database, &n.table).has(n.privilege) {
                 continue;
             }
             if n.columns.is_empty() {
@@ -518,7 +578,7 @@ impl Session {
 }
 
 /// On a worker thread of the runtime, whose other work another thread takes over.
-fn pause(d: std::time::Duration) {
+fn pause(d: Duration) {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(tokio::time::sleep(d)))
 }
 

@@ -4,7 +4,9 @@
 //! Promises: a statement is parsed once; what it means is settled at each execution, with the types of the values bound then.
 //! Never:    outlives its session.
 
+use super::fast::Planned;
 use super::{Outcome, Session};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use weald_plan::bind;
 use weald_plan::query::Column;
@@ -12,11 +14,12 @@ use weald_sql::ast::{PrepareSource, Statement};
 use weald_sql::{ParseOptions, Statements, parse_prepared};
 use weald_types::{Collation, Fault, SqlType, TypeKind, Value};
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Prepared {
     pub text: Arc<str>,
     pub statement: Arc<Statement>,
     pub params: u32,
+    pub(crate) plan: Mutex<Option<Planned>>,
 }
 
 /// COM_STMT_PREPARE's answer.
@@ -46,7 +49,7 @@ impl Session {
         let (prepared, columns) = self.parse_for_later(text)?;
         self.next_statement += 1;
         let info = PreparedInfo { id: self.next_statement, params: prepared.params, columns };
-        self.statements.insert(info.id, prepared);
+        self.statements.insert(info.id, Arc::new(prepared));
         self.server.count_prepared(1);
         Ok(info)
     }
@@ -73,7 +76,7 @@ impl Session {
             }
             _ => Vec::new(),
         };
-        Ok((Prepared { text: text.into(), statement: Arc::new(parsed.statement), params: parsed.params }, columns))
+        Ok((Prepared { text: text.into(), statement: Arc::new(parsed.statement), params: parsed.params, plan: Mutex::default() }, columns))
     }
 
     /// COM_STMT_EXECUTE.

@@ -48,7 +48,7 @@ impl Session {
         let query = Arc::new(query);
         let rows = self.open(&query, params).await?;
         match into {
-            None => Ok(Outcome::Rows { columns: query.columns.clone(), rows }),
+            None => Ok(Outcome::Rows { columns: query.columns.as_slice().into(), rows }),
             Some(into) => self.select_into(into, rows).await,
         }
     }
@@ -63,8 +63,8 @@ impl Session {
         }
     }
 
-    pub(crate) fn lock_wait(&self) -> Duration {
-        Duration::from_secs(self.variables.int("lock_wait_timeout"))
+    pub(crate) fn lock_wait(&mut self) -> Duration {
+        self.facts().lock_wait
     }
 
     /// Starts a bound, optimized, permitted query.

@@ -249,7 +249,7 @@ pub(crate) fn table(names: &[&str], rows: Vec<Row>) -> Outcome {
 }
 
 pub(crate) fn typed_table(columns: &[(&str, SqlType)], rows: Vec<Row>) -> Outcome {
-    let columns = columns
+    let columns: Arc<[Column]> = columns
         .iter()
         .enumerate()
         .map(|(i, (name, ty))| Column { id: ColumnId::new(i as u32), ty: ty.clone(), name: Arc::from(*name), origin: None })

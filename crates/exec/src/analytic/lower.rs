@@ -364,10 +364,10 @@ impl Lowering<'_> {
                         | TypeKind::Set(_)
                         | TypeKind::Json
                         | TypeKind::Timestamp { .. }
-                )
-                    && !(e.ty().kind.is_text() && e.ty().collation.is_binary_order()) {
-                        return refuse("MIN or MAX of text under a collation");
-                    }
+                ) && !(e.ty().kind.is_text() && e.ty().collation.is_binary_order())
+                {
+                    return refuse("MIN or MAX of text under a collation");
+                }
                 let value = self.with_exprs(|x| x.value(e))?;
                 Ok(df::cast(add(if a.function == AggregateFunction::Min { expr_fn::min(value) } else { expr_fn::max(value) }, "m"), to))
             }

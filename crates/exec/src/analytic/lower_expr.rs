@@ -259,10 +259,9 @@ impl ExprLowering<'_> {
         let mut columns: Vec<(ColumnId, SqlType)> = Vec::new();
         transform(e, &mut |e| {
             match e {
-                Expr::Column { id, ty } | Expr::ColumnRaw { id, ty }
-                    if !columns.iter().any(|c| c.0 == *id) => {
-                        columns.push((*id, self.types.get(id).unwrap_or(ty).clone()));
-                    }
+                Expr::Column { id, ty } | Expr::ColumnRaw { id, ty } if !columns.iter().any(|c| c.0 == *id) => {
+                    columns.push((*id, self.types.get(id).unwrap_or(ty).clone()));
+                }
                 Expr::Subquery { .. } => reason = Some("a correlated subquery"),
                 Expr::UserVariable { .. } | Expr::AssignUserVariable { .. } => reason = Some("a user variable"),
                 Expr::Call { function, .. } if function.volatility == Volatility::Volatile => reason = Some("a volatile function"),

@@ -159,10 +159,9 @@ pub fn register(b: &mut Binder<'_>, level: Option<usize>, aggregate: Aggregate) 
     let level = level.unwrap_or(b.blocks.len() - 1);
     let read = |id, ty: &SqlType| Expr::Column { id, ty: ty.clone() };
     let volatile = aggregate.args.iter().any(walk::is_volatile);
-    if !volatile
-        && let Some((a, c)) = b.blocks[level].aggregates.iter().find(|(a, _)| *a == aggregate) {
-            return read(c.id, &a.ty);
-        }
+    if !volatile && let Some((a, c)) = b.blocks[level].aggregates.iter().find(|(a, _)| *a == aggregate) {
+        return read(c.id, &a.ty);
+    }
     let column = b.new_column("", aggregate.ty.clone());
     let e = read(column.id, &aggregate.ty);
     b.blocks[level].aggregates.push((aggregate, column));

@@ -205,9 +205,10 @@ impl Binder<'_> {
     fn unary(&mut self, op: UnaryOp, e: &ast::Expr) -> Result<Expr, Fault> {
         // A negative literal is a literal: -9223372036854775808 must not pass through +9223372036854775808.
         if let (UnaryOp::Minus, ast::Expr::Literal(l)) = (op, e)
-            && let Some(negative) = negated_literal(&self.literal(l)?) {
-                return Ok(negative);
-            }
+            && let Some(negative) = negated_literal(&self.literal(l)?)
+        {
+            return Ok(negative);
+        }
         let arg = self.expr(e)?;
         match op {
             UnaryOp::Plus => Ok(arg),

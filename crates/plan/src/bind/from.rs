@@ -68,10 +68,11 @@ impl Binder<'_> {
     fn named_table(&mut self, name: &ast::ObjectName, alias: Option<&str>, hints: &[ast::IndexHint]) -> Result<Part, Fault> {
         let shown = alias.unwrap_or(&name.name);
         if name.database.is_none()
-            && let Some(found) = self.cte(&name.name)? {
-                let cte::Reference { bound, columns } = found;
-                return self.push_bound(None, shown, bound, &columns, None, false);
-            }
+            && let Some(found) = self.cte(&name.name)?
+        {
+            let cte::Reference { bound, columns } = found;
+            return self.push_bound(None, shown, bound, &columns, None, false);
+        }
         let database = self.database_of(name)?;
         if let Some(table) = self.env.names.table(&database, &name.name) {
             for h in hints.iter().flat_map(|h| &h.indexes) {

@@ -184,9 +184,10 @@ fn close(rel: &Rel, set: &mut BTreeSet<ColumnId>) {
         Rel::Project { input, exprs, columns } => {
             for (e, c) in exprs.iter().zip(columns) {
                 if let Expr::Column { id, .. } = e
-                    && set.contains(&c.id) {
-                        set.insert(*id);
-                    }
+                    && set.contains(&c.id)
+                {
+                    set.insert(*id);
+                }
             }
             close(input, set);
             for (e, c) in exprs.iter().zip(columns) {
@@ -201,9 +202,10 @@ fn close(rel: &Rel, set: &mut BTreeSet<ColumnId>) {
             }
             for (e, c) in group {
                 if let Expr::Column { id, .. } = e
-                    && set.contains(&c.id) {
-                        set.insert(*id);
-                    }
+                    && set.contains(&c.id)
+                {
+                    set.insert(*id);
+                }
             }
             close(input, set);
             for (e, c) in group {

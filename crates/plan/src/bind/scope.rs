@@ -302,13 +302,17 @@ impl Binder<'_> {
             return self.resolve_having(level, database, table, name);
         }
         if !block.hidden
-            && let Some(p) = block.find(database, table, name).map_err(ambiguous)? {
-                return Ok(Found::Expr(self.read(level, p)));
-            }
-        if block.items_known && matches!(clause, Clause::Order | Clause::Group | Clause::Having) && table.is_none()
-            && let Some(i) = self.blocks[level].find_item(database, table, name).map_err(ambiguous)? {
-                return self.item_at(level, i).map(Found::Expr);
-            }
+            && let Some(p) = block.find(database, table, name).map_err(ambiguous)?
+        {
+            return Ok(Found::Expr(self.read(level, p)));
+        }
+        if block.items_known
+            && matches!(clause, Clause::Order | Clause::Group | Clause::Having)
+            && table.is_none()
+            && let Some(i) = self.blocks[level].find_item(database, table, name).map_err(ambiguous)?
+        {
+            return self.item_at(level, i).map(Found::Expr);
+        }
         Ok(Found::Nothing)
     }
 

@@ -420,9 +420,10 @@ impl Binder<'_> {
         for k in sort {
             walk::rewrite(&mut k.expr, &mut |e| {
                 if let Expr::Column { id, .. } = e
-                    && let Some(i) = columns.iter().position(|c| c.id == *id) {
-                        *id = renamed[i].id;
-                    }
+                    && let Some(i) = columns.iter().position(|c| c.id == *id)
+                {
+                    *id = renamed[i].id;
+                }
                 false
             });
         }

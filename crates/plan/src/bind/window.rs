@@ -156,9 +156,10 @@ impl Binder<'_> {
             }
             let mut expr = self.in_clause(Clause::Window, |b| b.expr(&o.expr))?;
             if let Expr::Column { id, ty } = &expr
-                && matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) {
-                    expr = Expr::ColumnRaw { id: *id, ty: super::select::number(ty) };
-                }
+                && matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_))
+            {
+                expr = Expr::ColumnRaw { id: *id, ty: super::select::number(ty) };
+            }
             order_by.push(SortKey { expr, descending: o.descending });
         }
         let frame = self.frame(kind, window, &order_by)?;

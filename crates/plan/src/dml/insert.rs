@@ -60,13 +60,14 @@ pub fn bind_insert(env: &Bindings<'_>, statistics: &dyn Statistics, i: &ast::Ins
     // Known before a row is looked at, where rows are certain to come.
     let strict = env.session.sql_mode.is_strict() && !i.ignore;
     if let (true, InsertSource::Rows(rows)) = (strict, &source)
-        && !rows.is_empty() {
-            for (n, f) in fill.iter().enumerate() {
-                if *f == Fill::Missing && source_of[n].is_none() {
-                    return Err(Fault::NoDefault { column: table.columns[n].name.to_string() });
-                }
+        && !rows.is_empty()
+    {
+        for (n, f) in fill.iter().enumerate() {
+            if *f == Fill::Missing && source_of[n].is_none() {
+                return Err(Fault::NoDefault { column: table.columns[n].name.to_string() });
             }
         }
+    }
     let on_duplicate = if i.replace {
         BoundOnDuplicate::Replace
     } else if i.on_duplicate.is_empty() {

@@ -21,10 +21,11 @@ pub fn row_rules(env: &Bindings<'_>, table: &TableRef, assigned: Option<&[u16]>)
             rules.generated.push((i as u16, parse_and_bind_over_row(env, table, &g.expression)?));
         }
         if let (true, Some(assigned)) = (c.on_update_now, assigned)
-            && !assigned.contains(&(i as u16)) {
-                let mut b = Binder::new(env);
-                rules.on_update.push((i as u16, b.now(c.ty.kind.fsp().unwrap_or(0))?));
-            }
+            && !assigned.contains(&(i as u16))
+        {
+            let mut b = Binder::new(env);
+            rules.on_update.push((i as u16, b.now(c.ty.kind.fsp().unwrap_or(0))?));
+        }
     }
     for c in table.checks.iter().filter(|c| c.enforced) {
         rules.checks.push((c.name.clone(), parse_and_bind_over_row(env, table, &c.expression)?));

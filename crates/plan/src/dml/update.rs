@@ -50,9 +50,10 @@ impl Found {
         for o in order_by {
             let mut expr = b.in_clause(Clause::Order, |b| b.expr(&o.expr))?;
             if let Expr::Column { id, ty } = &expr
-                && matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) {
-                    expr = Expr::ColumnRaw { id: *id, ty: SqlType::bigint_unsigned(ty.nullable) };
-                }
+                && matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_))
+            {
+                expr = Expr::ColumnRaw { id: *id, ty: SqlType::bigint_unsigned(ty.nullable) };
+            }
             if !walk::is_constant(&expr) {
                 sort.push(SortKey { expr, descending: o.descending });
             }
@@ -139,7 +140,7 @@ fn single(
             let sort = if choice.ordered || found.limit.is_none() { vec![] } else { found.sort };
             let action = Action::Update { assignments, rules, sort, limit: found.limit, ignore: u.ignore };
             let fragment = Fragment { table, access: choice.access, filter: walk::all_of(choice.residual), action };
-            let plan = FragmentPlan { fragment, target, gather: Gather::default(), columns: vec![], params: b.param_types(), needs: b.needs };
+            let plan = FragmentPlan { fragment, target, gather: Gather::default(), columns: [].into(), params: b.param_types(), needs: b.needs };
             return Ok(BoundUpdate::Fragment(plan));
         }
     }

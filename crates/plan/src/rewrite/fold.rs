@@ -52,10 +52,12 @@ pub fn fold(e: &mut Expr) {
         | Expr::Subquery { .. }
         | Expr::Row(_) => false,
     };
-    if ready && walk::is_immutable(e)
-        && let Some(value) = crate::typing::constant_value(e) {
-            *e = Expr::Literal { value, ty: e.ty().clone() };
-        }
+    if ready
+        && walk::is_immutable(e)
+        && let Some(value) = crate::typing::constant_value(e)
+    {
+        *e = Expr::Literal { value, ty: e.ty().clone() };
+    }
 }
 
 fn is_literal(e: &Expr) -> bool {

@@ -205,9 +205,10 @@ impl Rewriter<'_> {
                 _ => {
                     for (i, o) in outputs.iter().enumerate() {
                         if let Some(implied) = implied_by_or(&c, o)
-                            && !own[i].contains(&implied) {
-                                own[i].push(implied);
-                            }
+                            && !own[i].contains(&implied)
+                        {
+                            own[i].push(implied);
+                        }
                     }
                     between.push(c);
                 }
