@@ -235,19 +235,13 @@ impl Accumulator {
     pub fn merge(&mut self, other: Accumulator, ctx: &EvalContext<'_>) -> Result<(), Fault> {
         match (&mut self.state, other.state) {
             (State::Count(a), State::Count(b)) => *a += b,
-            (State::Sum(a), State::Sum(b)) => {
-                if let Some(b) = b {
-                    *a = Some(match a {
-                        Some(x) => x.add(&b).ok_or_else(overflow)?,
-                        None => b,
-                    })
-                }
+            (State::Sum(a), State::Sum(Some(b))) => {
+                *a = Some(match a {
+                    Some(x) => x.add(&b).ok_or_else(overflow)?,
+                    None => b,
+                })
             }
-            (State::SumDouble(a), State::SumDouble(b)) => {
-                if let Some(b) = b {
-                    *a = Some(a.unwrap_or(0.0) + b)
-                }
-            }
+            (State::SumDouble(a), State::SumDouble(Some(b))) => *a = Some(a.unwrap_or(0.0) + b),
             (State::Avg { sum, count }, State::Avg { sum: s, count: c }) => {
                 if let Some(s) = s {
                     *sum = Some(match sum {

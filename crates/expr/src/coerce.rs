@@ -8,6 +8,7 @@ use crate::EvalContext;
 use crate::context::TimeZone;
 use crate::format;
 use std::borrow::Cow;
+use weald_types::temporal::Moment;
 use weald_types::{Date, DateTime, Decimal, Fault, Json, SqlMode, SqlType, Time, Value, WarningLevel};
 
 pub(crate) fn warn_truncated(ctx: &EvalContext<'_>, kind: &'static str, value: &str) {
@@ -326,6 +327,17 @@ pub enum Reading<T> {
     Nonsense,
 }
 
+impl<T> Reading<T> {
+    fn map<U>(self, f: impl FnOnce(T) -> U) -> Reading<U> {
+        match self {
+            Reading::Clean(v) => Reading::Clean(f(v)),
+            Reading::Cut(v) => Reading::Cut(f(v)),
+            Reading::NoSuch => Reading::NoSuch,
+            Reading::Nonsense => Reading::Nonsense,
+        }
+    }
+}
+
 /// Reads without warning; `None` for NULL. Zero dates and parts are as `mode` says.
 pub fn read_datetime(v: &Value, mode: SqlMode, ctx: &EvalContext<'_>) -> Option<Reading<DateTime>> {
     use weald_types::temporal::Parsed;
@@ -418,8 +430,13 @@ pub fn date(v: &Value, ctx: &EvalContext<'_>) -> Option<Date> {
 
 /// As a time of day or duration, without warning; `None` for NULL.
 pub fn read_time(v: &Value, ctx: &EvalContext<'_>) -> Option<Reading<Time>> {
+    Some(read_moment(v, ctx)?.map(Moment::time))
+}
+
+/// The same, where a value that holds a date as well keeps it.
+pub fn read_moment(v: &Value, ctx: &EvalContext<'_>) -> Option<Reading<Moment>> {
     use weald_types::temporal::Parsed;
-    let of = |p: Parsed<Time>| match p {
+    let of = |p: Parsed<Moment>| match p {
         Parsed::Ok(t) => Reading::Clean(t),
         Parsed::Truncated(t) | Parsed::OutOfRange(t) => Reading::Cut(t),
         Parsed::Invalid => Reading::Nonsense,
@@ -427,24 +444,24 @@ pub fn read_time(v: &Value, ctx: &EvalContext<'_>) -> Option<Reading<Time>> {
     let mode = ctx.statement.sql_mode;
     Some(match v {
         Value::Null => return None,
-        Value::Time(t) => Reading::Clean(*t),
-        Value::DateTime(d) => Reading::Clean(d.time()),
-        Value::Date(_) => Reading::Clean(Time::ZERO),
-        Value::Str(s) => of(Time::parse(s, 6, mode)),
-        Value::Bytes(b) => of(Time::parse(&String::from_utf8_lossy(b), 6, mode)),
+        Value::Time(t) => Reading::Clean(Moment::Time(*t)),
+        Value::DateTime(d) => Reading::Clean(Moment::DateTime(*d)),
+        Value::Date(d) => Reading::Clean(Moment::DateTime(d.at_midnight())),
+        Value::Str(s) => of(Moment::parse(s, 6, mode)),
+        Value::Bytes(b) => of(Moment::parse(&String::from_utf8_lossy(b), 6, mode)),
         Value::Json(j) => match &**j {
-            Json::Time(t) => Reading::Clean(*t),
-            Json::DateTime(d) => Reading::Clean(d.time()),
-            Json::Date(_) => Reading::Clean(Time::ZERO),
-            Json::String(s) => of(Time::parse(s, 6, mode)),
+            Json::Time(t) => Reading::Clean(Moment::Time(*t)),
+            Json::DateTime(d) => Reading::Clean(Moment::DateTime(*d)),
+            Json::Date(d) => Reading::Clean(Moment::DateTime(d.at_midnight())),
+            Json::String(s) => of(Moment::parse(s, 6, mode)),
             _ => Reading::Nonsense,
         },
         Value::Int(_) | Value::UInt(_) | Value::Decimal(_) | Value::Double(_) => {
             let d = decimal(v, ctx)?;
             let (whole, micros) = split(&d);
             match whole {
-                Some(n) => of(Time::from_number(n, micros.unsigned_abs() as u32, mode)),
-                None => Reading::Cut(if d.is_negative() { Time::MIN } else { Time::MAX }),
+                Some(n) => of(Moment::from_number(n, micros.unsigned_abs() as u32, mode)),
+                None => Reading::Cut(Moment::Time(if d.is_negative() { Time::MIN } else { Time::MAX })),
             }
         }
     })
@@ -452,19 +469,20 @@ pub fn read_time(v: &Value, ctx: &EvalContext<'_>) -> Option<Reading<Time>> {
 
 /// As a time of day or duration; `None` for NULL and, with a warning, for what is none.
 pub fn time(v: &Value, ctx: &EvalContext<'_>) -> Option<Time> {
-    let reading = read_time(v, ctx)?;
-    let shown = || text(v, &SqlType::null()).unwrap_or_default().into_owned();
-    match reading {
-        Reading::Clean(t) => Some(t),
-        Reading::Cut(t) => {
-            ctx.statement.warn(WarningLevel::Warning, truncated_temporal("time", &shown()));
-            Some(t)
-        }
-        Reading::NoSuch | Reading::Nonsense => {
-            ctx.statement.warn(WarningLevel::Warning, truncated_temporal("time", &shown()));
-            None
-        }
-    }
+    moment(v, ctx).map(Moment::time)
+}
+
+/// The same, where a value that holds a date as well keeps it.
+pub fn moment(v: &Value, ctx: &EvalContext<'_>) -> Option<Moment> {
+    let reading = read_moment(v, ctx)?;
+    let value = match reading {
+        Reading::Clean(t) => return Some(t),
+        Reading::Cut(t) => Some(t),
+        Reading::NoSuch | Reading::Nonsense => None,
+    };
+    let shown = text(v, &SqlType::null()).unwrap_or_default();
+    ctx.statement.warn(WarningLevel::Warning, truncated_temporal("time", &shown));
+    value
 }
 
 /// NOW() in the session's time zone.

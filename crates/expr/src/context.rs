@@ -53,6 +53,8 @@ pub struct SessionFacts {
     pub collation_connection: Collation,
     pub div_precision_increment: u8,
     pub group_concat_max_len: u64,
+    /// The mode of WEEK() where none is given.
+    pub default_week_format: u8,
     pub max_allowed_packet: u64,
     pub user_variables: UserVariables,
     /// Set when the statement must stop (KILL, time-out): checked by everything that loops.
@@ -129,6 +131,7 @@ impl StatementContext {
             collation_connection: ctx.collation_connection,
             div_precision_increment: ctx.div_precision_increment,
             group_concat_max_len: ctx.group_concat_max_len,
+            default_week_format: 0,
             max_allowed_packet: 1 << 26,
             user_variables: Arc::default(),
             interrupted: Arc::default(),

@@ -9,7 +9,9 @@ mod clock;
 mod control;
 mod date_arithmetic;
 mod date_format;
+mod date_make;
 mod date_part;
+mod date_read;
 mod digest;
 mod float;
 mod interval;
@@ -115,7 +117,9 @@ static FAMILIES: &[&[FunctionDef]] = &[
     control::FUNCTIONS,
     date_arithmetic::FUNCTIONS,
     date_format::FUNCTIONS,
+    date_make::FUNCTIONS,
     date_part::FUNCTIONS,
+    date_read::FUNCTIONS,
     digest::FUNCTIONS,
     float::FUNCTIONS,
     number::FUNCTIONS,

@@ -6,7 +6,7 @@
 
 use crate::function::Volatility;
 use crate::tree::{Expr, Operator};
-use weald_types::ColumnId;
+use weald_types::{ColumnId, TypeKind, Value};
 
 /// A copy in which every node that `f` answers is replaced by the answer; the others keep their (transformed) children. `f` sees a node before its children.
 pub fn transform(e: &Expr, f: &mut dyn FnMut(&Expr) -> Option<Expr>) -> Expr {
@@ -149,8 +149,17 @@ pub fn is_constant(e: &Expr) -> bool {
         | Expr::Subquery { .. } => constant = false,
         Expr::Call { function, .. } if function.volatility != Volatility::Immutable => constant = false,
         // Depends on the session's time zone.
-        Expr::Cast { ty, .. } if matches!(ty.kind, weald_types::TypeKind::Timestamp { .. }) => constant = false,
+        Expr::Cast { ty, .. } if matches!(ty.kind, TypeKind::Timestamp { .. }) => constant = false,
+        Expr::Literal { value: Value::Str(s), .. } if may_have_offset(s) => constant = false,
+        // A time that becomes a date is one of today.
+        Expr::Literal { value: Value::Time(_), .. } => constant = false,
         _ => (),
     });
     constant
+}
+
+/// A text that may be a date and time with an offset from UTC: '2024-01-01 10:00:00+02:00'.
+fn may_have_offset(s: &str) -> bool {
+    let b = s.trim_end().as_bytes();
+    b.len() > 16 && b[b.len() - 3] == b':' && matches!(b[b.len() - 6], b'+' | b'-')
 }

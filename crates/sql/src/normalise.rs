@@ -147,7 +147,7 @@ pub fn normalise(text: &[u8], sql_mode: SqlMode, out: &mut Normalised) -> bool {
                 s.depth += 1;
                 s.outer = s.outer << 1 | u64::from(s.active);
                 // The arguments of these decide the type of the result, or are no expressions.
-                s.active &= !matches!(
+                let decide = matches!(
                     before.kw,
                     Kw::ROUND
                         | Kw::TRUNCATE
@@ -170,7 +170,10 @@ pub fn normalise(text: &[u8], sql_mode: SqlMode, out: &mut Normalised) -> bool {
                         | Kw::LOCALTIMESTAMP
                         | Kw::UTC_TIME
                         | Kw::UTC_TIMESTAMP
-                );
+                        | Kw::TIME
+                        | Kw::TIMESTAMP
+                ) || before.kind == Tok::Word && text[before.start as usize..before.end as usize].eq_ignore_ascii_case(b"STR_TO_DATE");
+                s.active &= !decide;
             }
             Tok::RParen => {
                 if s.depth == 0 {

@@ -28,6 +28,23 @@ pub struct Time(i64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DateTime(u64);
 
+/// A text or number that may be a time or a date with a time: ADDTIME, TIMEDIFF and their kin take either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    Time(Time),
+    DateTime(DateTime),
+}
+
+impl Moment {
+    /// The time of day, or the duration.
+    pub fn time(self) -> Time {
+        match self {
+            Moment::Time(t) => t,
+            Moment::DateTime(d) => d.time(),
+        }
+    }
+}
+
 /// What came of reading a text or a number as a temporal value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed<T> {

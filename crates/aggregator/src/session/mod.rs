@@ -284,6 +284,7 @@ impl Session {
             collation_connection: self.settings.collation_connection,
             div_precision_increment: v.int("div_precision_increment") as u8,
             group_concat_max_len: v.int("group_concat_max_len"),
+            default_week_format: v.int("default_week_format") as u8,
             max_allowed_packet: v.int("max_allowed_packet"),
             user_variables: self.user_variables.clone(),
             interrupted: self.shared.interrupted.clone(),

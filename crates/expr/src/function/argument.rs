@@ -7,6 +7,7 @@
 use super::Call;
 use crate::{EvalContext, Expr, coerce};
 use std::borrow::Cow;
+use weald_types::temporal::Moment;
 use weald_types::{Collation, Date, DateTime, Decimal, Fault, Time, Value, WarningLevel};
 
 /// The value inside, or NULL as the function's result.
@@ -114,6 +115,20 @@ pub fn date(v: &Value, ctx: &EvalContext<'_>) -> Option<Date> {
 }
 pub fn time(v: &Value, ctx: &EvalContext<'_>) -> Option<Time> {
     coerce::time(v, ctx)
+}
+
+pub fn moment(v: &Value, ctx: &EvalContext<'_>) -> Option<Moment> {
+    coerce::moment(v, ctx)
+}
+
+/// A time within the bounds of the type; 1292 where it had to be cut.
+pub fn bounded_time(micros: i64, ctx: &EvalContext<'_>) -> Value {
+    let (time, cut) = Time::from_micros(micros).clamped();
+    if cut {
+        let shown = Time::from_micros(micros).display(if micros % 1_000_000 == 0 { 0 } else { 6 }).to_string();
+        ctx.statement.warn(WarningLevel::Warning, coerce::truncated_temporal("time", &shown));
+    }
+    Value::Time(time)
 }
 
 fn warn_zero_date(shown: String, ctx: &EvalContext<'_>) {

@@ -14,13 +14,34 @@ use weald_types::{Date, DateTime, Fault, Time, Value};
 
 pub const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("DATE_FORMAT", 2, 2, |a, c| own_text(characters(&a[1]).saturating_mul(10), true, c), date_format),
+    FunctionDef::new("GET_FORMAT", 2, 2, |_, c| own_text(17, true, c), get_format),
     FunctionDef::new("TIME_FORMAT", 2, 2, |a, c| own_text(characters(&a[1]).saturating_mul(10), true, c), time_format),
 ];
+
+/// GET_FORMAT(DATE|TIME|DATETIME, region); an unknown region is NULL.
+fn get_format(call: &Call<'_>, v: &[Value], _: &EvalContext<'_>) -> Result<Value, Fault> {
+    let (kind, region) = (known!(call.text(v, 0)), known!(call.text(v, 1)));
+    let pattern = match (&*kind, region.to_ascii_uppercase().as_str()) {
+        ("DATE", "USA") => "%m.%d.%Y",
+        ("DATE", "JIS" | "ISO") => "%Y-%m-%d",
+        ("DATE", "EUR") => "%d.%m.%Y",
+        ("DATE", "INTERNAL") => "%Y%m%d",
+        ("TIME", "USA") => "%h:%i:%s %p",
+        ("TIME", "JIS" | "ISO") => "%H:%i:%s",
+        ("TIME", "EUR") => "%H.%i.%s",
+        ("TIME", "INTERNAL") => "%H%i%s",
+        ("DATETIME", "USA" | "EUR") => "%Y-%m-%d %H.%i.%s",
+        ("DATETIME", "JIS" | "ISO") => "%Y-%m-%d %H:%i:%s",
+        ("DATETIME", "INTERNAL") => "%Y%m%d%H%i%s",
+        _ => return Ok(Value::Null),
+    };
+    Ok(Value::str(pattern))
+}
 
 fn date_format(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let d: DateTime = known!(datetime(&v[0], ctx));
     let pattern = known!(call.text(v, 1));
-    Ok(formatted(Some(d.date()), d.time(), &pattern).map_or(Value::Null, Value::str))
+    Ok(format_datetime(d, &pattern))
 }
 
 fn time_format(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
@@ -29,12 +50,21 @@ fn time_format(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Va
     Ok(formatted(None, t, &pattern).map_or(Value::Null, Value::str))
 }
 
-/// `None` where a part is asked for that there is not: a weekday of a zero date.
+/// FROM_UNIXTIME(n, pattern) and DATE_FORMAT share this.
+pub(super) fn format_datetime(d: DateTime, pattern: &str) -> Value {
+    formatted(Some(d.date()), d.time(), pattern).map_or(Value::Null, Value::str)
+}
+
+/// `None` where a part is asked for that there is not: a month's name of a zero month, a weekday of a time.
 fn formatted(date: Option<Date>, t: Time, pattern: &str) -> Option<String> {
     let mut out = String::with_capacity(pattern.len() * 2);
+    if t.is_negative() {
+        out.push('-');
+    }
     let mut chars = pattern.chars();
     let d = date.unwrap_or(Date::ZERO);
-    let real = || (!d.has_zero_part()).then_some(d);
+    // A zero day still has a week; a date of which nothing is known has none.
+    let real = || date.filter(|d| d.year() != 0 || d.month() != 0);
     let twelve = |h: u32| if h.is_multiple_of(12) { 12 } else { h % 12 };
     let half = |h: u32| if h % 24 < 12 { "AM" } else { "PM" };
     let (h, m, s) = (t.hours(), t.minutes(), t.seconds());

@@ -118,6 +118,17 @@ pub fn fsp_of(e: &Expr) -> u8 {
     }
 }
 
+/// Decimals that an expression has where it is taken for a number: MySQL does not look into texts for this.
+pub fn decimals_of(e: &Expr) -> u8 {
+    match e.ty().kind {
+        TypeKind::Time { fsp } | TypeKind::DateTime { fsp } | TypeKind::Timestamp { fsp } => fsp,
+        TypeKind::Date | TypeKind::Int { .. } | TypeKind::Year | TypeKind::Bit { .. } | TypeKind::Null => 0,
+        TypeKind::Decimal { scale, .. } => scale.min(6),
+        TypeKind::Float { scale: Some(scale), .. } | TypeKind::Double { scale: Some(scale), .. } => scale.min(6),
+        _ => 6,
+    }
+}
+
 pub fn time(fsp: u8) -> Bound {
     plain(SqlType::new(TypeKind::Time { fsp }, true))
 }

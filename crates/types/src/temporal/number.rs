@@ -4,7 +4,7 @@
 //! Promises: MySQL's `number_to_datetime` and `number_to_time`, two-digit years included.
 //! Never:    loses a fraction: it comes and goes beside the number.
 
-use super::{Date, DateTime, MICROS_PER_SECOND, Parsed, Time};
+use super::{Date, DateTime, MICROS_PER_SECOND, Moment, Parsed, Time};
 use crate::SqlMode;
 
 /// Years below this are 20xx, the others 19xx.
@@ -56,14 +56,26 @@ impl DateTime {
 impl Time {
     /// HHMMSS with `micros` after it (of the same sign as `n`), or a datetime number, of which the time is taken.
     pub fn from_number(n: i64, micros: u32, mode: SqlMode) -> Parsed<Self> {
+        Moment::from_number(n, micros, mode).map(Moment::time)
+    }
+    /// -HHMMSS, without the fraction.
+    pub fn to_number(self) -> i64 {
+        let n = self.hours() as i64 * 10_000 + self.minutes() as i64 * 100 + self.seconds() as i64;
+        if self.is_negative() { -n } else { n }
+    }
+}
+
+impl Moment {
+    /// As [`Time::from_number`], but a number that holds a date as well keeps it.
+    pub fn from_number(n: i64, micros: u32, mode: SqlMode) -> Parsed<Self> {
         let (magnitude, negative) = (n.unsigned_abs() as i128, n < 0);
         if magnitude > 8_385_959 {
             if n >= 10_000_000_000
                 && let Parsed::Ok(t) = DateTime::from_number(n, micros, mode.without(SqlMode::NO_ZERO_DATE | SqlMode::NO_ZERO_IN_DATE))
             {
-                return Parsed::Ok(t.time());
+                return Parsed::Ok(Moment::DateTime(t));
             }
-            return Parsed::OutOfRange(if negative { Time::MIN } else { Time::MAX });
+            return Parsed::OutOfRange(Moment::Time(if negative { Time::MIN } else { Time::MAX }));
         }
         let n = magnitude as i64;
         let (hours, minutes, seconds) = (n / 10_000, n / 100 % 100, n % 100);
@@ -72,11 +84,6 @@ impl Time {
         }
         let total = (hours * 3600 + minutes * 60 + seconds) * MICROS_PER_SECOND + micros as i64;
         let (time, cut) = Time(if negative { -total } else { total }).clamped();
-        if cut { Parsed::OutOfRange(time) } else { Parsed::Ok(time) }
-    }
-    /// -HHMMSS, without the fraction.
-    pub fn to_number(self) -> i64 {
-        let n = self.hours() as i64 * 10_000 + self.minutes() as i64 * 100 + self.seconds() as i64;
-        if self.is_negative() { -n } else { n }
+        if cut { Parsed::OutOfRange(Moment::Time(time)) } else { Parsed::Ok(Moment::Time(time)) }
     }
 }

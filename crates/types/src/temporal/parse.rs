@@ -5,7 +5,7 @@
 //! Never:    applies a time zone: an offset is handed back.
 
 use super::number::TWO_DIGIT_PIVOT;
-use super::{Date, DateTime, MICROS_PER_SECOND, Parsed, Time, fsp_unit};
+use super::{Date, DateTime, MICROS_PER_SECOND, Moment, Parsed, Time, fsp_unit};
 use crate::SqlMode;
 
 fn is_space(b: u8) -> bool {
@@ -224,6 +224,13 @@ impl DateTime {
 impl Time {
     /// 'D HH:MM:SS.frac', 'HH:MM', 'HHMMSS', a datetime (its time) …; rounded (or truncated, by `mode`) to `fsp`.
     pub fn parse(text: &str, fsp: u8, mode: SqlMode) -> Parsed<Self> {
+        Moment::parse(text, fsp, mode).map(Moment::time)
+    }
+}
+
+impl Moment {
+    /// As [`Time::parse`], but a text that holds a date as well keeps it.
+    pub fn parse(text: &str, fsp: u8, mode: SqlMode) -> Parsed<Self> {
         let mut s = Scan { text: text.as_bytes(), at: 0 };
         s.skip_spaces();
         // Long enough for a whole datetime: try that first.
@@ -231,85 +238,88 @@ impl Time {
             let lenient = mode.without(SqlMode::NO_ZERO_DATE | SqlMode::NO_ZERO_IN_DATE);
             if let Some(t) = scan_datetime(text, lenient, true) {
                 let read = if t.clean { Parsed::Ok(t.exact) } else { Parsed::Truncated(t.exact) };
-                return read.and_then(|exact| cut_datetime(exact, fsp, mode)).map(DateTime::time);
+                return read.and_then(|exact| cut_datetime(exact, fsp, mode)).map(Moment::DateTime);
             }
         }
-        let negative = s.peek() == b'-';
-        if negative {
-            s.at += 1;
-        }
-        if s.left() == 0 {
-            return Parsed::Invalid;
-        }
-        // Numbers beyond this are out of range wherever they stand.
-        let number = |s: &mut Scan<'_>| {
-            let mut n = 0i64;
-            while s.peek().is_ascii_digit() {
-                n = (n * 10 + (s.peek() - b'0') as i64).min(1 << 40);
-                s.at += 1;
-            }
-            n
-        };
-        let first = number(&mut s);
-        let after_first = s.at;
-        s.skip_spaces();
-        // Days, hours, minutes, seconds.
-        let mut parts = [0i64; 4];
-        let mut state;
-        if s.left() > 1 && s.at != after_first && s.peek().is_ascii_digit() {
-            parts[0] = first;
-            state = 1;
-        } else if s.left() > 1 && s.peek() == b':' && s.peek_at(1).is_ascii_digit() {
-            parts[1] = first;
-            s.at += 1;
-            state = 2;
-        } else {
-            parts = [0, first / 10_000, first / 100 % 100, first % 100];
-            state = 4;
-        }
-        while state < 4 {
-            parts[state] = number(&mut s);
-            state += 1;
-            if state == 4 || s.left() < 2 || s.peek() != b':' || !s.peek_at(1).is_ascii_digit() {
-                break;
-            }
-            s.at += 1;
-        }
-        let (mut micros, mut tenths) = (0i64, 0u8);
-        if s.peek() == b'.' && s.peek_at(1).is_ascii_digit() {
-            s.at += 1;
-            let mut unit = 100_000;
-            let mut seen = 0;
-            while s.peek().is_ascii_digit() {
-                let digit = (s.peek() - b'0') as i64;
-                micros += digit * unit;
-                unit /= 10;
-                if seen == 6 {
-                    tenths = digit as u8;
-                }
-                seen += 1;
-                s.at += 1;
-            }
-        } else if s.left() == 1 && s.peek() == b'.' {
-            s.at += 1;
-        }
-        // '1e5' is a number that was printed, not a time.
-        if matches!(s.peek(), b'e' | b'E')
-            && (s.peek_at(1).is_ascii_digit() || (matches!(s.peek_at(1), b'+' | b'-') && s.peek_at(2).is_ascii_digit()))
-        {
-            return Parsed::Invalid;
-        }
-        if parts[2] > 59 || parts[3] > 59 || parts.iter().any(|p| *p > u32::MAX as i64) {
-            return Parsed::Invalid;
-        }
-        let total = ((parts[0] * 24 + parts[1]) as i128 * 3600 + (parts[2] * 60 + parts[3]) as i128) * MICROS_PER_SECOND as i128 + micros as i128;
-        let bound = Time::MAX.micros() as i128;
-        if total > bound {
-            return Parsed::OutOfRange(if negative { Time::MIN } else { Time::MAX });
-        }
-        let round_up = tenths >= 5 && fsp_unit(fsp) == 1 && !mode.has(SqlMode::TIME_TRUNCATE_FRACTIONAL);
-        let total = total as i64 + i64::from(round_up);
-        let time = Time(if negative { -total } else { total }).with_fsp(fsp, mode);
-        if s.rest_is_space() { Parsed::Ok(time) } else { Parsed::Truncated(time) }
+        duration(s, fsp, mode).map(Moment::Time)
     }
+}
+
+/// What is no whole datetime, read as a time.
+fn duration(mut s: Scan<'_>, fsp: u8, mode: SqlMode) -> Parsed<Time> {
+    let negative = s.peek() == b'-';
+    if negative {
+        s.at += 1;
+    }
+    if s.left() == 0 {
+        return Parsed::Invalid;
+    }
+    // Numbers beyond this are out of range wherever they stand.
+    let number = |s: &mut Scan<'_>| {
+        let mut n = 0i64;
+        while s.peek().is_ascii_digit() {
+            n = (n * 10 + (s.peek() - b'0') as i64).min(1 << 40);
+            s.at += 1;
+        }
+        n
+    };
+    let first = number(&mut s);
+    let after_first = s.at;
+    s.skip_spaces();
+    // Days, hours, minutes, seconds.
+    let mut parts = [0i64; 4];
+    let mut state;
+    if s.left() > 1 && s.at != after_first && s.peek().is_ascii_digit() {
+        parts[0] = first;
+        state = 1;
+    } else if s.left() > 1 && s.peek() == b':' && s.peek_at(1).is_ascii_digit() {
+        parts[1] = first;
+        s.at += 1;
+        state = 2;
+    } else {
+        parts = [0, first / 10_000, first / 100 % 100, first % 100];
+        state = 4;
+    }
+    while state < 4 {
+        parts[state] = number(&mut s);
+        state += 1;
+        if state == 4 || s.left() < 2 || s.peek() != b':' || !s.peek_at(1).is_ascii_digit() {
+            break;
+        }
+        s.at += 1;
+    }
+    let (mut micros, mut tenths) = (0i64, 0u8);
+    if s.peek() == b'.' && s.peek_at(1).is_ascii_digit() {
+        s.at += 1;
+        let mut unit = 100_000;
+        let mut seen = 0;
+        while s.peek().is_ascii_digit() {
+            let digit = (s.peek() - b'0') as i64;
+            micros += digit * unit;
+            unit /= 10;
+            if seen == 6 {
+                tenths = digit as u8;
+            }
+            seen += 1;
+            s.at += 1;
+        }
+    } else if s.left() == 1 && s.peek() == b'.' {
+        s.at += 1;
+    }
+    // '1e5' is a number that was printed, not a time.
+    if matches!(s.peek(), b'e' | b'E') && (s.peek_at(1).is_ascii_digit() || (matches!(s.peek_at(1), b'+' | b'-') && s.peek_at(2).is_ascii_digit())) {
+        return Parsed::Invalid;
+    }
+    if parts[2] > 59 || parts[3] > 59 || parts.iter().any(|p| *p > u32::MAX as i64) {
+        return Parsed::Invalid;
+    }
+    let total = ((parts[0] * 24 + parts[1]) as i128 * 3600 + (parts[2] * 60 + parts[3]) as i128) * MICROS_PER_SECOND as i128 + micros as i128;
+    let bound = Time::MAX.micros() as i128;
+    if total > bound {
+        return Parsed::OutOfRange(if negative { Time::MIN } else { Time::MAX });
+    }
+    let round_up = tenths >= 5 && fsp_unit(fsp) == 1 && !mode.has(SqlMode::TIME_TRUNCATE_FRACTIONAL);
+    let total = total as i64 + i64::from(round_up);
+    let time = Time(if negative { -total } else { total }).with_fsp(fsp, mode);
+    if s.rest_is_space() { Parsed::Ok(time) } else { Parsed::Truncated(time) }
 }
