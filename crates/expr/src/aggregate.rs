@@ -95,6 +95,8 @@ enum State {
         count: i64,
     },
     Extreme(Option<Value>),
+    /// The first row's, NULL or not.
+    First(Option<Value>),
     Bits(u64),
     /// Welford's running mean and sum of squares.
     Variance {
@@ -125,7 +127,8 @@ impl Accumulator {
             Sum => State::Sum(None),
             Avg if double => State::AvgDouble { sum: 0.0, count: 0 },
             Avg => State::Avg { sum: None, count: 0 },
-            Min | Max | AnyValue => State::Extreme(None),
+            Min | Max => State::Extreme(None),
+            AnyValue => State::First(None),
             BitAnd => State::Bits(u64::MAX),
             BitOr | BitXor => State::Bits(0),
             StddevPop | StddevSamp | VarPop | VarSamp => State::Variance { count: 0, mean: 0.0, squares: 0.0 },
@@ -139,8 +142,8 @@ impl Accumulator {
 
     /// One row's arguments and ORDER BY values.
     pub fn update(&mut self, args: &[Value], order: &[Value], ctx: &EvalContext<'_>) -> Result<(), Fault> {
-        let json = matches!(self.state, State::JsonArray(_) | State::JsonObject(_));
-        if !json && args.iter().any(Value::is_null) {
+        let takes_null = matches!(self.state, State::JsonArray(_) | State::JsonObject(_) | State::First(_));
+        if !takes_null && args.iter().any(Value::is_null) {
             return Ok(());
         }
         if let Some(seen) = &mut self.seen {
@@ -184,7 +187,6 @@ impl Accumulator {
             State::Extreme(best) => {
                 let better = match best {
                     None => true,
-                    Some(_) if self.spec.function == AggregateFunction::AnyValue => false,
                     Some(b) => {
                         let order = compare::compare(first, b, self.spec.args[0].collation, ctx);
                         order == Some(if self.spec.function == AggregateFunction::Min { Ordering::Less } else { Ordering::Greater })
@@ -192,6 +194,11 @@ impl Accumulator {
                 };
                 if better {
                     *best = Some(first.clone());
+                }
+            }
+            State::First(kept) => {
+                if kept.is_none() {
+                    *kept = Some(first.clone());
                 }
             }
             State::Bits(bits) => {
@@ -257,6 +264,7 @@ impl Accumulator {
             }
             (State::Extreme(_), State::Extreme(Some(b))) => return self.update(&[b], &[], ctx),
             (State::Extreme(_), State::Extreme(None)) => (),
+            (State::First(a), State::First(b)) => *a = a.take().or(b),
             (State::Bits(a), State::Bits(b)) => match self.spec.function {
                 AggregateFunction::BitAnd => *a &= b,
                 AggregateFunction::BitOr => *a |= b,
@@ -297,7 +305,7 @@ impl Accumulator {
                     Value::Double(sum / count as f64)
                 }
             }
-            State::Extreme(best) => best.unwrap_or(Value::Null),
+            State::Extreme(best) | State::First(best) => best.unwrap_or(Value::Null),
             State::Bits(bits) => Value::UInt(bits),
             State::Variance { count, squares, .. } => {
                 use AggregateFunction::*;
@@ -321,6 +329,8 @@ impl Accumulator {
 fn at_scale(d: Decimal, ty: &SqlType) -> Value {
     match ty.kind {
         TypeKind::Decimal { scale, .. } if d.scale() != scale => Value::Decimal(d.rescale(scale).unwrap_or(d)),
+        // Counts of several partitions, added up.
+        TypeKind::Int { .. } => d.to_i64().map_or(Value::Decimal(d), Value::Int),
         _ => Value::Decimal(d),
     }
 }

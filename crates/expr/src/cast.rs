@@ -5,6 +5,7 @@
 //! Never:    stores: assignment to a column has its own rules, in `store`.
 
 use crate::{EvalContext, coerce, time_zone};
+use std::borrow::Cow;
 use std::sync::Arc;
 use weald_types::{Collation, DateTime, Decimal, Fault, Json, SqlType, TypeKind, Value, WarningLevel};
 
@@ -102,7 +103,20 @@ fn warn_out_of_range(v: &Value, from: &SqlType, to: &SqlType, ctx: &EvalContext<
     ctx.statement.warn(WarningLevel::Warning, Fault::OutOfRange { column: format!("cast({shown} as {to})"), row: 1 });
 }
 
+/// CAST to an integer, other than a comparison, minds spaces after the number.
+fn warn_trailing_spaces(v: &Value, ctx: &EvalContext<'_>) {
+    let text = match v {
+        Value::Str(s) => Cow::Borrowed(s.as_str()),
+        Value::Bytes(b) => String::from_utf8_lossy(b),
+        _ => return,
+    };
+    if text.ends_with(|c: char| c.is_ascii_whitespace()) && !coerce::integer_prefix(&text).1 {
+        coerce::warn_truncated(ctx, "INTEGER", &text);
+    }
+}
+
 fn signed(v: Value, ctx: &EvalContext<'_>) -> Value {
+    warn_trailing_spaces(&v, ctx);
     match &v {
         Value::Int(_) => v,
         Value::UInt(n) => Value::Int(*n as i64),
@@ -127,6 +141,7 @@ fn signed(v: Value, ctx: &EvalContext<'_>) -> Value {
 }
 
 fn unsigned(v: Value, ctx: &EvalContext<'_>) -> Value {
+    warn_trailing_spaces(&v, ctx);
     match &v {
         Value::UInt(_) => v,
         Value::Int(n) => Value::UInt(*n as u64),

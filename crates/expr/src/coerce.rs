@@ -49,7 +49,7 @@ pub fn bytes<'a>(v: &'a Value, ty: &SqlType) -> Option<Cow<'a, [u8]>> {
 
 const SPACES: [char; 6] = [' ', '\t', '\n', '\r', '\x0b', '\x0c'];
 
-/// The longest prefix of `s` that is a number, and whether anything but spaces follows (or nothing was a number, or it is too great).
+/// The longest prefix of `s` that is a number, and whether anything but spaces follows (or what is there is no number, or too great a one).
 pub fn double_prefix(s: &str) -> (f64, bool) {
     let t = s.trim_start_matches(SPACES);
     let b = t.as_bytes();
@@ -71,7 +71,8 @@ pub fn double_prefix(s: &str) -> (f64, bool) {
         }
     }
     if !any {
-        return (0.0, true);
+        // MySQL does not mind spaces, nor nothing at all.
+        return (0.0, !t.is_empty());
     }
     if matches!(b.get(end), Some(b'e' | b'E')) {
         let sign = usize::from(matches!(b.get(end + 1), Some(b'+' | b'-')));
@@ -529,7 +530,8 @@ mod tests {
             ("5", 5.0, false),
             ("  -7  ", -7.0, false),
             ("5x", 5.0, true),
-            ("", 0.0, true),
+            ("", 0.0, false),
+            (" ", 0.0, false),
             ("abc", 0.0, true),
             (".5", 0.5, false),
             ("5.", 5.0, false),

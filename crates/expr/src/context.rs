@@ -5,7 +5,7 @@
 //! Never:    reads a clock or a table.
 
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use weald_types::{Collation, ColumnId, Fault, SqlMode, SqlType, Value, Warning, WarningLevel};
 
@@ -76,7 +76,11 @@ pub struct StatementContext {
     pub modifies_data: bool,
     /// INSERT IGNORE and the like: errors about values become warnings.
     pub ignore_errors: bool,
+    /// An INSERT of one row given by VALUES: a NULL where none may be is an error there whatever the mode; elsewhere only strict mode makes it one.
+    pub single_row: bool,
     pub warnings: Mutex<Warnings>,
+    /// Constants of comparisons that were warned of: once in a statement, not once for each row.
+    pub warned_constants: Mutex<HashSet<Box<str>>>,
     /// Set by LAST_INSERT_ID(expr).
     pub set_last_insert_id: Mutex<Option<u64>>,
     pub random_seed: u64,
@@ -144,7 +148,9 @@ impl StatementContext {
             found_rows: 0,
             modifies_data: false,
             ignore_errors: false,
+            single_row: true,
             warnings: Mutex::new(Warnings { limit: 1, ..Warnings::default() }),
+            warned_constants: Mutex::default(),
             set_last_insert_id: Mutex::new(None),
             random_seed: 0,
             random_state: Mutex::default(),

@@ -73,7 +73,7 @@ pub fn write_uint(mut n: u64, out: &mut Vec<u8>) {
 
 /// The shortest text that reads back as `d`, in MySQL's form: plain up to 15 digits left of the point, else `1e20`.
 pub fn write_double(d: f64, out: &mut Vec<u8>) {
-    write_shortest(&format!("{d:e}"), 17, out)
+    write_shortest(&format!("{d:e}"), out)
 }
 
 /// FLOAT columns show six significant digits.
@@ -81,11 +81,11 @@ pub fn write_float(f: f32, out: &mut Vec<u8>) {
     let text = format!("{:.5e}", f as f64);
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
-    write_shortest(&format!("{mantissa}e{exponent}"), 6, out)
+    write_shortest(&format!("{mantissa}e{exponent}"), out)
 }
 
 /// `scientific`: `d.ddde±x`, shortest.
-fn write_shortest(scientific: &str, plain_digits: i32, out: &mut Vec<u8>) {
+fn write_shortest(scientific: &str, out: &mut Vec<u8>) {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let (sign, mantissa) = match mantissa.strip_prefix('-') {
@@ -93,7 +93,6 @@ fn write_shortest(scientific: &str, plain_digits: i32, out: &mut Vec<u8>) {
         None => ("", mantissa),
     };
     let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
-    let limit = if plain_digits == 17 { 15 } else { plain_digits };
     if digits == "0" {
         out.extend_from_slice(if sign.is_empty() { b"0" } else { b"-0" });
         return;
@@ -101,7 +100,7 @@ fn write_shortest(scientific: &str, plain_digits: i32, out: &mut Vec<u8>) {
     out.extend_from_slice(sign.as_bytes());
     let n = digits.len() as i32;
     // MySQL goes to exponents where the plain form would be wider than its field.
-    if exponent < -15 || exponent >= limit {
+    if exponent < -15 || exponent >= 15 {
         out.push(digits.as_bytes()[0]);
         if n > 1 {
             out.push(b'.');
@@ -151,7 +150,15 @@ mod tests {
 
     #[test]
     fn floats_show_six_digits() {
-        for (f, text) in [(1.1f32, "1.1"), (2.718_281_7, "2.71828"), (123456.0, "123456"), (1234567.0, "1.23457e6"), (1e-3, "0.001")] {
+        for (f, text) in [
+            (1.1f32, "1.1"),
+            (2.718_281_7, "2.71828"),
+            (123456.0, "123456"),
+            (1234567.0, "1234570"),
+            (1e15, "1e15"),
+            (1e-10, "0.0000000001"),
+            (1e-3, "0.001"),
+        ] {
             let mut out = Vec::new();
             write_float(f, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), text);

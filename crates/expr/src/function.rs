@@ -6,6 +6,7 @@
 
 mod argument;
 mod clock;
+mod constant;
 mod control;
 mod date_arithmetic;
 mod date_format;
@@ -28,7 +29,7 @@ mod unix_time;
 
 pub use interval::IntervalUnit;
 
-use crate::{EvalContext, Expr, Operator};
+use crate::{EvalContext, Expr, Operator, typing};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use weald_types::{Collation, Fault, SqlType, Value};
@@ -186,11 +187,17 @@ pub fn bind_call(name: &str, args: Vec<Expr>, c: &BindContext) -> Result<Expr, F
     if args.len() < function.min_args || args.len() > function.max_args {
         return Err(Fault::WrongArgumentCount { name: name.to_string() });
     }
+    let args = if takes_numbers(function) { args.into_iter().map(typing::as_number).collect() } else { args };
     // NAME_CONST, COERCIBILITY … none takes a row.
     if args.iter().any(|a| matches!(a, Expr::Row(_))) {
         return Err(Fault::OperandColumns { columns: 1 });
     }
     bind(function, args, c)
+}
+
+/// Functions whose arguments are all numbers.
+fn takes_numbers(function: &FunctionDef) -> bool {
+    function.name != "CONV" && number::FUNCTIONS.iter().chain(float::FUNCTIONS).any(|f| f.name == function.name)
 }
 
 fn bind(function: &'static FunctionDef, mut args: Vec<Expr>, c: &BindContext) -> Result<Expr, Fault> {
@@ -199,10 +206,11 @@ fn bind(function: &'static FunctionDef, mut args: Vec<Expr>, c: &BindContext) ->
     if function.name == "IF"
         && let Ok([condition, then, otherwise]) = <[Expr; 3]>::try_from(args.clone())
     {
+        let condition = typing::as_number(condition);
         return Ok(Expr::Case { operand: None, branches: vec![(condition, then)], otherwise: Some(Box::new(otherwise)), ty });
     }
     if function.name == "MOD" {
-        return crate::typing::operator(Operator::Mod, args, c);
+        return typing::operator(Operator::Mod, args, c);
     }
     Ok(Expr::Call { function, args, ty, collation })
 }
@@ -227,6 +235,19 @@ pub fn bind_timestamp_add(unit: IntervalUnit, amount: Expr, expr: Expr, c: &Bind
 pub fn bind_timestamp_diff(unit: IntervalUnit, from: Expr, to: Expr, c: &BindContext) -> Result<Expr, Fault> {
     named("TIMESTAMPDIFF", vec![unit.literal(), from, to], c)
 }
+
+/// A constant text in a comparison with numbers: read once for every row, warned of once in a statement.
+pub static CONSTANT_DOUBLE: FunctionDef =
+    FunctionDef::new("CONSTANT_DOUBLE", 1, 1, result_type::double, |call, v, ctx| Ok(constant::number(call.bytes(v, 0), false, ctx)));
+/// The same beside an integer column: digits only are an integer, exactly.
+pub static CONSTANT_INTEGER: FunctionDef =
+    FunctionDef::new("CONSTANT_INTEGER", 1, 1, result_type::double, |call, v, ctx| Ok(constant::number(call.bytes(v, 0), true, ctx)));
+/// A constant text in a comparison with a DATE: what is none is an error.
+pub static CONSTANT_DATE: FunctionDef =
+    FunctionDef::new("CONSTANT_DATE", 1, 1, |_, _| result_type::datetime(6), |_, v, ctx| constant::datetime(&v[0], "DATE", ctx));
+/// … with a DATETIME or TIMESTAMP.
+pub static CONSTANT_DATETIME: FunctionDef =
+    FunctionDef::new("CONSTANT_DATETIME", 1, 1, |_, _| result_type::datetime(6), |_, v, ctx| constant::datetime(&v[0], "DATETIME", ctx));
 
 /// `expr COLLATE name`: the value as it is; only the collation is another.
 pub static COLLATE: FunctionDef = FunctionDef::new(

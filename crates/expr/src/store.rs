@@ -120,7 +120,7 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
                 Value::Str(_) | Value::Bytes(_) => {
                     let s = coerce::text(&v, from).unwrap_or_default();
                     let (d, bad) = coerce::double_prefix(&s);
-                    if bad {
+                    if bad || s.trim_start().is_empty() {
                         wrong_number("double", &s, s.trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.'), t, ctx)?;
                     }
                     d
@@ -240,7 +240,7 @@ fn null(t: Target<'_>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
         return Ok(Value::Null);
     }
     let fault = Fault::NullNotAllowed { column: t.column.into() };
-    if !ctx.statement.ignore_errors {
+    if !ctx.statement.ignore_errors && (ctx.statement.single_row || ctx.statement.sql_mode.is_strict()) {
         return Err(fault);
     }
     ctx.statement.warn(WarningLevel::Warning, fault);
@@ -394,10 +394,19 @@ fn binary(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Res
 
 fn temporal(v: &Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>, kind: &'static str) -> Result<DateTime, Fault> {
     let mode = ctx.statement.sql_mode;
-    let wrong = |ctx: &EvalContext<'_>| {
+    let incorrect = || {
         let shown = coerce::text(v, from).unwrap_or_default().into_owned();
-        refuse(Fault::IncorrectValue { kind, value: shown, column: t.column.into(), row: t.row }, ctx)
+        Fault::IncorrectValue { kind, value: shown, column: t.column.into(), row: t.row }
     };
+    let wrong = |ctx: &EvalContext<'_>, lesser: Fault| {
+        if is_strict(ctx) {
+            return Err(incorrect());
+        }
+        ctx.statement.warn(WarningLevel::Warning, lesser);
+        Ok(())
+    };
+    let cut = || Fault::DataTruncated { column: t.column.into(), row: t.row };
+    let beyond = || Fault::OutOfRange { column: t.column.into(), row: t.row };
     let (parsed, clean) = match v {
         Value::DateTime(d) => (Some(*d), true),
         Value::Date(d) => (Some(d.at_midnight()), true),
@@ -425,18 +434,20 @@ fn temporal(v: &Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>, kin
         }
     };
     let Some(d) = parsed else {
-        wrong(ctx)?;
+        // Outside strict mode MySQL tells what has the form of a date from what has not.
+        let none = coerce::read_datetime(v, mode, ctx) == Some(coerce::Reading::Nonsense);
+        wrong(ctx, if none { cut() } else { beyond() })?;
         return Ok(DateTime::default());
     };
     let date = d.date();
     let zero_refused =
         (date.is_zero() && mode.has(SqlMode::NO_ZERO_DATE)) || (!date.is_zero() && date.has_zero_part() && mode.has(SqlMode::NO_ZERO_IN_DATE));
     if zero_refused {
-        wrong(ctx)?;
+        wrong(ctx, beyond())?;
         return Ok(DateTime::default());
     }
     if !clean {
-        wrong(ctx)?;
+        wrong(ctx, cut())?;
     }
     Ok(d)
 }

@@ -93,10 +93,40 @@ pub fn decimal_type(integer: u32, scale: u32, nullable: bool) -> SqlType {
     SqlType::new(TypeKind::Decimal { precision: precision as u8, scale: scale as u8, unsigned: false }, nullable)
 }
 
+/// An operand where a number is wanted: ENUM and SET columns by their stored number, `0x41` and `b'1'` (literals of type VARBINARY) by their value.
+pub fn as_number(e: Expr) -> Expr {
+    match e {
+        Expr::Column { id, ty } if matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_)) => {
+            Expr::ColumnRaw { id, ty: SqlType::bigint_unsigned(ty.nullable) }
+        }
+        Expr::Literal { value: Value::Bytes(b), ty: SqlType { kind: TypeKind::VarBinary { .. }, .. } } => {
+            let n = b[b.len().saturating_sub(8)..].iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+            Expr::Literal { value: Value::UInt(n), ty: SqlType::bigint_unsigned(false) }
+        }
+        e => e,
+    }
+}
+
+fn as_numbers(args: &mut [Expr]) {
+    for a in args {
+        // A place holder that costs nothing, until the number takes its place.
+        let own = std::mem::replace(a, Expr::Row(Vec::new()));
+        *a = as_number(own);
+    }
+}
+
 /// A bound operator.
 pub fn operator(op: Operator, mut args: Vec<Expr>, ctx: &BindContext) -> Result<Expr, Fault> {
     use Operator::*;
     let nullable = any_nullable(&args);
+    let of_numbers = match op {
+        And | Or | Xor | Not | IsTrue | IsFalse | Negate | Add | Subtract | Multiply | Divide | IntDivide | Mod => true,
+        BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight | BitNot => !binary_bits(&args),
+        Eq | NullSafeEq | Ne | Lt | Le | Gt | Ge | IsNull | Like | Regexp | Between => false,
+    };
+    if of_numbers {
+        as_numbers(&mut args);
+    }
     let (ty, collation) = match op {
         And | Or | Xor | Not => (truth_type(nullable), Collation::BINARY),
         IsNull | IsTrue | IsFalse => (truth_type(false), Collation::BINARY),
@@ -106,8 +136,7 @@ pub fn operator(op: Operator, mut args: Vec<Expr>, ctx: &BindContext) -> Result<
         }
         Regexp => (truth_type(nullable), text_collation(&args, "regexp")?),
         BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight | BitNot => {
-            let binary = args.iter().all(|a| a.ty().kind.is_binary()) && !args.iter().all(|a| matches!(a, Expr::Literal { .. }));
-            if binary && !matches!(op, ShiftLeft | ShiftRight) {
+            if binary_bits(&args) && !matches!(op, ShiftLeft | ShiftRight) {
                 (args[0].ty().clone().with_nullable(nullable), Collation::BINARY)
             } else {
                 (SqlType::bigint_unsigned(nullable), Collation::BINARY)
@@ -127,6 +156,11 @@ pub fn operator(op: Operator, mut args: Vec<Expr>, ctx: &BindContext) -> Result<
         Add | Subtract | Multiply | Divide | IntDivide | Mod => (arithmetic_type(op, &args, ctx), Collation::BINARY),
     };
     Ok(Expr::Operator { op, args, ty, collation })
+}
+
+/// Bit operators work on binary strings where all operands are some, and not all of them are literals.
+fn binary_bits(args: &[Expr]) -> bool {
+    args.iter().all(|a| a.ty().kind.is_binary()) && !args.iter().all(|a| matches!(a, Expr::Literal { .. }))
 }
 
 /// INT(1)
@@ -234,6 +268,11 @@ pub fn text_collation(args: &[Expr], operation: &str) -> Result<Collation, Fault
         best = Some(match best {
             None => (strength, own),
             Some((s, c)) if c == own => (s.min(strength), c),
+            // Two that were asked for by COLLATE.
+            Some((0, c)) if strength == 0 => {
+                clash = Some((0, own));
+                (0, c)
+            }
             // Binary wins over text of the same strength.
             Some((s, c)) if s == strength && (c == Collation::BINARY || own == Collation::BINARY) => (s, Collation::BINARY),
             Some((s, _)) if strength < s => (strength, own),
@@ -286,7 +325,7 @@ fn align(args: &mut [Expr], operation: &str, ctx: &BindContext) -> Result<Collat
     }
     let temporal = args.iter().find(|a| a.ty().kind.is_temporal()).map(|a| a.ty().kind.clone());
     if let Some(kind) = temporal {
-        // A text or number beside a temporal value is read as one, once, where it is constant.
+        // A text or number beside a temporal value is read as one, once, where it is constant; a constant text that is no date is an error.
         let to = match kind {
             TypeKind::Time { .. } => TypeKind::Time { fsp: 6 },
             _ => TypeKind::DateTime { fsp: 6 },
@@ -296,32 +335,57 @@ fn align(args: &mut [Expr], operation: &str, ctx: &BindContext) -> Result<Collat
             let constant_number = matches!(a, Expr::Literal { .. }) && matches!(a.ty().kind, TypeKind::Int { .. } | TypeKind::Decimal { .. });
             if (text || constant_number) && !is_null_type(a.ty()) && !matches!(to, TypeKind::Time { .. } if constant_number) {
                 let inner = a.clone();
-                *a = fold(cast(inner, SqlType::new(to.clone(), true)), ctx);
+                let ty = SqlType::new(to.clone(), true);
+                *a = if text && matches!(a, Expr::Literal { .. } | Expr::Param { .. }) && !matches!(to, TypeKind::Time { .. }) {
+                    let function = if matches!(kind, TypeKind::Date) { &crate::function::CONSTANT_DATE } else { &crate::function::CONSTANT_DATETIME };
+                    fold(Expr::Call { function, args: vec![inner], ty, collation: Collation::BINARY }, ctx)
+                } else {
+                    fold(cast(inner, ty), ctx)
+                };
             }
         }
         return Ok(Collation::BINARY);
+    }
+    if args.iter().any(|a| is_number(a.ty())) {
+        as_numbers(args);
     }
     let texts = args.iter().filter(|a| a.ty().kind.is_text() || a.ty().kind.is_binary()).count();
     if texts == 0 {
         return Ok(Collation::BINARY);
     }
-    // A constant text beside a number is read as a number once.
     let numbers = args.iter().filter(|a| is_number(a.ty())).count();
     if numbers > 0 && texts + numbers == args.len() {
-        for a in args.iter_mut() {
-            if matches!(a, Expr::Literal { .. }) && a.ty().kind.is_text() {
-                // Warnings belong to the execution: only clean numbers are folded.
-                if let Expr::Literal { value: Value::Str(s), .. } = a
-                    && !crate::coerce::double_prefix(s).1
-                {
-                    let (d, _) = crate::coerce::double_prefix(s);
-                    *a = Expr::Literal { value: Value::Double(d), ty: SqlType::double(false) };
-                }
-            }
+        // An integer column is compared with a constant as an integer, however many digits it has; all else as doubles.
+        let whole = args.iter().any(|a| matches!(a, Expr::Column { .. }) && matches!(a.ty().kind, TypeKind::Int { .. }));
+        for a in args.iter_mut().filter(|a| a.ty().kind.is_text()) {
+            constant_number(a, whole);
         }
         return text_collation(args, operation).or(Ok(Collation::UTF8MB4_GENERAL_CI));
     }
     text_collation(args, operation)
+}
+
+/// A constant text beside a number is read as one once: now, or (what is no clean number, or not yet known) when the statement runs, with one warning.
+fn constant_number(e: &mut Expr, whole: bool) {
+    match e {
+        Expr::Literal { value: Value::Str(s), .. } => {
+            if let (true, Ok(n)) = (whole, s.parse::<i64>()) {
+                *e = Expr::Literal { value: Value::Int(n), ty: SqlType::bigint(false) };
+                return;
+            }
+            let (d, bad) = crate::coerce::double_prefix(s);
+            if !bad && !whole {
+                *e = Expr::Literal { value: Value::Double(d), ty: SqlType::double(false) };
+                return;
+            }
+        }
+        Expr::Param { .. } => (),
+        _ => return,
+    }
+    let function = if whole { &crate::function::CONSTANT_INTEGER } else { &crate::function::CONSTANT_DOUBLE };
+    let nullable = e.ty().nullable;
+    let inner = std::mem::replace(e, Expr::Row(Vec::new()));
+    *e = Expr::Call { function, args: vec![inner], ty: SqlType::double(nullable), collation: Collation::BINARY };
 }
 
 pub fn is_number(ty: &SqlType) -> bool {
@@ -333,6 +397,7 @@ pub fn is_number(ty: &SqlType) -> bool {
 
 /// `expr` as `ty`; nothing where it has the type's form already.
 pub fn cast(expr: Expr, ty: SqlType) -> Expr {
+    let expr = if is_number(&ty) { as_number(expr) } else { expr };
     if expr.ty().kind == ty.kind && expr.ty().collation == ty.collation && !matches!(expr, Expr::Column { .. } | Expr::ColumnRaw { .. }) {
         return expr;
     }
@@ -454,7 +519,7 @@ pub fn case(operand: Option<Expr>, branches: Vec<(Expr, Expr)>, otherwise: Optio
     }
     // CASE x WHEN y: as x = y, so that both are brought to one kind.
     let (operand, branches) = match operand {
-        None => (None, branches),
+        None => (None, branches.into_iter().map(|(w, t)| (as_number(w), t)).collect()),
         Some(o) => {
             let branches =
                 branches.into_iter().map(|(w, t)| Ok((operator(Operator::Eq, vec![o.clone(), w], ctx)?, t))).collect::<Result<Vec<_>, Fault>>()?;
@@ -464,11 +529,31 @@ pub fn case(operand: Option<Expr>, branches: Vec<(Expr, Expr)>, otherwise: Optio
     Ok(Expr::Case { operand, branches, otherwise: otherwise.map(Box::new), ty })
 }
 
+/// Lists of more kinds than one up to this long are taken apart.
+const MOST_SEPARATE: usize = 64;
+
 pub fn in_list(value: Expr, list: Vec<Expr>, negated: bool, ctx: &BindContext) -> Result<Expr, Fault> {
+    // Each item is compared as itself would be: a text with texts as texts, with numbers as numbers.
+    let mixed = value.ty().kind.is_text() && list.iter().any(|i| is_number(i.ty())) && list.iter().any(|i| i.ty().kind.is_text());
+    if mixed && list.len() <= MOST_SEPARATE {
+        let mut any: Option<Expr> = None;
+        for item in list {
+            let equal = operator(Operator::Eq, vec![value.clone(), item], ctx)?;
+            any = Some(match any {
+                None => equal,
+                Some(e) => operator(Operator::Or, vec![e, equal], ctx)?,
+            });
+        }
+        let any = any.ok_or(Fault::OperandColumns { columns: 1 })?;
+        return if negated { operator(Operator::Not, vec![any], ctx) } else { Ok(any) };
+    }
     let mut all = Vec::with_capacity(list.len() + 1);
     all.push(value);
     all.extend(list);
     let collation = align(&mut all, if negated { "not in" } else { "in" }, ctx)?;
+    // What may warn goes first, since a hit ends the search: MySQL reads the whole list once.
+    let late = |e: &Expr| matches!(e, Expr::Call { function, .. } if function.name.starts_with("CONSTANT_"));
+    all[1..].sort_by_key(|e| !late(e));
     let mut items = all.into_iter();
     let expr = items.next().map(Box::new).ok_or(Fault::OperandColumns { columns: 1 })?;
     Ok(Expr::In { expr, list: items.collect(), negated, collation })

@@ -16,6 +16,16 @@ pub fn operator(op: Operator, args: Vec<Expr>, session: &BindContext) -> Result<
 
 /// The type of an aggregate over `args`.
 pub fn aggregate_type(function: AggregateFunction, args: &mut [Expr], session: &BindContext) -> Result<SqlType, Fault> {
+    use AggregateFunction as A;
+    let of_numbers = match function {
+        A::Sum | A::Avg | A::BitAnd | A::BitOr | A::BitXor | A::StddevPop | A::StddevSamp | A::VarPop | A::VarSamp => true,
+        A::Count | A::CountDistinct | A::Min | A::Max | A::GroupConcat | A::JsonArrayAgg | A::JsonObjectAgg | A::AnyValue => false,
+    };
+    if of_numbers {
+        for a in args.iter_mut() {
+            *a = typing::as_number(a.clone());
+        }
+    }
     let types: Vec<SqlType> = args.iter().map(value_type).collect();
     Ok(aggregate::result_type(function, &types, session))
 }
@@ -117,6 +127,7 @@ impl Binder<'_> {
 
     /// A `?` that has no type yet takes `ty`.
     pub fn give_type(&mut self, e: Expr, ty: &SqlType) -> Expr {
+        let e = if typing::is_number(ty) && !matches!(ty.kind, TypeKind::Bit { .. }) { typing::as_number(e) } else { e };
         let Expr::Param { index, ty: own } = &e else { return e };
         if !matches!(own.kind, TypeKind::Null) || self.params.get(*index as usize).is_some_and(Option::is_some) {
             return e;

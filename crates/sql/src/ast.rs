@@ -584,14 +584,20 @@ pub enum UnaryOp {
     Minus,
     Plus,
     Not,
+    /// `!`: NOT that binds tighter, and is deprecated.
+    Bang,
     BitNot,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BinaryOp {
     Or,
+    /// `||` where it is not CONCAT: OR, but deprecated.
+    Pipes,
     Xor,
     And,
+    /// `&&`: AND, but deprecated.
+    Ampersands,
     Eq,
     NullSafeEq,
     Ne,

@@ -8,7 +8,7 @@
 //!
 //! Literals are taken out after WHERE, VALUES, SET, LIMIT and ON DUPLICATE KEY UPDATE, until a word that begins another clause; inside parentheses this begins
 //! anew with a SELECT and is as before after them. Where one is taken out, the normal form has a mark that no MySQL text can hold in that place:
-//! `@` an integer, `@?u` one above the greatest BIGINT, `@?N` a decimal of N decimals, `@?e` a double, `^` a string, `^?x` hexadecimal digits.
+//! `@` an integer, `@?u` one above the greatest BIGINT, `@?N` a decimal of N decimals, `@?e` a double, `^` a string, `^?x` more hexadecimal digits than a number has.
 
 use crate::ast::Literal;
 use crate::keyword::Kw;
@@ -183,6 +183,8 @@ pub fn normalise(text: &[u8], sql_mode: SqlMode, out: &mut Normalised) -> bool {
                 s.active = s.outer & 1 == 1;
                 s.outer >>= 1;
             }
+            // A short one may be meant as a number: what it is depends on where it stands.
+            Tok::Hex if t.end - t.start <= 2 + 16 => (),
             Tok::Integer | Tok::Decimal | Tok::Float | Tok::Hex if s.active && !keep => s.take_out(text, t, lexer.last_was_plain(), out),
             Tok::String => {
                 // Two strings in a row are one literal.

@@ -1,7 +1,8 @@
 //! MySQL's DECIMAL: exact, up to 65 digits, scale 0 to 30.
 //!
 //! Owns:     its digits: an `i128` where they fit, boxed 256 bits where they do not.
-//! Promises: compares, hashes and orders by numeric value (1.0 = 1.00); prints its scale exactly.
+//! Promises: compares, hashes and orders by numeric value (1.0 = 1.00); prints its scale exactly. A whole number that arithmetic
+//!           makes may have up to 76 digits (MySQL's: 81); [`Decimal::fits`] says what a column holds.
 //! Never:    rounds silently, except where MySQL does; an answer that does not fit is `None`.
 
 mod arithmetic;
@@ -23,7 +24,7 @@ pub struct Decimal(Repr);
 #[derive(Clone)]
 enum Repr {
     Small(Small, u8),
-    /// Beyond `i128`, at most 65 digits.
+    /// Beyond `i128`, at most 76 digits.
     Large(Box<I256>, u8),
 }
 
@@ -68,6 +69,8 @@ fn digits_wide(v: I256) -> u32 {
 impl Decimal {
     pub const MAX_PRECISION: u8 = 65;
     pub const MAX_SCALE: u8 = 30;
+    /// Of a result inside an expression.
+    const MAX_DIGITS: u32 = 76;
     pub const ZERO: Decimal = Decimal::new(0, 0);
     pub const ONE: Decimal = Decimal::new(1, 0);
 
@@ -82,13 +85,18 @@ impl Decimal {
 
     /// `None` beyond 65 digits, or beyond scale 30.
     pub fn from_i256(unscaled: I256, scale: u8) -> Option<Self> {
+        Self::wide(unscaled, scale).filter(|d| d.digits() <= Self::MAX_PRECISION as u32)
+    }
+
+    /// `None` beyond 76 digits, or beyond scale 30.
+    fn wide(unscaled: I256, scale: u8) -> Option<Self> {
         if scale > Self::MAX_SCALE {
             return None;
         }
         if let Ok(small) = i128::try_from(unscaled) {
             return Some(Self::new(small, scale));
         }
-        (unscaled.unsigned_abs() < power_wide(Self::MAX_PRECISION as u32).unsigned_abs()).then(|| Self(Repr::Large(Box::new(unscaled), scale)))
+        (unscaled.unsigned_abs() < power_wide(Self::MAX_DIGITS).unsigned_abs()).then(|| Self(Repr::Large(Box::new(unscaled), scale)))
     }
 
     pub const fn from_i64(v: i64) -> Self {

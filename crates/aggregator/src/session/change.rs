@@ -5,7 +5,7 @@
 //! Never:    writes a row itself: `exec` does.
 
 use super::query::RETRIES;
-use super::{Done, Outcome, Session};
+use super::{Done, Outcome, Rows, Session};
 use weald_exec::{Changed, InsertRows, Inserted, Isolation, Work};
 use weald_plan::FragmentPlan;
 use weald_plan::dml::{self, BoundDelete, BoundInsert, BoundUpdate, Given, InsertSource, RowChanges};
@@ -19,7 +19,8 @@ impl Session {
     }
 
     pub(crate) async fn insert(&mut self, i: &ast::Insert, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
-        self.changing(i.ignore);
+        let rows = if matches!(&i.source, ast::InsertSource::Values(rows) if rows.len() == 1) { Rows::One } else { Rows::Many };
+        self.changing(i.ignore, rows);
         let types = Self::param_types(params);
         for _ in 0..RETRIES {
             let engine = self.server.engine.clone();
@@ -103,7 +104,7 @@ impl Session {
     }
 
     pub(crate) async fn update(&mut self, u: &ast::Update, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
-        self.changing(u.ignore);
+        self.changing(u.ignore, Rows::Many);
         let types = Self::param_types(params);
         for _ in 0..RETRIES {
             let engine = self.server.engine.clone();
@@ -129,7 +130,7 @@ impl Session {
     }
 
     pub(crate) async fn delete(&mut self, d: &ast::Delete, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
-        self.changing(d.ignore);
+        self.changing(d.ignore, Rows::Many);
         let types = Self::param_types(params);
         for _ in 0..RETRIES {
             let engine = self.server.engine.clone();

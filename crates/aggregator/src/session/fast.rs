@@ -5,7 +5,7 @@
 //! Never:    skips a privilege check.
 
 use super::prepared::Prepared;
-use super::{Facts, Outcome, Session};
+use super::{Facts, Outcome, Rows, Session};
 use crate::plan_cache::{Cached, Entry, KeyRef};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -86,7 +86,7 @@ impl Session {
             },
             Statement::Insert(i) if !i.ignore => {
                 let b = self.bind(text, types, |env| dml::insert::bind_insert(env, &**engine, i)).ok()?;
-                if matches!(b.source, InsertSource::Rows(_)) && b.subqueries.is_empty() && b.warnings.is_empty() {
+                if matches!(b.source, InsertSource::Rows(_)) && b.subqueries.is_empty() {
                     Cached::Insert(b)
                 } else {
                     Cached::No
@@ -109,7 +109,7 @@ impl Session {
                 Ok(()) => self.read_fragment(p, params).await.map(|r| Outcome::Rows { columns: p.columns.clone(), rows: rows::ready(r) }),
             },
             Cached::Change(p) => {
-                self.changing(false);
+                self.changing(false, Rows::Many);
                 let update = matches!(p.fragment.action, weald_plan::fragment::Action::Update { .. });
                 match self.check(&p.needs) {
                     Err(f) => Err(f),
@@ -121,7 +121,10 @@ impl Session {
                 }
             }
             Cached::Insert(b) => {
-                self.changing(false);
+                self.changing(false, if matches!(&b.source, InsertSource::Rows(rows) if rows.len() == 1) { Rows::One } else { Rows::Many });
+                for w in &b.warnings {
+                    self.statement().warn(w.level, w.fault.clone());
+                }
                 match self.check(&b.needs) {
                     Err(f) => Err(f),
                     Ok(()) => self.run_insert(b, params).await,

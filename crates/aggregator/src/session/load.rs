@@ -40,7 +40,7 @@ impl Session {
         }
         // LOCAL is IGNORE, as in MySQL: the server cannot stop the client's sending.
         let ignore = l.duplicates != ast::LoadDuplicates::Replace;
-        self.changing(ignore);
+        self.changing(ignore, super::Rows::Many);
         let bound = self.bind("", &[], |env| dml::load::bind_load(env, l))?;
         self.check(&bound.needs)?;
         self.refuse_if_read_only()?;

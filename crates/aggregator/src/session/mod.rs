@@ -26,7 +26,7 @@ use crate::variables::Values;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use transaction::Open;
 use weald_catalog::{CatalogView, Privilege, TableDef, UserDef};
@@ -68,6 +68,13 @@ impl Outcome {
     fn affected(affected: u64) -> Result<Outcome, Fault> {
         Ok(Outcome::Ok(Done { affected, ..Done::default() }))
     }
+}
+
+/// How many rows a statement that changes data names: see [`StatementContext::single_row`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    One,
+    Many,
 }
 
 /// What PROCESSLIST and KILL see of a session; shared with the connection's registry.
@@ -117,6 +124,10 @@ pub struct Session {
     pub(crate) last_profile: Option<String>,
     /// The running statement only looks at the last one's warnings.
     pub(crate) diagnostic: bool,
+    /// The last statement did, and had no warnings of its own.
+    last_was_diagnostic: bool,
+    /// Rows that SQL_CALC_FOUND_ROWS has counted so far.
+    pub(crate) counted: Option<Arc<AtomicU64>>,
 }
 
 /// What statements read of the session, put together once and kept while it holds.
@@ -202,6 +213,8 @@ impl Session {
             normal: Default::default(),
             last_profile: None,
             diagnostic: false,
+            last_was_diagnostic: false,
+            counted: None,
         }
     }
 
@@ -242,6 +255,7 @@ impl Session {
     /// Statement-wide facts are taken here, once.
     pub(crate) fn begin_statement(&mut self, text: &str) {
         self.shared.interrupted.store(0, Ordering::Relaxed);
+        self.counted = None;
         let facts = self.facts();
         let now = self.server.now_micros();
         self.context = Some(Arc::new(self.statement_context(facts.fixed_now.unwrap_or(now))));
@@ -313,7 +327,9 @@ impl Session {
             found_rows: self.found_rows,
             modifies_data: false,
             ignore_errors: false,
+            single_row: true,
             warnings: Mutex::new(Warnings { kept: Vec::new(), total: 0, limit: facts.warnings_kept }),
+            warned_constants: Mutex::default(),
             set_last_insert_id: Mutex::new(None),
             random_seed: self.random,
             random_state: Mutex::default(),
@@ -326,11 +342,12 @@ impl Session {
     }
 
     /// The same facts for a statement that changes data.
-    pub(crate) fn changing(&mut self, ignore: bool) -> Arc<StatementContext> {
+    pub(crate) fn changing(&mut self, ignore: bool, rows: Rows) -> Arc<StatementContext> {
         let now = self.statement().now_micros;
         let mut c = self.statement_context(now);
         c.modifies_data = true;
         c.ignore_errors = ignore;
+        c.single_row = rows == Rows::One;
         let c = Arc::new(c);
         self.context = Some(c.clone());
         c
@@ -355,7 +372,7 @@ impl Session {
 
     /// The rows have all been sent, or failed on the way.
     pub fn end_of_rows(&mut self, sent: u64, fault: Option<&Fault>) {
-        self.found_rows = sent;
+        self.found_rows = self.counted.take().map_or(sent, |n| n.load(Ordering::Relaxed));
         self.close_context(fault);
         match &mut self.transaction {
             Some(t) if t.autocommit => self.rollback_open(),
@@ -371,7 +388,8 @@ impl Session {
         }
         let mut w = c.warnings.lock();
         // SHOW WARNINGS and the like look at the last statement's warnings: they leave them as they are.
-        if !std::mem::take(&mut self.diagnostic) {
+        self.last_was_diagnostic = std::mem::take(&mut self.diagnostic);
+        if !self.last_was_diagnostic {
             self.warnings = std::mem::take(&mut w.kept);
             self.warning_total = w.total;
             if let Some(f) = fault {
@@ -385,7 +403,7 @@ impl Session {
     }
 
     pub fn warning_count(&self) -> u16 {
-        self.warning_total.min(u16::MAX as u64) as u16
+        if self.last_was_diagnostic { 0 } else { self.warning_total.min(u16::MAX as u64) as u16 }
     }
 
     pub(crate) fn warn(&self, fault: Fault) {

@@ -8,6 +8,7 @@ use super::{Done, Outcome, Session};
 use crate::information_schema::{self, Facts};
 use futures::future::BoxFuture;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use weald_exec::analytic::BatchSource;
 use weald_exec::rows::{self, BoxStream, Execution, Memory, Row, Scope, Stream, TableSource};
@@ -44,13 +45,30 @@ impl Session {
         for w in &query.warnings {
             self.statement().warn(w.level, w.fault.clone());
         }
+        // All rows are found and counted; those beyond the limit are not sent.
+        let limit = if query.calc_found_rows { taken_limit(&mut query.root) } else { None };
         rewrite::optimize(&mut query, &self.bind_context(), &*self.server.engine);
         let query = Arc::new(query);
-        let rows = self.open(&query, params).await?;
+        let mut rows = self.open(&query, params).await?;
+        if query.calc_found_rows {
+            let (count, offset) = limit.unwrap_or_default();
+            let counted = Arc::new(AtomicU64::new(0));
+            self.counted = Some(counted.clone());
+            let (take, skip) =
+                (self.limit_value(count.as_ref(), params)?.unwrap_or(u64::MAX), self.limit_value(offset.as_ref(), params)?.unwrap_or(0));
+            rows = Box::new(Counted { rows, skip, take, counted });
+        }
         match into {
             None => Ok(Outcome::Rows { columns: query.columns.as_slice().into(), rows }),
             Some(into) => self.select_into(into, rows).await,
         }
+    }
+
+    fn limit_value(&self, e: Option<&Expr>, params: &[Value]) -> Result<Option<u64>, Fault> {
+        let Some(e) = e else { return Ok(None) };
+        let statement = self.statement();
+        let ctx = weald_expr::EvalContext { statement: &statement, params, subqueries: &[] };
+        Ok(weald_expr::coerce::uint(&weald_expr::eval(e, &weald_expr::NoRow, &ctx)?, &ctx))
     }
 
     /// What a statement reads at: the transaction's snapshot; at READ COMMITTED, and where nothing of it was seen yet, a new one.
@@ -269,6 +287,48 @@ impl Session {
         }
         drop(variables);
         Ok(Outcome::Ok(Done { affected: 1, ..Done::default() }))
+    }
+}
+
+/// The LIMIT of a query block, out of its tree: (count, offset).
+fn taken_limit(rel: &mut Rel) -> Option<(Option<Expr>, Option<Expr>)> {
+    match rel {
+        Rel::Limit { input, count, offset } => {
+            let limit = (count.take(), offset.take());
+            let inner = std::mem::replace(&mut **input, Rel::Values { rows: Vec::new(), columns: Vec::new() });
+            *rel = inner;
+            Some(limit)
+        }
+        // Hidden sort keys go after the limit.
+        Rel::Project { input, .. } => taken_limit(input),
+        _ => None,
+    }
+}
+
+/// Rows of SQL_CALC_FOUND_ROWS.
+struct Counted {
+    rows: BoxStream,
+    skip: u64,
+    take: u64,
+    counted: Arc<AtomicU64>,
+}
+
+impl Stream for Counted {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
+        Box::pin(async {
+            while let Some(mut batch) = self.rows.next().await? {
+                self.counted.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                let skipped = self.skip.min(batch.len() as u64);
+                self.skip -= skipped;
+                batch.drain(..skipped as usize);
+                batch.truncate(usize::try_from(self.take).unwrap_or(usize::MAX));
+                self.take -= batch.len() as u64;
+                if !batch.is_empty() {
+                    return Ok(Some(batch));
+                }
+            }
+            Ok(None)
+        })
     }
 }
 

@@ -16,9 +16,9 @@ use weald_types::{Collation, Fault, SqlMode, SqlType, TypeKind, Value, sql_type:
 
 pub fn operator_of(op: BinaryOp) -> Operator {
     match op {
-        BinaryOp::Or => Operator::Or,
+        BinaryOp::Or | BinaryOp::Pipes => Operator::Or,
         BinaryOp::Xor => Operator::Xor,
-        BinaryOp::And => Operator::And,
+        BinaryOp::And | BinaryOp::Ampersands => Operator::And,
         BinaryOp::Eq => Operator::Eq,
         BinaryOp::NullSafeEq => Operator::NullSafeEq,
         BinaryOp::Ne => Operator::Ne,
@@ -54,7 +54,7 @@ impl Binder<'_> {
 
     /// A condition: any value, taken for its truth.
     pub fn condition(&mut self, e: &ast::Expr) -> Result<Expr, Fault> {
-        self.expr(e)
+        Ok(weald_expr::typing::as_number(self.expr(e)?))
     }
 
     fn expr_inner(&mut self, e: &ast::Expr) -> Result<Expr, Fault> {
@@ -68,6 +68,9 @@ impl Binder<'_> {
                 Ok(Expr::Literal { value, ty })
             }
             ast::Expr::Assign { variable, value } => {
+                self.deprecated(
+                    "Setting user variables within expressions is deprecated and will be removed in a future release. Please set variables in separate statements instead.",
+                );
                 let value = self.expr(value)?;
                 let ty = super::value_type(&value);
                 Ok(Expr::AssignUserVariable { name: variable.to_lowercase().into(), value: Box::new(value), ty })
@@ -139,6 +142,7 @@ impl Binder<'_> {
                 self.collate(arg, c)
             }
             ast::Expr::Binary_(expr) => {
+                self.deprecated("'BINARY expr' is deprecated and will be removed in a future release. Please use CAST instead");
                 let arg = self.expr(expr)?;
                 let ty = self.binary_type(&arg, None);
                 self.cast(arg, ty)
@@ -215,6 +219,10 @@ impl Binder<'_> {
             UnaryOp::Minus => self.operator(Operator::Negate, vec![arg]),
             UnaryOp::BitNot => self.operator(Operator::BitNot, vec![arg]),
             UnaryOp::Not => self.not(arg),
+            UnaryOp::Bang => {
+                self.deprecated("'!' is deprecated and will be removed in a future release. Please use NOT instead");
+                self.not(arg)
+            }
         }
     }
 
@@ -240,19 +248,22 @@ impl Binder<'_> {
 
     /// Chains lean to the left, thousands long in generated text: they are walked in a loop, AND and OR made into balanced trees.
     fn binary(&mut self, op: BinaryOp, left: &ast::Expr, right: &ast::Expr) -> Result<Expr, Fault> {
-        if matches!(op, BinaryOp::And | BinaryOp::Or) {
+        if is_logical(op) {
+            self.warn_of_symbol(op);
+            let logical = operator_of(op);
             let mut parts = vec![];
             let mut todo = vec![right, left];
             while let Some(e) = todo.pop() {
                 match e {
-                    ast::Expr::Binary { op: own, left, right } if *own == op => {
+                    ast::Expr::Binary { op: own, left, right } if operator_of(*own) == logical => {
+                        self.warn_of_symbol(*own);
                         todo.push(right);
                         todo.push(left);
                     }
-                    e => parts.push(self.expr(e)?),
+                    e => parts.push(self.condition(e)?),
                 }
             }
-            return self.balanced(operator_of(op), parts);
+            return self.balanced(logical, parts);
         }
         if is_comparison(op) {
             return self.comparison(operator_of(op), left, right);
@@ -260,7 +271,7 @@ impl Binder<'_> {
         let mut chain = vec![(op, right)];
         let mut first = left;
         while let ast::Expr::Binary { op, left, right } = first {
-            if matches!(op, BinaryOp::And | BinaryOp::Or) || is_comparison(*op) {
+            if is_logical(*op) || is_comparison(*op) {
                 break;
             }
             chain.push((*op, right));
@@ -272,6 +283,20 @@ impl Binder<'_> {
             value = self.operator(operator_of(op), vec![value, r])?;
         }
         Ok(value)
+    }
+
+    fn warn_of_symbol(&mut self, op: BinaryOp) {
+        if op == BinaryOp::Pipes {
+            self.deprecated("'|| as a synonym for OR' is deprecated and will be removed in a future release. Please use OR instead");
+        } else if op == BinaryOp::Ampersands {
+            self.deprecated("'&&' is deprecated and will be removed in a future release. Please use AND instead");
+        }
+    }
+
+    /// Warning 1287.
+    pub fn deprecated(&mut self, message: &str) {
+        let fault = Fault::mysql(1287, "HY000", message);
+        self.warnings.push(weald_types::Warning { level: weald_types::WarningLevel::Warning, fault });
     }
 
     fn balanced(&mut self, op: Operator, mut parts: Vec<Expr>) -> Result<Expr, Fault> {
@@ -312,6 +337,9 @@ impl Binder<'_> {
         let upper = name.to_ascii_uppercase();
         match upper.as_str() {
             "GROUPING" => return self.grouping_call(args),
+            "FOUND_ROWS" => {
+                self.deprecated("FOUND_ROWS() is deprecated and will be removed in a future release. Consider using COUNT(*) instead.");
+            }
             "ANY_VALUE" if args.len() == 1 => {
                 let call = ast::AggregateCall {
                     name: upper,
@@ -422,6 +450,10 @@ impl Binder<'_> {
             _ => SqlType::new(TypeKind::Blob(BlobSize::Long), true),
         }
     }
+}
+
+fn is_logical(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::And | BinaryOp::Ampersands | BinaryOp::Or | BinaryOp::Pipes)
 }
 
 fn is_comparison(op: BinaryOp) -> bool {

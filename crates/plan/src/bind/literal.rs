@@ -33,10 +33,11 @@ impl Binder<'_> {
                     None => connection,
                     Some(c) => Collation::default_of(c).ok_or_else(|| Fault::mysql(1115, "42000", format!("Unknown character set: '{c}'")))?,
                 };
-                if collation == Collation::BINARY { bytes(value.as_bytes()) } else { text(value, collation) }
+                if collation == Collation::BINARY { binary_text(value.as_bytes()) } else { text(value, collation) }
             }
             Literal::National(value) => text(value, Collation::UTF8MB3_GENERAL_CI),
-            Literal::Bytes(b) | Literal::Hex(b) | Literal::Bit(b) => bytes(b),
+            Literal::Bytes(b) => binary_text(b),
+            Literal::Hex(b) | Literal::Bit(b) => bytes(b),
             Literal::Date(s) => match Date::parse(s, mode) {
                 Parsed::Ok(d) => (Value::Date(d), SqlType::new(TypeKind::Date, false)),
                 _ => return Err(incorrect("DATE", s)),
@@ -59,6 +60,11 @@ fn incorrect(kind: &str, text: &str) -> Fault {
 
 fn text(value: &str, collation: Collation) -> (Value, SqlType) {
     (Value::str(value), SqlType::varchar(value.chars().count() as u32, false, collation))
+}
+
+/// Other than [`bytes`], never a number: see `weald_expr::typing::as_number`.
+fn binary_text(b: &[u8]) -> (Value, SqlType) {
+    (Value::bytes(b), SqlType::new(TypeKind::Binary { bytes: b.len() as u32 }, false))
 }
 
 fn bytes(b: &[u8]) -> (Value, SqlType) {

@@ -36,6 +36,11 @@ impl Binder<'_> {
 
     fn select_in_block(&mut self, s: &ast::Select, order_by: &[ast::OrderItem], limit: Option<&ast::Limit>) -> Result<Bound, Fault> {
         self.fixed_join_order |= s.straight_join;
+        if s.calc_found_rows {
+            self.deprecated(
+                "SQL_CALC_FOUND_ROWS is deprecated and will be removed in a future release. Consider using two separate queries instead.",
+            );
+        }
         let mut rel =
             if s.from.is_empty() { Rel::Values { rows: vec![vec![]], columns: vec![] } } else { self.in_clause(Clause::From, |b| b.from(&s.from))? };
         if let Some(f) = &s.filter {

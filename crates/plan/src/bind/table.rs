@@ -100,6 +100,10 @@ impl Binder<'_> {
             self.resolve(None, None, name)?;
             return Ok(Expr::Literal { value: Value::Null, ty: SqlType::null() });
         };
+        self.deprecated(
+            "'VALUES function' is deprecated and will be removed in a future release. Please use an alias (INSERT INTO ... VALUES (...) AS alias) and \
+             replace VALUES(col) in the ON DUPLICATE KEY UPDATE clause with alias.col instead",
+        );
         let ordinal = row.table.columns.iter().position(|c| same_name(&c.name, name)).ok_or_else(|| self.no_such_column(None, None, name))?;
         Ok(Expr::Column { id: ColumnId::new(row.offset + ordinal as u32), ty: row.table.columns[ordinal].ty.clone() })
     }

@@ -30,7 +30,10 @@ fn literals_leave_the_clauses_that_hold_values() {
         ("select a from t where a = 1 group by 2 having count(*) > 3 limit 4", "select a from t where a = @ group by 2 having count(*) > 3 limit @"),
         ("insert into t (a, b) values (1, 'x'), (-2, 1.50)", "insert into t (a, b) values (@, ^), (-@, @?2)"),
         ("insert into t set a = 1e3", "insert into t set a = @?e"),
-        ("insert into t values (18446744073709551615, 18446744073709551616, 0xFF)", "insert into t values (@?u, @?0, ^?x)"),
+        (
+            "insert into t values (18446744073709551615, 18446744073709551616, 0xFF, 0x00112233445566778899)",
+            "insert into t values (@?u, @?0, 0xFF, ^?x)",
+        ),
         (
             "insert into t values (1) on duplicate key update a = a + 1, b = values(b)",
             "insert into t values (@) on duplicate key update a = a + @, b = values(b)",
@@ -95,7 +98,8 @@ fn statements_without_a_normal_form_are_left_alone() {
 #[test]
 fn values_come_out_as_the_parser_reads_them() {
     let (_, values) =
-        norm(r#"insert into t values (1, 'it''s', 'a\nb', "q", 1.50, 1e3, 0x4142, 18446744073709551615, 99999999999999999999)"#).expect("an insert");
+        norm(r#"insert into t values (1, 'it''s', 'a\nb', "q", 1.50, 1e3, 0x4142434445464748494A, 18446744073709551615, 99999999999999999999)"#)
+            .expect("an insert");
     let string = |s: &str| Literal::String { value: s.into(), charset: None };
     assert_eq!(
         values,
@@ -106,7 +110,7 @@ fn values_come_out_as_the_parser_reads_them() {
             string("q"),
             Literal::Decimal("1.50".into()),
             Literal::Double(1000.0),
-            Literal::Hex(vec![0x41, 0x42]),
+            Literal::Hex((0x41..=0x4A).collect()),
             Literal::Integer(u64::MAX),
             Literal::Decimal("99999999999999999999".into()),
         ]
@@ -195,6 +199,7 @@ fn expression() -> impl Strategy<Value = String> {
         Just("null".to_string()),
         Just("now()".to_string()),
         Just("0x4142".to_string()),
+        Just("0x4142434445464748494A".to_string()),
         Just("1e3".to_string()),
         Just("date '2020-01-01'".to_string()),
     ];

@@ -85,9 +85,10 @@ impl Parser<'_> {
     fn logic_op(&self) -> Option<(u8, BinaryOp)> {
         match (self.tok.kind, self.tok.kw) {
             (_, Kw::OR) => Some((OR, BinaryOp::Or)),
-            (Tok::PipePipe, _) if !self.pipes_as_concat() => Some((OR, BinaryOp::Or)),
+            (Tok::PipePipe, _) if !self.pipes_as_concat() => Some((OR, BinaryOp::Pipes)),
             (_, Kw::XOR) => Some((XOR, BinaryOp::Xor)),
-            (_, Kw::AND) | (Tok::AmpAmp, _) => Some((AND, BinaryOp::And)),
+            (_, Kw::AND) => Some((AND, BinaryOp::And)),
+            (Tok::AmpAmp, _) => Some((AND, BinaryOp::Ampersands)),
             _ => None,
         }
     }
@@ -405,7 +406,7 @@ impl Parser<'_> {
             Tok::Minus => Some(UnaryOp::Minus),
             Tok::Plus => Some(UnaryOp::Plus),
             Tok::Tilde => Some(UnaryOp::BitNot),
-            Tok::Bang => Some(UnaryOp::Not),
+            Tok::Bang => Some(UnaryOp::Bang),
             Tok::Word if self.at(Kw::NOT) && self.high_not() => Some(UnaryOp::Not),
             Tok::Word if self.at(Kw::BINARY) => {
                 self.bump();

@@ -38,7 +38,7 @@ impl Printer {
                 self.push(")");
             }
             Expr::Unary { op, expr } => self.unary(*op, expr),
-            Expr::Binary { op: op @ (BinaryOp::And | BinaryOp::Or), .. } => {
+            Expr::Binary { op: op @ (BinaryOp::And | BinaryOp::Ampersands | BinaryOp::Or | BinaryOp::Pipes), .. } => {
                 self.push("(");
                 self.chain(*op, e, true);
                 self.push(")");
@@ -254,7 +254,7 @@ impl Printer {
                 self.expr(expr);
             }
             (UnaryOp::Plus, _) => self.expr(expr),
-            (UnaryOp::Not, _) => {
+            (UnaryOp::Not | UnaryOp::Bang, _) => {
                 self.push("(not(");
                 self.expr(expr);
                 self.push("))");
@@ -509,9 +509,9 @@ impl Printer {
 
 fn operator(op: BinaryOp) -> &'static str {
     match op {
-        BinaryOp::Or => "or",
+        BinaryOp::Or | BinaryOp::Pipes => "or",
         BinaryOp::Xor => "xor",
-        BinaryOp::And => "and",
+        BinaryOp::And | BinaryOp::Ampersands => "and",
         BinaryOp::Eq => "=",
         BinaryOp::NullSafeEq => "<=>",
         BinaryOp::Ne => "<>",

@@ -1,7 +1,7 @@
 //! Decimal arithmetic, by MySQL's rules for the scale of a result.
 //!
 //! Owns:     nothing.
-//! Promises: exact where the result's scale allows; a result beyond 65 digits first loses decimals, then is `None`.
+//! Promises: exact where the result's scale allows; a result beyond 65 digits first loses decimals; a whole number beyond 76 digits is `None`.
 //! Never:    panics on overflow.
 
 use super::wide::{multiply_divide, multiply_rounded};
@@ -37,10 +37,8 @@ fn fit(v: I256, scale: u32) -> Option<Decimal> {
     if drop == 0 {
         return Decimal::from_i256(v, scale as u8);
     }
-    if drop > scale {
-        return None;
-    }
-    Decimal::from_i256(divide_rounded(v, drop), (scale - drop) as u8)
+    let drop = drop.min(scale);
+    Decimal::wide(divide_rounded(v, drop), (scale - drop) as u8)
 }
 
 impl Decimal {
@@ -55,7 +53,7 @@ impl Decimal {
         let (s, t) = (self.scale() as u32, other.scale() as u32);
         // 75 digits and a carry fit 256 bits; decimals that would pass that are beyond 65 digits anyway.
         let whole = self.integer_digits().max(other.integer_digits()) as u32;
-        let scale = s.max(t).min(75 - whole);
+        let scale = s.max(t).min(75u32.saturating_sub(whole));
         let align = |v: I256, from: u32| if from <= scale { v * power_wide(scale - from) } else { divide_rounded(v, from - scale) };
         fit(align(self.unscaled(), s) + align(other.unscaled(), t), scale)
     }
@@ -186,7 +184,7 @@ impl Decimal {
     pub fn neg(&self) -> Self {
         match &self.0 {
             Repr::Small(v, s) if v.0 != i128::MIN => Self::new(-v.0, *s),
-            _ => Self::from_i256(-self.unscaled(), self.scale()).expect("as many digits as before"),
+            _ => Self::wide(-self.unscaled(), self.scale()).expect("as many digits as before"),
         }
     }
     pub fn abs(&self) -> Self {
@@ -194,7 +192,7 @@ impl Decimal {
     }
 
     /// ROUND(x, places): half away from zero; negative `places` round before the point. The result has `max(places, 0)` decimals where that is
-    /// fewer than before, and as many as before otherwise. `None` where the carry makes a 66th digit.
+    /// fewer than before, and as many as before otherwise. `None` where the carry makes a 77th digit.
     pub fn round(&self, places: i32) -> Option<Self> {
         let drop = self.scale() as i64 - places as i64;
         if drop <= 0 {
@@ -211,9 +209,9 @@ impl Decimal {
         let rounded = divide_rounded(self.unscaled(), drop);
         let zeros = (-places).max(0) as u32;
         if zeros == 0 || rounded == 0 {
-            return Self::from_i256(rounded, scale);
+            return Self::wide(rounded, scale);
         }
-        Self::from_i256(rounded.checked_mul(power_wide(zeros))?, 0)
+        Self::wide(rounded.checked_mul(power_wide(zeros))?, 0)
     }
 
     /// TRUNCATE(x, places): towards zero; decimals as for [`Decimal::round`].
@@ -228,15 +226,15 @@ impl Decimal {
         let p = power_wide(drop as u32);
         let cut = self.unscaled() / p;
         let cut = if places < 0 { cut * power_wide(-places as u32) } else { cut };
-        Self::from_i256(cut, places.max(0) as u8).expect("no greater than before")
+        Self::wide(cut, places.max(0) as u8).expect("no greater than before")
     }
 
-    /// `None` where the carry makes a 66th digit.
+    /// `None` where the carry makes a 77th digit.
     pub fn floor(&self) -> Option<Self> {
         let cut = self.truncate(0);
         if self.is_negative() && cut != *self { cut.sub(&Self::ONE) } else { Some(cut) }
     }
-    /// `None` where the carry makes a 66th digit.
+    /// `None` where the carry makes a 77th digit.
     pub fn ceil(&self) -> Option<Self> {
         let cut = self.truncate(0);
         if !self.is_negative() && cut != *self { cut.add(&Self::ONE) } else { Some(cut) }

@@ -115,10 +115,15 @@ fn rounds_half_away_from_zero_on_both_sides_of_the_point() {
 }
 
 #[test]
-fn results_beyond_65_digits_are_none() {
+fn results_beyond_76_digits_are_none() {
     let max = Decimal::max_value(65, 0);
-    assert_eq!(max.add(&Decimal::ONE), None);
-    assert_eq!(max.mul(&d("10")), None);
+    let more = max.add(&Decimal::ONE).unwrap();
+    assert_eq!(more.to_string(), format!("1{}", "0".repeat(65)));
+    assert!(!more.fits(65, 0) && more > max && more.neg() < max.neg());
+    assert_eq!(more.sub(&Decimal::ONE), Some(max.clone()));
+    assert_eq!(more.truncate(-65), more);
+    assert_eq!(more.rescale(1), None);
+    assert_eq!(max.mul(&d("1000000000000")), None);
     assert_eq!(max.mul(&max), None);
     assert_eq!(max.add(&d("0.4")).unwrap(), max);
     assert_eq!(max.mul(&d("0.1")).unwrap().to_string(), format!("{}.9", "9".repeat(64)));
