@@ -86,11 +86,7 @@ impl Session {
             },
             Statement::Insert(i) if !i.ignore => {
                 let b = self.bind(text, types, |env| dml::insert::bind_insert(env, &**engine, i)).ok()?;
-                if matches!(b.source, InsertSource::Rows(_)) && b.subqueries.is_empty() {
-                    Cached::Insert(b)
-                } else {
-                    Cached::No
-                }
+                if matches!(b.source, InsertSource::Rows(_)) && b.subqueries.is_empty() { Cached::Insert(b) } else { Cached::No }
             }
             _ => Cached::No,
         })
