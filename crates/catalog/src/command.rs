@@ -30,7 +30,7 @@ pub enum Command {
     CreateTable {
         def: Box<TableDef>,
     },
-    /// ALTER: `def` replaces the table of that id, if it still has version `expected`. The name may change, also to another database of as many partitions.
+    /// ALTER: `def` replaces the table of that id, if it still has version `expected`. The name may change, the database may not.
     ReplaceTable {
         expected: SchemaVersion,
         def: Box<TableDef>,

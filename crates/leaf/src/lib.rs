@@ -26,6 +26,8 @@ use weald_log::{DataDir, Log, Options, PartitionLog, Progress, SnapshotStore};
 use weald_partition::{MemoryLimit, NodeContext, Partition};
 use weald_types::{Epoch, Fault, Lsn, PartitionId};
 
+/// The log may be so many times as long as it takes for one partition's snapshot; beyond that, those who keep it long are made to take theirs.
+const LOG_LENGTH_MOST: u64 = 32;
 /// How long a dropped table's writers may take to end.
 const DROP_WAIT: Duration = Duration::from_secs(60);
 
@@ -35,6 +37,8 @@ pub struct Leaf {
     dir: Arc<DataDir>,
     log: Arc<Log>,
     held: Mutex<BTreeMap<PartitionId, Arc<Held>>>,
+    /// Directories of partitions that are about to be made: see [`Leaf::prepare`].
+    prepared: Mutex<BTreeMap<PartitionId, SnapshotStore>>,
 }
 
 /// One partition and what belongs to it on disk.
@@ -58,9 +62,24 @@ impl Leaf {
         memory: Arc<MemoryLimit>,
         progress: &Progress,
     ) -> Result<Arc<Self>, Error> {
+        Self::open_with(env, dir, catalog, epoch, workers, memory, progress, Options::default())
+    }
+
+    /// As [`Leaf::open`], with a log of other measures.
+    #[allow(clippy::too_many_arguments)]
+    pub fn open_with(
+        env: &Env,
+        dir: &Arc<DataDir>,
+        catalog: &CatalogView,
+        epoch: Epoch,
+        workers: usize,
+        memory: Arc<MemoryLimit>,
+        progress: &Progress,
+        options: Options,
+    ) -> Result<Arc<Self>, Error> {
         let node_log = Arc::new(NodeLog::default());
         let node = NodeContext::new(env.clone(), node_log.clone(), memory);
-        let recovered = recover::recover(env, dir, catalog, epoch, &node, workers, Options::default(), progress)?;
+        let recovered = recover::recover(env, dir, catalog, epoch, &node, workers, options, progress)?;
         let log = Arc::new(recovered.log);
         node_log.set(log.clone());
         let engine = Engine::new(node);
@@ -80,7 +99,8 @@ impl Leaf {
                 }),
             );
         }
-        let leaf = Arc::new(Self { engine, env: env.clone(), dir: dir.clone(), log, held: Mutex::new(held) });
+        snapshot::remove_leftovers(env, dir, &held.keys().copied().collect());
+        let leaf = Arc::new(Self { engine, env: env.clone(), dir: dir.clone(), log, held: Mutex::new(held), prepared: Mutex::default() });
         for d in catalog.databases.values() {
             leaf.publish(d);
         }
@@ -94,6 +114,18 @@ impl Leaf {
         if partitions.len() == d.partitions as usize {
             self.engine.put_database(d.id, partitions);
         }
+    }
+
+    /// Does beforehand what can fail in following the catalogue to `new`, so that a change that has been made durable can be followed. If it is not
+    /// made after all, empty directories stay, which the next change of the kind uses or the next start removes.
+    pub fn prepare(&self, new: &CatalogView) -> Result<(), Fault> {
+        for d in new.databases.values() {
+            for id in d.partition_ids().filter(|id| !self.held.lock().contains_key(id)) {
+                let store = SnapshotStore::open(&self.env, &self.dir.snapshots_of(id), id).map_err(|e| commit_log::fault(id, &e))?;
+                self.prepared.lock().insert(id, store);
+            }
+        }
+        Ok(())
     }
 
     /// Follows the catalogue from one version to the next: makes, changes and drops what it says.
@@ -133,7 +165,11 @@ impl Leaf {
     fn create_database(&self, d: &DatabaseDef) -> Result<(), Fault> {
         for id in d.partition_ids() {
             let partition = Partition::new(id, Epoch::FIRST, self.engine.node.clone());
-            let snapshots = SnapshotStore::open(&self.env, &self.dir.snapshots_of(id), id).map_err(|e| commit_log::fault(id, &e))?;
+            let prepared = self.prepared.lock().remove(&id);
+            let snapshots = match prepared {
+                Some(store) => store,
+                None => SnapshotStore::open(&self.env, &self.dir.snapshots_of(id), id).map_err(|e| commit_log::fault(id, &e))?,
+            };
             let log = self.log.partition(id, Lsn::ZERO);
             let held = Held {
                 partition,
@@ -186,12 +222,34 @@ impl Leaf {
                 tracing::error!(%error, partition = %held.partition.id(), "snapshot failed; it is tried again");
             }
         }
+        let all: Vec<Arc<Held>> = self.held.lock().values().cloned().collect();
+        for held in &all {
+            if let Err(error) = snapshot::trim(held, &self.log, keep) {
+                tracing::error!(%error, partition = %held.partition.id(), "the log could not be made shorter");
+            }
+        }
+        if self.log.size_bytes() > trigger_bytes.saturating_mul(LOG_LENGTH_MOST) {
+            let laggards = self.log.laggards();
+            for held in all.iter().filter(|h| laggards.contains(&h.partition.id())) {
+                if let Err(error) = snapshot::catch_up(held, &self.log, keep, runtime) {
+                    tracing::error!(%error, partition = %held.partition.id(), "snapshot failed; it is tried again");
+                }
+            }
+        }
         let partitions: Vec<Arc<Partition>> = self.held.lock().values().map(|h| h.partition.clone()).collect();
         for p in partitions {
             p.collect_garbage(10_000);
         }
     }
 
+    /// Resolves once every commit so far is durable, also those that were answered before they were.
+    pub async fn flushed(&self) -> Result<(), Fault> {
+        self.engine.node.log.flushed().await
+    }
+    /// No commit is taken any more until a restart, for the reason that `failure` says.
+    pub fn refuse_commits(&self, failure: weald_log::Error) {
+        self.log.refuse(failure);
+    }
     /// Everything appended is durable, and the log takes no more.
     pub fn close(&self) {
         self.log.close();

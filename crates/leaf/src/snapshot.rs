@@ -6,21 +6,24 @@
 //! See:      docs/format/snapshot.md
 
 use crate::{Error, Held};
+use std::collections::BTreeSet;
 use std::path::Path;
 use weald_env::Env;
-use weald_log::Log;
-use weald_types::Lsn;
+use weald_log::data_dir::partition_of_dir;
+use weald_log::{DataDir, Log};
+use weald_types::{Lsn, PartitionId};
 
 pub fn take(held: &Held, log: &Log, keep: usize, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
     let bytes = held.log.bytes();
     // Held over IO: snapshots of one partition are taken one after another, and nobody else waits for it.
     let mut store = held.snapshots.lock();
     // The lsn is noted first, then the state is read: see `weald_partition::snapshot`.
-    let lsn = held.log.appended();
+    let lsn = weald_partition::snapshot::note(&held.partition);
+    if store.is_at(lsn)? {
+        return Ok(());
+    }
     let mut writer = store.begin(lsn)?;
-    let mut noted = Lsn::ZERO;
-    let rows = runtime.block_on(weald_partition::snapshot::write(&held.partition, |at| noted = at, |item| writer.item(item).map_err(Error::from)))?;
-    debug_assert!(noted >= lsn, "the state is at least as new as the lsn it is filed under");
+    let rows = runtime.block_on(weald_partition::snapshot::write(&held.partition, |item| writer.item(item).map_err(Error::from)))?;
     let entry = writer.finish()?;
     store.take(entry, keep)?;
     *held.bytes_at_snapshot.lock() = bytes;
@@ -29,11 +32,42 @@ pub fn take(held: &Held, log: &Log, keep: usize, runtime: &tokio::runtime::Handl
     Ok(())
 }
 
+/// Lets the log forget what the snapshots hold: after a restart it knows of none yet.
+pub fn trim(held: &Held, log: &Log, keep: usize) -> Result<(), Error> {
+    // Somebody takes a snapshot at this moment, and trims after it.
+    let Some(store) = held.snapshots.try_lock() else { return Ok(()) };
+    log.trim(held.partition.id(), store.log_not_needed_before(keep))?;
+    Ok(())
+}
+
+/// For a partition that alone keeps the log from getting shorter, perhaps because nobody writes to it: a snapshot if it needs one, and then the log goes
+/// as far as the newest one allows. Until the next snapshot a damaged one cannot be made up for by the one before.
+pub fn catch_up(held: &Held, log: &Log, keep: usize, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
+    take(held, log, keep, runtime)?;
+    let upto = held.snapshots.lock().newest().map_or(Lsn::ZERO, |s| s.lsn);
+    let trimmed = log.trim(held.partition.id(), upto)?;
+    tracing::info!(partition = %held.partition.id(), lsn = upto.raw(), trimmed_bytes = trimmed, "the log was too long because of this partition");
+    Ok(())
+}
+
 /// Files of a dropped partition.
 pub fn remove_files(env: &Env, dir: &Path) {
-    for file in env.disk.list(dir).unwrap_or_default() {
-        if let Err(error) = env.disk.remove(&dir.join(&file.name)) {
-            tracing::warn!(%error, file = %file.name, "a snapshot of a dropped partition could not be removed");
+    if !env.disk.exists(dir) {
+        return;
+    }
+    if let Err(error) = env.disk.remove_dir_all(dir) {
+        tracing::warn!(%error, dir = %dir.display(), "snapshots of a dropped partition could not be removed; the next start tries again");
+    }
+}
+
+/// What is left of partitions that are no more: their database was dropped, and the process ended before their files were gone.
+pub fn remove_leftovers(env: &Env, dir: &DataDir, known: &BTreeSet<PartitionId>) {
+    for entry in env.disk.list(&dir.snapshots()).unwrap_or_default() {
+        if let Some(id) = partition_of_dir(&entry.name)
+            && !known.contains(&id)
+        {
+            tracing::info!(partition = %id, "removing the snapshots of a partition that was dropped");
+            remove_files(env, &dir.snapshots_of(id));
         }
     }
 }

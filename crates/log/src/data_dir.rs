@@ -77,11 +77,18 @@ impl DataDir {
 
 /// `dir` exists, and will after loss of power. Synced even when it is there already: whoever made it may have died before its own sync.
 pub(crate) fn make_durably(env: &Env, dir: &Path) -> Result<(), Error> {
-    env.disk.create_dir_all(dir).map_err(Error::io("cannot create", dir))?;
-    match dir.parent() {
-        Some(parent) => env.disk.sync_dir(parent).map_err(Error::io("cannot sync", parent)),
-        None => Ok(()),
+    // From the outermost that is missing inwards; "" is the parent of a relative path's first part, and cannot be opened under that name.
+    let mut made: Vec<&Path> = dir.ancestors().take_while(|a| !a.as_os_str().is_empty() && !env.disk.exists(a)).collect();
+    if made.is_empty() {
+        made.push(dir);
     }
+    env.disk.create_dir_all(dir).map_err(Error::io("cannot create", dir))?;
+    for made in made.into_iter().rev() {
+        let Some(parent) = made.parent() else { continue };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        env.disk.sync_dir(parent).map_err(Error::io("cannot sync", parent))?;
+    }
+    Ok(())
 }
 
 /// `<database>_<ordinal>`.

@@ -2,17 +2,18 @@
 //!
 //! Owns:     the segment being written, the numbering of batches.
 //! Promises: a batch is written only after the one before it was synced, so that after a crash at most the last batch is not whole.
-//!           A full disk leaves the log ending with the last good batch. Any other failure, and any failure of a sync, poisons the log:
-//!           after one failed sync the kernel may call the pages clean, and a second sync would lie.
+//!           A full disk leaves the log ending with the last good batch; if that must not be given up, it is written once there is room. Any other
+//!           failure, and any failure of a sync, poisons the log: after one failed sync the kernel may call the pages clean, and a second would lie.
 //! Never:    holds a lock over IO or over a call to a partition.
 
-use crate::format::{BATCH_HEADER, BATCH_MAGIC, BatchHeader, FLAG_SEAL, align};
+use crate::format::{BATCH_HEADER, BATCH_MAGIC, BatchHeader, FLAG_SEAL, SEAL_ALIGN, align};
 use crate::log::{Durable, Mode, Prepare, Shared, State, Stop, Touched};
 use crate::segment::Segment;
 use crate::ticket::Batch;
 use crate::{Error, Position};
 use crc32fast::Hasher;
 use std::sync::Arc;
+use std::time::Duration;
 use weald_types::Lsn;
 
 pub(crate) struct Flusher {
@@ -32,6 +33,7 @@ struct Taken {
     digest: u32,
     touched: Vec<Touched>,
     batch: Arc<Batch>,
+    answered: bool,
 }
 
 enum Work {
@@ -39,6 +41,9 @@ enum Work {
     Seal,
     Stop(Stop),
 }
+
+/// How often a full disk is tried again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// A buffer that grew beyond this for one large batch is not kept.
 const BUFFER_KEPT: usize = 4 << 20;
@@ -52,8 +57,16 @@ impl Flusher {
         loop {
             match self.wait() {
                 Work::Flush(taken) => {
-                    let Taken { mut bytes, count, digest, touched, batch } = taken;
-                    match self.write(&mut bytes, count, digest, 0, &touched) {
+                    let Taken { mut bytes, count, digest, touched, batch, answered } = taken;
+                    let len = bytes.len();
+                    let mut done = self.write(&mut bytes, count, digest, 0, &touched);
+                    while let Err(full @ Error::DiskFull { .. }) = &done
+                        && self.wait_for_disk(full, answered)
+                    {
+                        bytes.truncate(len);
+                        done = self.write(&mut bytes, count, digest, 0, &touched);
+                    }
+                    match done {
                         Ok(at) => self.succeed(&touched, &batch, at, bytes.len() as u64),
                         Err(error) => self.fail(error, touched, batch),
                     }
@@ -104,6 +117,23 @@ impl Flusher {
                 _ => shared.work.wait(&mut state),
             }
         }
+    }
+
+    /// If what is being written, or what waits behind it, must not be given up: some time passes in which everything new is refused, and the answer is
+    /// true. False: the batch is given up, and nothing is taken any more until `fail` has said so to everyone.
+    fn wait_for_disk(&self, full: &Error, answered: bool) -> bool {
+        let mut state = self.shared.state.lock();
+        let keep = (answered || state.answered) && state.stop.is_none();
+        if keep {
+            if matches!(state.mode, Mode::Open) {
+                tracing::error!(error = %full, "commits that were answered wait for room on the disk; new ones are refused");
+                state.mode = Mode::Full(full.clone());
+            }
+            self.shared.work.wait_for(&mut state, RETRY);
+        } else if !matches!(state.mode, Mode::Poisoned(_)) {
+            state.mode = Mode::Failing(full.clone());
+        }
+        keep
     }
 
     /// One batch, durable; the position just after it. `bytes` begins with room for the header.
@@ -166,14 +196,25 @@ impl Flusher {
     }
 
     fn seal(&mut self) {
-        let mut bytes = vec![0; BATCH_HEADER];
-        // A seal that needs a new segment is not worth one.
-        if self.active.end + BATCH_HEADER as u64 > self.active.len || !matches!(self.shared.state.lock().mode, Mode::Open) {
+        if !matches!(self.shared.state.lock().mode, Mode::Open) {
             return;
         }
+        let mut bytes = vec![0; BATCH_HEADER];
+        let (number, end) = (self.active.number, self.active.end);
+        // Where that leaves no room, the seal begins the next segment.
+        self.active.end = end.next_multiple_of(SEAL_ALIGN);
         match self.write(&mut bytes, 0, Hasher::new().finalize(), FLAG_SEAL, &[]) {
             Ok(at) => self.shared.state.lock().durable = at,
-            Err(error) => self.fail(error, Vec::new(), Arc::default()),
+            Err(error) => {
+                if self.active.number == number {
+                    self.active.end = end;
+                }
+                if matches!(error, Error::DiskFull { .. }) {
+                    // Nobody waits for a seal. The next batch says whether there is room.
+                    return;
+                }
+                self.fail(error, Vec::new(), Arc::default())
+            }
         }
     }
 
@@ -188,9 +229,14 @@ impl Flusher {
                     sinks.push((sink, t.last));
                 }
             }
+            if matches!(state.mode, Mode::Full(_)) {
+                tracing::info!("there is room on the disk again");
+                state.mode = Mode::Open;
+            }
             state.durable = at;
             state.syncs += 1;
             state.bytes += len;
+            state.flushing = None;
         }
         for (sink, upto) in sinks {
             sink.durable(upto);
@@ -209,7 +255,9 @@ impl Flusher {
         let mut sinks: Vec<(Arc<dyn Durable>, Lsn)> = Vec::new();
         let behind = {
             let mut state = self.shared.state.lock();
-            state.mode = Mode::Failing(error.clone());
+            if !matches!(state.mode, Mode::Poisoned(_)) {
+                state.mode = Mode::Failing(error.clone());
+            }
             let (behind, room) = take(&mut state, vec![0; BATCH_HEADER]);
             for t in behind.touched {
                 if !touched.iter().any(|u| u.slot == t.slot) {
@@ -236,7 +284,13 @@ impl Flusher {
                 let slot = &mut state.slots[t.slot];
                 slot.appended = slot.durable;
             }
-            state.mode = if error.outcome_is_unknown() { Mode::Poisoned(error.clone()) } else { Mode::Open };
+            // It may have been poisoned by someone else meanwhile.
+            if error.outcome_is_unknown() {
+                state.mode = Mode::Poisoned(error.clone());
+            } else if matches!(state.mode, Mode::Failing(_)) {
+                state.mode = Mode::Open;
+            }
+            state.flushing = None;
         }
         batch.decide(Err(error.clone()));
         behind.decide(Err(error));
@@ -254,7 +308,9 @@ fn take(state: &mut State, next: Vec<u8>) -> (Taken, Vec<std::task::Waker>) {
         digest: std::mem::take(&mut state.digest).finalize(),
         touched,
         batch: std::mem::take(&mut state.batch),
+        answered: std::mem::take(&mut state.answered),
     };
+    state.flushing = Some(Arc::clone(&taken.batch));
     (taken, std::mem::take(&mut state.room))
 }
 

@@ -23,7 +23,9 @@ pub const ALIGN: u64 = 8;
 pub const RECORD_MAX: usize = 1 << 30;
 
 /// A batch without records, written when the log has been quiet or is closed: it proves that everything before it was synced.
+/// It begins at a multiple of [`SEAL_ALIGN`], not right after the batch before: no one bad sector can take both.
 pub const FLAG_SEAL: u32 = 1;
+pub const SEAL_ALIGN: u64 = 512;
 
 pub fn align(offset: u64) -> u64 {
     offset.next_multiple_of(ALIGN)

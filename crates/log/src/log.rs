@@ -7,8 +7,12 @@
 //! When a batch cannot be written because the disk is full, its records and all that were appended behind them are gone: their numbers are given again
 //! to later records, which is why [`Durable::failed`] is called before any partition may append again.
 //!
+//! A record whose commit was answered when it was queued ([`Log::append_answered`]) cannot be given up like that: others may have read what it says and
+//! built on it. While the disk is full, the log keeps such a batch, refuses everything new, and tries again until there is room.
+//!
 //! Owns:     the buffer, the numbering of records, the flusher's and the preparer's thread.
-//! Promises: an append never waits for the disk. The buffer is bounded: [`Log::room`] waits below the soft limit, an append above the hard one is refused.
+//! Promises: an append never waits for the disk. The buffer is bounded: [`Log::room`] waits below the soft limit, an append that finds more than the hard
+//!           one waiting is refused.
 //! Never:    calls a partition with its lock held.
 
 use crate::flush::Flusher;
@@ -32,7 +36,7 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Below this much waiting to be written, [`Log::room`] does not wait.
     pub buffer_bytes: usize,
-    /// An append that would make more than this wait is refused.
+    /// An append that finds more than this waiting is refused; so there is never more in memory than this and one append.
     pub buffer_limit: usize,
     /// Retired segments kept for their next use.
     pub spare_segments: usize,
@@ -96,6 +100,10 @@ pub(crate) struct State {
     /// The partitions that have records in `buffer`, each once.
     pub touched: Vec<Touched>,
     pub batch: Arc<Batch>,
+    /// `buffer` holds a record that must not be given up: see the module's essay.
+    pub answered: bool,
+    /// What is being written at this moment.
+    pub flushing: Option<Arc<Batch>>,
     pub slots: Vec<Slot>,
     pub by_id: BTreeMap<PartitionId, usize>,
     pub mode: Mode,
@@ -127,6 +135,8 @@ pub(crate) struct Slot {
 
 pub(crate) enum Mode {
     Open,
+    /// The disk is full, and a batch that cannot be given up waits for room.
+    Full(Error),
     /// A batch has failed and the partitions are being told.
     Failing(Error),
     Poisoned(Error),
@@ -178,6 +188,8 @@ impl Log {
                 digest: Hasher::new(),
                 touched: Vec::new(),
                 batch: Arc::default(),
+                answered: false,
+                flushing: None,
                 slots: tail.slots,
                 by_id,
                 mode: Mode::Open,
@@ -230,14 +242,21 @@ impl Log {
     /// Queues records of several partitions as one: after a crash all of them are there, or none. The ticket's lsn is the last record's.
     /// Every partition must have been asked for with [`Log::partition`] before.
     pub fn append(&self, records: &[(PartitionId, u32, &[u8])]) -> Result<Ticket, Error> {
+        self.queue(records, Promised::Nothing)
+    }
+
+    /// As [`Log::append`], for commits that count from this moment on, before they are durable: a full disk does not make the log forget them.
+    pub fn append_answered(&self, records: &[(PartitionId, u32, &[u8])]) -> Result<Ticket, Error> {
+        self.queue(records, Promised::Answered)
+    }
+
+    fn queue(&self, records: &[(PartitionId, u32, &[u8])], promised: Promised) -> Result<Ticket, Error> {
         let mut hashers = Vec::with_capacity(records.len());
-        let mut len = 0;
         for (_, _, payload) in records {
             hashers.push(checksum(payload)?);
-            len += RECORD_HEADER + payload.len();
         }
         let mut state = self.shared.state.lock();
-        state.admit(len, self.shared.options.buffer_limit)?;
+        state.admit(self.shared.options.buffer_limit)?;
         for (partition, _, _) in records {
             if !state.by_id.contains_key(partition) {
                 return Err(Error::UnknownPartition { partition: *partition });
@@ -248,10 +267,27 @@ impl Log {
             let slot = state.by_id[partition];
             lsn = state.push(slot, *flags, payload, hasher);
         }
+        state.answered |= promised == Promised::Answered;
         let ticket = Ticket::new(lsn, Arc::clone(&state.batch));
         drop(state);
         self.shared.work.notify_one();
         Ok(ticket)
+    }
+
+    /// Resolves once everything that was appended before the call is durable; an error if some of it is not, and never will be.
+    pub async fn flushed(&self) -> Result<(), Error> {
+        let batch = {
+            let state = self.shared.state.lock();
+            if let Mode::Failing(error) | Mode::Poisoned(error) = &state.mode {
+                return Err(error.clone());
+            }
+            // A batch fails with the one before it, so its success is that of both.
+            if state.count > 0 { Some(Arc::clone(&state.batch)) } else { state.flushing.clone() }
+        };
+        match batch {
+            Some(batch) => Ticket::new(Lsn::ZERO, batch).await.map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// Where the durable part of the log ends.
@@ -272,7 +308,15 @@ impl Log {
         match &self.shared.state.lock().mode {
             Mode::Poisoned(error) => Some(error.clone()),
             Mode::Closed => Some(Error::Closed),
-            Mode::Open | Mode::Failing(_) => None,
+            Mode::Open | Mode::Full(_) | Mode::Failing(_) => None,
+        }
+    }
+
+    /// From now on nothing is taken, as after a failed sync, and for that reason. What waits is still written.
+    pub fn refuse(&self, reason: Error) {
+        let mut state = self.shared.state.lock();
+        if !matches!(state.mode, Mode::Poisoned(_) | Mode::Closed) {
+            state.mode = Mode::Poisoned(reason);
         }
     }
 
@@ -362,18 +406,25 @@ fn checksum(payload: &[u8]) -> Result<Hasher, Error> {
     Ok(hasher)
 }
 
+/// What the client has been told of a commit when its record is queued.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Promised {
+    Nothing,
+    Answered,
+}
+
 impl State {
-    fn admit(&self, len: usize, limit: usize) -> Result<(), Error> {
+    fn admit(&self, limit: usize) -> Result<(), Error> {
         match &self.mode {
             Mode::Open => {}
-            Mode::Failing(error) | Mode::Poisoned(error) => return Err(error.clone()),
+            Mode::Full(error) | Mode::Failing(error) | Mode::Poisoned(error) => return Err(error.clone()),
             Mode::Closed => return Err(Error::Closed),
         }
         if self.stop.is_some() {
             return Err(Error::Closed);
         }
-        // A record that alone is longer than the limit is taken when nothing else waits.
-        let waiting = self.buffer.len() + len;
+        // What comes is not counted, or a record that alone is longer than the limit could only be written when nobody else writes.
+        let waiting = self.buffer.len();
         if waiting > limit && self.count > 0 {
             return Err(Error::BufferFull { waiting, limit });
         }
@@ -459,7 +510,7 @@ impl PartitionLog {
         let hasher = checksum(payload)?;
         let shared = &self.log.shared;
         let mut state = shared.state.lock();
-        state.admit(RECORD_HEADER + payload.len(), shared.options.buffer_limit)?;
+        state.admit(shared.options.buffer_limit)?;
         let lsn = state.push(self.slot, flags, payload, hasher);
         let ticket = Ticket::new(lsn, Arc::clone(&state.batch));
         drop(state);

@@ -13,6 +13,7 @@ use crate::snapshot::SnapshotStore;
 use crate::{DataDir, Error, Log, PartitionLog, Ticket};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use weald_env::Env;
 use weald_types::{Lsn, PartitionId};
 
@@ -24,6 +25,8 @@ const STATES_KEPT: usize = 2;
 pub struct MetaLog {
     log: PartitionLog,
     states: Mutex<SnapshotStore>,
+    /// `log.bytes()` when the newest state was stored.
+    bytes_at_state: AtomicU64,
 }
 
 /// What the catalogue was.
@@ -59,7 +62,8 @@ impl MetaLog {
         Self::open_with(env, dir, SEGMENT_BYTES)
     }
 
-    fn open_with(env: &Env, dir: &DataDir, segment_bytes: u64) -> Result<(Self, Recovered), Error> {
+    /// As [`MetaLog::open`], with segments of another length.
+    pub fn open_with(env: &Env, dir: &DataDir, segment_bytes: u64) -> Result<(Self, Recovered), Error> {
         let mut states = SnapshotStore::open(env, &dir.meta().join("state"), META)?;
         let mut state = None;
         let mut after = Lsn::ZERO;
@@ -92,7 +96,7 @@ impl MetaLog {
             }
             states.set_aside(&entry)?;
         }
-        Ok((Self { log, states: Mutex::new(states) }, Recovered { state, commands }))
+        Ok((Self { log, states: Mutex::new(states), bytes_at_state: AtomicU64::new(0) }, Recovered { state, commands }))
     }
 
     /// Queues one command. It counts once the ticket says so.
@@ -100,23 +104,24 @@ impl MetaLog {
         self.log.append(0, command)
     }
 
-    /// Bytes of commands since the log was opened, those replayed included. When it has grown, store a state.
-    pub fn bytes(&self) -> u64 {
-        self.log.bytes()
+    /// Bytes of commands since the newest state, those replayed included. When it has grown, store a state.
+    pub fn bytes_since_state(&self) -> u64 {
+        self.log.bytes().saturating_sub(self.bytes_at_state.load(Ordering::Relaxed))
     }
 
     /// `state` is what all commands appended so far make, and every one of them is durable. Older commands go when two states hold them.
     pub fn store_state(&self, state: &[u8]) -> Result<(), Error> {
-        let lsn = self.log.durable();
+        let (lsn, bytes) = (self.log.durable(), self.log.bytes());
         // Held over IO: states are stored one after another, and nobody else takes it.
         let mut states = self.states.lock();
-        if states.newest().is_some_and(|s| s.lsn == lsn) {
+        if states.is_at(lsn)? {
             return Ok(());
         }
         let mut writer = states.begin(lsn)?;
         writer.item(state)?;
         let entry = writer.finish()?;
         states.take(entry, STATES_KEPT)?;
+        self.bytes_at_state.store(bytes, Ordering::Relaxed);
         self.log.log().trim(META, states.log_not_needed_before(STATES_KEPT))?;
         Ok(())
     }

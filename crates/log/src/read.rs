@@ -10,7 +10,7 @@
 //! Never:    changes a file.
 
 use crate::Error;
-use crate::format::{ALIGN, BATCH_HEADER, BATCH_MAGIC, BatchHeader, FLAG_SEAL, RECORD_HEADER, RecordHeader, SEGMENT_HEADER};
+use crate::format::{ALIGN, BATCH_HEADER, BATCH_MAGIC, BatchHeader, FLAG_SEAL, RECORD_HEADER, RecordHeader, SEAL_ALIGN, SEGMENT_HEADER};
 use crate::format::{SegmentHeader, SegmentHeaderError, VERSION, align, checksum_of_record};
 use crate::segment::{file_name, number_of};
 use crc32fast::Hasher;
@@ -135,9 +135,19 @@ impl Reader {
                 return Ok(None);
             }
             let expected = self.last.map(|l| Expected { seq: l.header.seq + 1, prev: l.header.crc });
-            match self.check(self.index, self.offset, expected)? {
+            let mut offset = self.offset;
+            let mut found = self.check(self.index, offset, expected)?;
+            if found.is_err() {
+                // A seal keeps away from the sector of the batch before it.
+                let apart = offset.next_multiple_of(SEAL_ALIGN);
+                if let Ok(seal) = self.check(self.index, apart, expected)?
+                    && seal.flags & FLAG_SEAL != 0
+                {
+                    (offset, found) = (apart, Ok(seal));
+                }
+            }
+            match found {
                 Ok(header) => {
-                    let offset = self.offset;
                     let end = align(offset + BATCH_HEADER as u64 + header.body_len);
                     self.last = Some(Last { index: self.index, offset, end, header });
                     self.offset = end;
@@ -180,16 +190,21 @@ impl Reader {
 
     /// Called at a place where no good batch stands. `true`: the log goes on in the next segment, and reading stands there.
     fn goes_on_after(&mut self, bad: &Bad, expected: Option<Expected>) -> Result<bool, Error> {
-        let path = self.segments[self.index].path.clone();
-        let corrupt = || Error::Corrupt { file: path, offset: bad.offset, what: bad.what, expected: bad.expected, actual: bad.actual };
+        let corrupt = |at: &SegmentFile, bad: &Bad| {
+            Err(Error::Corrupt { file: at.path.clone(), offset: bad.offset, what: bad.what, expected: bad.expected, actual: bad.actual })
+        };
+        let segments = Arc::clone(&self.segments);
         let least = expected.map_or(0, |e| e.seq);
         if self.later_batch(self.index, self.offset + ALIGN, least)? {
-            return Err(corrupt());
+            return corrupt(&segments[self.index], bad);
         }
+        // What to name if it turns out that the log goes on behind: the place where the next batch could have been, here or at the start of a later segment.
+        let mut suspect = (self.index, Bad { ..*bad });
         for index in self.index + 1..self.segments.len() {
             let salt = self.segments[index].header.salt;
             let len = self.segments[index].len;
             let first = if SEGMENT_HEADER + BATCH_HEADER as u64 <= len { self.bytes(index, SEGMENT_HEADER, BATCH_HEADER)? } else { &[] };
+            let untouched = first == [0; BATCH_HEADER];
             match (first.len() == BATCH_HEADER).then(|| BatchHeader::decode(salt, first)) {
                 // The segment before was full. The number and the chained checksum prove that nothing is missing in between.
                 Some(Ok(header)) if expected.unwrap_or(Expected { seq: 1, prev: 0 }).precedes(&header) => {
@@ -197,12 +212,16 @@ impl Reader {
                     self.offset = SEGMENT_HEADER;
                     return Ok(true);
                 }
-                Some(Ok(_)) => return Err(corrupt()),
-                _ => {
+                Some(Ok(_)) => return corrupt(&segments[suspect.0], &suspect.1),
+                Some(Err((expected, actual))) => {
+                    if suspect.0 == self.index && !untouched {
+                        suspect = (index, Bad { offset: SEGMENT_HEADER, what: "the header of a batch", expected, actual });
+                    }
                     if self.later_batch(index, SEGMENT_HEADER + ALIGN, least)? {
-                        return Err(corrupt());
+                        return corrupt(&segments[suspect.0], &suspect.1);
                     }
                 }
+                None => {}
             }
         }
         Ok(false)

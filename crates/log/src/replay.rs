@@ -194,14 +194,15 @@ fn read_all(
                 let payload = &batch.body[at + RECORD_HEADER..at + RECORD_HEADER + header.len as usize];
                 let place = Position { segment: batch.segment, offset: batch.offset + at as u64 };
                 at += RECORD_HEADER + payload.len();
-                extent.newest.insert(header.partition, header.lsn);
                 let next_worker = seen.len() % workers;
                 let partition = seen.entry(header.partition).or_insert_with(|| {
                     let starts_after = sink.starts_after(header.partition);
                     Seen { last: Lsn::ZERO, bytes: 0, worker: next_worker, starts_after, broken: false }
                 });
                 let before = std::mem::replace(&mut partition.last, header.lsn);
+                // Records of a partition that is no more hold no segment back.
                 let Some(starts_after) = partition.starts_after else { continue };
+                extent.newest.insert(header.partition, header.lsn);
                 let parcel = &mut parcels[partition.worker];
                 if partition.broken {
                     continue;

@@ -55,13 +55,19 @@ impl Segments {
     /// `newest` is the number of the last segment that is in use; later ones have been retired.
     pub fn new(env: Env, dir: PathBuf, options: Options, newest: u64) -> Result<Self, Error> {
         let mut spares = Vec::new();
+        let mut removed = false;
         for entry in env.disk.list(&dir).map_err(Error::io("cannot list", &dir))? {
             let path = dir.join(&entry.name);
             if entry.name.ends_with(".spare") && entry.len >= options.segment_bytes && spares.len() < options.spare_segments {
                 spares.push(Spare { path, len: entry.len });
             } else if entry.name.ends_with(".spare") || entry.name.ends_with(".new") {
                 env.disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
+                removed = true;
             }
+        }
+        if removed {
+            // The name will be used again, and a rename of the new file must not find the old one.
+            env.disk.sync_dir(&dir).map_err(Error::io("cannot sync", &dir))?;
         }
         Ok(Self { env, dir, options, inner: Mutex::new(Inner { newest, ready: None, spares }) })
     }
@@ -73,13 +79,17 @@ impl Segments {
     /// The next segment, with room for a batch of `batch` bytes (header included).
     pub fn next(&self, batch: u64) -> Result<Segment, Error> {
         let mut inner = self.inner.lock();
-        if let Some(ready) = inner.ready.take() {
-            if ready.end + batch <= ready.len {
-                return Ok(ready);
+        if let Some(ready) = &inner.ready {
+            let (number, len) = (ready.number, ready.len);
+            if ready.end + batch <= len {
+                return Ok(inner.ready.take().expect("it was there just now"));
             }
-            // The batch is larger than an ordinary segment. The one made ahead has nothing in it and gives its number to a larger one.
-            self.shelve(&mut inner, ready.number, ready.len)?;
+            // The batch is larger than an ordinary segment. The one made ahead has nothing in it and gives its number to a larger one. If it cannot be
+            // moved away, it stays ready: a number that is skipped would look like a segment that is lost.
+            self.move_away(&mut inner, number, len)?;
+            inner.ready = None;
             inner.newest -= 1;
+            self.sync_names()?;
         }
         self.make(&mut inner, batch)
     }
@@ -99,7 +109,10 @@ impl Segments {
     /// Takes a segment out of the log: its records are in snapshots.
     pub fn retire(&self, number: u64, len: u64) -> Result<(), Error> {
         let mut inner = self.inner.lock();
-        self.shelve(&mut inner, number, len)
+        // The rename is synced before anything else happens: the file's next header must never be found under its old name, and a younger segment
+        // must not vanish before an older one.
+        self.move_away(&mut inner, number, len)?;
+        self.sync_names()
     }
 
     /// Segments after `newest` have been retired: their numbers are given again.
@@ -123,7 +136,8 @@ impl Segments {
             }
             Err(error) => {
                 // Whatever stands there is not part of the log; giving its room back matters when the disk is full.
-                if let Err(remove) = self.env.disk.remove(&temporary) {
+                // The removal is synced because the name will be used again.
+                if let Err(remove) = self.env.disk.remove(&temporary).and_then(|()| self.env.disk.sync_dir(&self.dir)) {
                     tracing::debug!(error = %remove, file = %temporary.display(), "left behind");
                 }
                 Err(error)
@@ -143,9 +157,8 @@ impl Segments {
         Ok(Segment { number, salt: header.salt, path, file, len, end: SEGMENT_HEADER })
     }
 
-    /// The rename is synced before anything else happens: the file's next header must never be found under its old name, and a younger segment
-    /// must not vanish before an older one.
-    fn shelve(&self, inner: &mut Inner, number: u64, len: u64) -> Result<(), Error> {
+    /// The file is no segment any more, but a spare, or gone. Call [`Segments::sync_names`] before anything else.
+    fn move_away(&self, inner: &mut Inner, number: u64, len: u64) -> Result<(), Error> {
         let path = self.path(number);
         let keep = inner.spares.len() < self.options.spare_segments && len == self.options.segment_bytes;
         if keep {
@@ -155,6 +168,10 @@ impl Segments {
         } else {
             self.env.disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
         }
+        Ok(())
+    }
+
+    fn sync_names(&self) -> Result<(), Error> {
         self.env.disk.sync_dir(&self.dir).map_err(Error::io("cannot sync", &self.dir))
     }
 }

@@ -80,6 +80,10 @@ impl State {
                 let mut def = *def;
                 def.version = old.version.next();
                 def.database = database(catalog, &def.database_name)?.id;
+                // Rows live in the partitions of their database; a table cannot leave it by definition alone.
+                if def.database != old.database {
+                    return Err(Fault::not_supported("moving a table to another database"));
+                }
                 remove_table(catalog, &old)?;
                 let d = database(catalog, &def.database_name)?;
                 free_name(d, &def.name)?;

@@ -3,7 +3,7 @@
 //! Owns:     [`State`], which every member of the metadata group holds a copy of.
 //! Promises: `apply` is a function of state and command alone, re-checks every precondition, and changes nothing when it refuses: a stale order is a no-op.
 //! Never:    does IO, reads a clock (times come in with commands), or touches rows.
-//! See:      docs/format/meta.md for the bytes.
+//! See:      docs/format/catalogue.md for the bytes.
 
 mod apply;
 mod format;

@@ -1,8 +1,12 @@
 //! The metadata group of one member: a log of commands, and the state they make.
 //!
 //! Owns:     the state, its log, and that one change is made at a time.
-//! Promises: a command is durable before it is applied where anyone sees it; the partitions have followed before `propose` returns.
+//! Promises: a command is durable before it is applied where anyone sees it; the partitions have followed before `propose` returns. What can fail in
+//!           following is done before, so that a change that is durable is also made.
 //! Never:    decides what a command does: see `weald-meta`.
+
+#[cfg(test)]
+mod tests;
 
 use crate::{Error, SELF};
 use futures::future::BoxFuture;
@@ -15,6 +19,7 @@ use weald_catalog::privilege::{Privilege, PrivilegeSet};
 use weald_catalog::{CatalogView, Command, Outcome, UserDef};
 use weald_env::Env;
 use weald_leaf::{Leaf, Phase};
+use weald_log::meta_log::Recovered;
 use weald_log::{DataDir, MetaLog};
 use weald_meta::State;
 use weald_types::{Fault, Value};
@@ -37,6 +42,7 @@ pub(crate) struct MetadataGroup {
 pub(crate) fn recover(env: &Env, dir: &DataDir, address: SocketAddr) -> Result<(MetaLog, State), Error> {
     let broken = |reason: String| Error::Catalog { dir: dir.root().to_path_buf(), reason };
     let (log, found) = MetaLog::open(env, dir).map_err(|e| broken(e.to_string()))?;
+    refuse_lost(env, dir, &found)?;
     let mut state = match found.state {
         Some(bytes) => weald_meta::decode_state(&bytes).map_err(|e| broken(e.to_string()))?,
         None => State::bootstrap(SELF, &address.ip().to_string(), address.port()),
@@ -51,7 +57,25 @@ pub(crate) fn recover(env: &Env, dir: &DataDir, address: SocketAddr) -> Result<(
     Ok((log, state))
 }
 
+/// A catalogue without a history beside partitions with one: its files were lost, and without them everything would look dropped.
+fn refuse_lost(env: &Env, dir: &DataDir, found: &Recovered) -> Result<(), Error> {
+    if found.state.is_some() || !found.commands.is_empty() {
+        return Ok(());
+    }
+    let entries = env.disk.list(&dir.snapshots()).map_err(Error::Io)?;
+    match entries.iter().find(|e| weald_log::data_dir::partition_of_dir(&e.name).is_some()) {
+        Some(e) => {
+            let reason = format!("it is empty, though there are snapshots of partition {}; restore the directory meta from a backup", e.name);
+            Err(Error::Catalog { dir: dir.root().to_path_buf(), reason })
+        }
+        None => Ok(()),
+    }
+}
+
 fn log_fault(e: &weald_log::Error) -> Fault {
+    if let weald_log::Error::DiskFull { .. } = e {
+        return Fault::DiskFull;
+    }
     Fault::mysql(1030, "HY000", format!("Got error 1 - 'the catalogue could not be written: {e}' from storage engine"))
 }
 
@@ -76,14 +100,28 @@ impl MetadataGroup {
         let mut state = self.change.lock().await;
         let mut next = state.clone();
         let bytes = weald_meta::encode_command(&command);
+        let moves_rows = matches!(command, Command::SwapTable { .. });
         let outcome = next.apply(command)?;
-        self.log.append(&bytes).map_err(|e| log_fault(&e))?.await.map_err(|e| log_fault(&e))?;
+        self.leaf.prepare(&next.catalog)?;
+        if moves_rows {
+            // The copies are on disk before what they were copied from goes.
+            self.leaf.flushed().await?;
+        }
+        if let Err(error) = self.log.append(&bytes).map_err(|e| log_fault(&e))?.await {
+            if error.outcome_is_unknown() {
+                // A restart may find the change made. What is committed until then could be to a table that is gone by then, so nothing is.
+                let fault = Fault::OutcomeUnknown { reason: error.to_string() };
+                self.leaf.refuse_commits(error);
+                return Err(fault);
+            }
+            return Err(log_fault(&error));
+        }
         // From here on it has happened, whatever follows.
         let (old, new) = (state.catalog.clone(), next.catalog.clone());
         *state = next;
         let followed = self.leaf.follow(&old, &new).await;
         *self.view.write() = new;
-        if self.log.bytes() > STATE_TRIGGER_BYTES
+        if self.log.bytes_since_state() > STATE_TRIGGER_BYTES
             && let Err(error) = self.log.store_state(&weald_meta::encode_state(&state))
         {
             tracing::warn!(%error, "the catalogue's state could not be stored; its log keeps growing");

@@ -4,6 +4,7 @@
 //! Promises: records given together are all in the log after a crash, or none is.
 //! Never:    knows files.
 
+use crate::Durability;
 use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,14 +13,27 @@ use weald_types::{Fault, Lsn, PartitionId};
 /// Resolves once what was appended survives loss of power.
 pub type LogTicket = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>;
 
+/// Why records were not taken. Nothing of them is in the log.
+#[derive(Debug)]
+pub enum NotAppended {
+    /// Too much waits to be written: wait for [`CommitLog::room`], then try again.
+    Crowded,
+    /// [`Fault::DiskFull`], or [`Fault::PartitionUnavailable`] once a sync has failed.
+    Refused(Fault),
+}
+
 /// The log of one node, shared by its partitions. The leaf wires the real one in.
 pub trait CommitLog: Send + Sync {
     /// Appends the records as one: after a crash all of them are there, or none. Appends are kept in the order of the calls.
-    /// An error means that nothing was written: [`Fault::DiskFull`], or [`Fault::PartitionUnavailable`] once a sync has failed.
-    /// The ticket's error means that nobody knows: [`Fault::OutcomeUnknown`] or [`Fault::PartitionUnavailable`].
-    fn append(&self, records: &[(PartitionId, &[u8])]) -> Result<LogTicket, Fault>;
-    /// How many records of this partition were appended so far.
-    fn appended(&self, partition: PartitionId) -> Lsn;
+    /// The ticket's error [`Fault::DiskFull`] means that nothing of them is in the log, [`Fault::OutcomeUnknown`] that nobody knows. With
+    /// [`Durability::Async`] the commit counts from now on, and only the end of the process can still undo it: a full disk makes the log wait.
+    fn append(&self, records: &[(PartitionId, &[u8])], durability: Durability) -> Result<LogTicket, NotAppended>;
+    /// How many records of this partition are durable.
+    fn durable(&self, partition: PartitionId) -> Lsn;
+    /// Resolves once everything appended before the call is durable.
+    fn flushed(&self) -> LogTicket;
+    /// Resolves once an append is worth trying again.
+    fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// A log that keeps its records in memory: for tests, and for temporary tables that no restart needs to find.
@@ -34,11 +48,17 @@ impl MemoryLog {
     }
 }
 impl CommitLog for MemoryLog {
-    fn append(&self, records: &[(PartitionId, &[u8])]) -> Result<LogTicket, Fault> {
+    fn append(&self, records: &[(PartitionId, &[u8])], _: Durability) -> Result<LogTicket, NotAppended> {
         self.records.lock().extend(records.iter().map(|(p, r)| (*p, r.to_vec())));
         Ok(Box::pin(std::future::ready(Ok(()))))
     }
-    fn appended(&self, partition: PartitionId) -> Lsn {
+    fn durable(&self, partition: PartitionId) -> Lsn {
         Lsn::new(self.records.lock().iter().filter(|(p, _)| *p == partition).count() as u64)
+    }
+    fn flushed(&self) -> LogTicket {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
     }
 }

@@ -31,7 +31,7 @@ pub mod snapshot;
 pub mod transaction;
 
 pub use change::{Duplicate, LockWait, Outcome};
-pub use commit_log::{CommitLog, LogTicket, MemoryLog};
+pub use commit_log::{CommitLog, LogTicket, MemoryLog, NotAppended};
 pub use context::NodeContext;
 pub use partition::Partition;
 pub use read::{Snapshot, get, read_row, scan};

@@ -67,6 +67,10 @@ pub fn read(record: &[u8]) -> Result<(Head, Ops<'_>), RecordError> {
         return Err(RecordError::Newer(version));
     }
     let head = Head { txn: TxnId::new(r.u64()?), at: Timestamp::new(r.u64()?), epoch: Epoch::new(r.u64()?) };
+    // A version's stamp has no room for more.
+    if head.at > Timestamp::MAX {
+        return Err(RecordError::Damaged);
+    }
     Ok((head, r))
 }
 
@@ -108,6 +112,18 @@ impl<'a> Ops<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_as_the_format_page_shows() {
+        let mut out = Vec::new();
+        begin(&mut out, Head { txn: TxnId::new(7), at: Timestamp::from_micros(9), epoch: Epoch::FIRST });
+        push(&mut out, Op { table: TableId::new(3), schema: SchemaVersion::new(2), key: b"k", bytes: Some(b"row") });
+        push(&mut out, Op { table: TableId::new(3), schema: SchemaVersion::new(2), key: b"l", bytes: None });
+        let head = [1, 7, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+        let put = [1, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, b'k', 3, 0, 0, 0, b'r', b'o', b'w'];
+        let delete = [0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, b'l'];
+        assert_eq!(out, [&head[..], &put, &delete].concat());
+    }
 
     #[test]
     fn a_record_reads_back_and_every_cut_of_it_is_an_error_or_shorter() {

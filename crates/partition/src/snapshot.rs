@@ -5,6 +5,16 @@
 //!           make the partition again: a record that is in both is applied once, since rows carry the snapshot's timestamp.
 //! Never:    writes a file.
 //! See:      docs/format/commit-record.md
+//!
+//! Which lsn. Let the items be the state at `r`, filed under `l`; recovery takes the items, then the records after `l`.
+//!
+//! - *Nothing is missing*: every record up to `l` has a timestamp at or below `r`. `l` is how far the log was **durable** before `r` was taken, and a
+//!   record's timestamp is taken before it is appended. (Not how far it was appended: a record that a full disk refuses gives its number to a later one,
+//!   which the items would not have.)
+//! - *Nothing comes twice or halfway*: every commit that the items show is in the log for good before the snapshot counts, so that all of it is replayed, in
+//!   all partitions. With SYNC durability a commit is durable before anyone sees it. With ASYNC it is not, so the writer waits for the log at the end.
+//!   Records after `l` and at or below `r` find rows stamped `r`, and are passed over; where the items have no row, the records that made it and the one
+//!   that deleted it are both replayed.
 
 use crate::record::{self, Head, Op, RecordError};
 use crate::{Cursor, KeyRange, Partition, read};
@@ -19,15 +29,14 @@ const COUNTERS: u8 = 1;
 /// Bytes of rows in one item, about.
 const ITEM_BYTES: usize = 64 << 10;
 
-/// Gives every item to `sink`; the lsn after which the log is needed is given first.
-pub async fn write<E: From<Fault>>(
-    partition: &Arc<Partition>,
-    start: impl FnOnce(Lsn),
-    mut sink: impl FnMut(&[u8]) -> Result<(), E> + Send,
-) -> Result<u64, E> {
+/// The lsn after which the log is needed, if the items are written after this call.
+pub fn note(partition: &Partition) -> Lsn {
+    partition.node().log.durable(partition.id())
+}
+
+/// Gives every item to `sink`, and how many rows there were. When it returns, every commit that the items show is durable.
+pub async fn write<E: From<Fault>>(partition: &Arc<Partition>, mut sink: impl FnMut(&[u8]) -> Result<(), E> + Send) -> Result<u64, E> {
     let node = partition.node();
-    // First the lsn, then the timestamp: every record up to the lsn has a lower one.
-    start(node.log.appended(partition.id()));
     let snapshot = node.snapshot();
     let head = Head { txn: TxnId::new(0), at: snapshot.at(), epoch: partition.epoch() };
     let mut rows = 0;
@@ -53,6 +62,7 @@ pub async fn write<E: From<Fault>>(
             }
         }
     }
+    node.log.flushed().await?;
     Ok(rows)
 }
 

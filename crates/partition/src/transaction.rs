@@ -11,7 +11,7 @@ use crate::context::NodeContext;
 use crate::partition::Partition;
 use crate::read::Snapshot;
 use crate::record::{self, Head, Op};
-use crate::{LogTicket, Outcome};
+use crate::{LogTicket, NotAppended, Outcome};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use weald_rowstore::{Refusal, WriteSet};
@@ -137,11 +137,15 @@ impl Transaction {
         }
         let borrowed: Vec<(PartitionId, &[u8])> = records.iter().map(|(p, r)| (*p, r.as_slice())).collect();
         let mut ending = Ending { txn: self.txn.clone(), at, sets: inner.sets.drain(..).map(|s| s.2).collect(), ticket: None };
-        let ticket = match self.node.log.append(&borrowed) {
-            Ok(ticket) => ticket,
-            Err(fault) => {
-                ending.abort();
-                return Err(fault);
+        let ticket = loop {
+            match self.node.log.append(&borrowed, durability) {
+                Ok(ticket) => break ticket,
+                // Readers at or above our timestamp wait with us.
+                Err(NotAppended::Crowded) => self.node.log.room().await,
+                Err(NotAppended::Refused(fault)) => {
+                    ending.abort();
+                    return Err(fault);
+                }
             }
         };
         match durability {
@@ -202,6 +206,7 @@ impl Ending {
         self.txn.wake();
     }
     fn abort(&mut self) {
+        self.ticket = None;
         self.txn.set_aborted();
         for set in self.sets.drain(..) {
             set.finish_aborted();
@@ -212,17 +217,19 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
+        if self.sets.is_empty() {
+            return;
+        }
         if self.ticket.is_none() {
+            // Nothing of it is in the log: whoever waited for room in there has gone.
+            self.abort();
             return;
         }
         let mut rest = Ending { txn: self.txn.clone(), at: self.at, sets: std::mem::take(&mut self.sets), ticket: self.ticket.take() };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(async move { rest.wait().await })),
             // The process is ending: what the log has is what counts, and nobody reads any more.
-            Err(_) => {
-                rest.ticket = None;
-                rest.abort();
-            }
+            Err(_) => rest.abort(),
         }
     }
 }

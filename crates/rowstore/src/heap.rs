@@ -400,11 +400,6 @@ impl<'p> VersionRef<'p> {
     }
 }
 
-/// What a version of a row of so many bytes will take.
-pub(crate) fn version_bytes(row: usize) -> usize {
-    HEADER + row
-}
-
 impl TxnRef<'_> {
     pub(crate) fn is(&self, txn: &Txn) -> bool {
         ptr::eq(self.txn.as_ptr(), txn)

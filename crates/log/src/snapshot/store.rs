@@ -15,6 +15,8 @@ pub struct SnapshotStore {
     env: Env,
     dir: PathBuf,
     manifest: Manifest,
+    /// The last change of the manifest failed half-way: what the disk says after loss of power may be this one or the one before.
+    unsure: bool,
 }
 
 impl SnapshotStore {
@@ -22,13 +24,22 @@ impl SnapshotStore {
     pub fn open(env: &Env, dir: &Path, partition: PartitionId) -> Result<Self, Error> {
         crate::data_dir::make_durably(env, dir)?;
         let manifest = Manifest::read(env, &dir.join("MANIFEST"), partition)?;
-        let store = Self { env: env.clone(), dir: dir.to_owned(), manifest };
+        if !manifest.snapshots.is_empty() {
+            // Whoever wrote it may have died before this; what is read from it, the log may be trimmed by.
+            env.disk.sync_dir(dir).map_err(Error::io("cannot sync", dir))?;
+        }
+        let store = Self { env: env.clone(), dir: dir.to_owned(), manifest, unsure: false };
+        let mut removed = false;
         for entry in env.disk.list(dir).map_err(Error::io("cannot list", dir))? {
             let counts = store.manifest.snapshots.iter().any(|s| s.file == entry.name);
             if !counts && (entry.name.ends_with(".wsnap") || entry.name.ends_with(".tmp")) {
                 let path = dir.join(&entry.name);
                 env.disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
+                removed = true;
             }
+        }
+        if removed {
+            env.disk.sync_dir(dir).map_err(Error::io("cannot sync", dir))?;
         }
         Ok(store)
     }
@@ -56,6 +67,38 @@ impl SnapshotStore {
         Ok(reader)
     }
 
+    /// Whether the newest snapshot is of `lsn` already, and certain to be found again. Ask before [`SnapshotStore::begin`]: a second one of the same
+    /// lsn would take the file's name from under the manifest.
+    pub fn is_at(&mut self, lsn: Lsn) -> Result<bool, Error> {
+        if self.newest().is_none_or(|s| s.lsn != lsn) {
+            return Ok(false);
+        }
+        if self.unsure {
+            self.write(self.manifest.clone())?;
+        }
+        Ok(true)
+    }
+
+    /// Replaces the manifest. If that fails, it may have happened all the same.
+    fn write(&mut self, next: Manifest) -> Result<(), Error> {
+        let path = self.dir.join("MANIFEST");
+        match next.write(&self.env, &path) {
+            Ok(()) => {
+                self.manifest = next;
+                self.unsure = false;
+                Ok(())
+            }
+            Err(error) => {
+                // What the directory shows now is what a restart of the process alone would find; only loss of power can still undo it.
+                if let Ok(found) = Manifest::read(&self.env, &path, self.manifest.partition) {
+                    self.manifest = found;
+                }
+                self.unsure = true;
+                Err(error)
+            }
+        }
+    }
+
     /// Begins the snapshot of the state after `lsn`. Several may be under way only if their lsns differ.
     pub fn begin(&self, lsn: Lsn) -> Result<SnapshotWriter, Error> {
         SnapshotWriter::create(&self.env, &self.dir, self.manifest.partition, lsn)
@@ -69,8 +112,8 @@ impl SnapshotStore {
         let first = snapshots.len().saturating_sub(keep.max(1));
         snapshots.drain(..first);
         let next = Manifest { snapshots, ..self.manifest.clone() };
-        next.write(&self.env, &self.dir.join("MANIFEST"))?;
-        let before = std::mem::replace(&mut self.manifest, next);
+        let before = self.manifest.clone();
+        self.write(next)?;
         for gone in before.snapshots.iter().filter(|old| !self.manifest.snapshots.iter().any(|s| s.file == old.file)) {
             let path = self.dir.join(&gone.file);
             // Not worth an error: the snapshot has been taken, and the next opening of the store tries again.
@@ -85,8 +128,7 @@ impl SnapshotStore {
     pub fn set_aside(&mut self, entry: &SnapshotEntry) -> Result<(), Error> {
         let mut next = self.manifest.clone();
         next.snapshots.retain(|s| s.file != entry.file);
-        next.write(&self.env, &self.dir.join("MANIFEST"))?;
-        self.manifest = next;
+        self.write(next)?;
         let path = self.dir.join(&entry.file);
         if self.env.disk.exists(&path) {
             self.env.disk.rename(&path, &path.with_extension("corrupt")).map_err(Error::io("cannot rename", &path))?;

@@ -23,7 +23,6 @@ fn written(rounds: usize) -> (SimDisk, Vec<(String, u64)>) {
 }
 
 #[test]
-#[ignore = "known to fail: a fault of the log that is not yet mended"]
 fn every_flipped_byte_of_a_closed_log_is_harmless_or_named() {
     let (disk, files) = written(24);
     assert!(files.len() >= 2, "{files:?}");
@@ -55,7 +54,6 @@ fn every_flipped_byte_of_a_closed_log_is_harmless_or_named() {
 }
 
 #[test]
-#[ignore = "known to fail: a fault of the log that is not yet mended"]
 fn lost_or_repeated_sectors_in_the_middle_are_named() {
     let (disk, files) = written(24);
     let (_, seen) = reopen(disk.after_crash(Survives::Nothing)).unwrap();

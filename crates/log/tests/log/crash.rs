@@ -98,7 +98,6 @@ fn crash_at_every_change_keeps_what_was_acknowledged() {
 }
 
 #[test]
-#[ignore = "known to fail: a fault of the log that is not yet mended"]
 fn second_crash_after_a_recovery_keeps_what_either_life_acknowledged() {
     let (disk, _, log) = fresh();
     let mut promises = Promises::default();

@@ -11,5 +11,6 @@ mod crash;
 mod full_and_failed;
 mod group_commit;
 mod meta;
+mod old_bytes;
 mod snapshots;
 mod world;
