@@ -8,5 +8,6 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 pub mod client;
+pub mod compatibility;
 pub mod golden;
 pub mod server;

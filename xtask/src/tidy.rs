@@ -24,6 +24,12 @@ const HEAVY_GUESTS: &[(&str, &[&str])] = &[
 /// These decide and cannot even wait: no async runtime, no IO.
 const PURE: &[&str] = &["types", "catalog", "wire", "sql", "expr", "plan", "meta", "txn"];
 
+/// Rooms in which the outside world may be touched directly: the others go through `env`, and clippy's ban list says so.
+const OUTSIDE: &[&str] = &["env", "tests", "xtask"];
+
+/// `anyhow` is for programs; a library's errors are types.
+const ANYHOW: &[&str] = &["weald", "xtask", "tests"];
+
 struct Room {
     name: String,
     floor: i64,
@@ -39,9 +45,14 @@ pub fn run() -> ExitCode {
     for room in rooms.values() {
         floors_and_wall(room, &rooms, &mut findings);
         guests(room, &mut findings);
-        for file in rust_files(&room.path.join("src")) {
-            source(room, &file, &mut findings);
+        for dir in ["src", "tests"] {
+            for file in rust_files(&room.path.join(dir)) {
+                source(&root, room, &file, &mut findings);
+            }
         }
+    }
+    for page in ["ARCHITECTURE.md", "README.md", "docs/glossary.md", "docs/testing.md", "docs/compatibility.md"] {
+        links(&root, &root.join(page), &mut findings);
     }
     for f in &findings {
         eprintln!("tidy: {f}");
@@ -72,6 +83,9 @@ fn rooms(root: &Path, findings: &mut Vec<String>) -> BTreeMap<String, Room> {
             findings.push(format!("{}: no [package.metadata.house] with floor and wing", path.display()));
             continue;
         };
+        if manifest.get("lints").and_then(|l| l.get("workspace")).and_then(|w| w.as_bool()) != Some(true) {
+            findings.push(format!("{}: no [lints] workspace = true", path.display()));
+        }
         let imports = manifest.get("dependencies").and_then(|d| d.as_table()).map(|d| d.keys().cloned().collect()).unwrap_or_default();
         rooms.insert(name.clone(), Room { name, floor, wing: wing.into(), imports, path });
     }
@@ -101,12 +115,18 @@ fn guests(room: &Room, findings: &mut Vec<String>) {
             findings.push(format!("{} imports {guest}, which keeps to {homes:?}", room.name));
         }
     }
+    if room.imports.iter().any(|i| i == "anyhow") && !ANYHOW.contains(&room.name.as_str()) {
+        findings.push(format!("{} imports anyhow: a library's errors are types", room.name));
+    }
+    if room.imports.iter().any(|i| i == "async-trait") {
+        findings.push(format!("{} imports async-trait, which is absent on purpose", room.name));
+    }
     if PURE.contains(&room.name.as_str()) && room.imports.iter().any(|i| i == "tokio" || i == "weald-env") {
         findings.push(format!("{} is pure: it may not import tokio or weald-env", room.name));
     }
 }
 
-fn source(room: &Room, file: &Path, findings: &mut Vec<String>) {
+fn source(root: &Path, room: &Room, file: &Path, findings: &mut Vec<String>) {
     let Ok(text) = fs::read_to_string(file) else {
         findings.push(format!("{}: not readable as UTF-8", file.display()));
         return;
@@ -119,6 +139,22 @@ fn source(room: &Room, file: &Path, findings: &mut Vec<String>) {
             }
         }
     }
+    // Also a test says what its file is for.
+    if !text.starts_with("//!") {
+        findings.push(format!("{}: does not open with what the file is for (`//! …`)", file.display()));
+    }
+    if !is_test && !OUTSIDE.contains(&room.name.as_str()) && text.contains(concat!("allow(clippy::disallowed", "_methods")) {
+        findings.push(format!("{}: goes around the ban list; the outside world is reached through weald_env", file.display()));
+    }
+    // A page that the source sends its reader to is there.
+    for (n, line) in text.lines().enumerate().filter(|(_, l)| l.trim_start().starts_with("//")) {
+        for page in line.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '`')).filter(|w| w.starts_with("docs/")) {
+            let page = page.trim_end_matches(['.', ':']);
+            if page.ends_with(".md") && !root.join(page).is_file() {
+                findings.push(format!("{}:{}: {page} does not exist", file.display(), n + 1));
+            }
+        }
+    }
     // Written apart, so that this file does not find itself.
     for leftover in [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("FIX", "ME"), concat!("dbg", "!(")] {
         if let Some(n) = text.lines().position(|l| l.contains(leftover)) {
@@ -127,6 +163,20 @@ fn source(room: &Room, file: &Path, findings: &mut Vec<String>) {
     }
     if is_test && text.contains(concat!("thread::", "sleep")) {
         findings.push(format!("{}: a test sleeps; wait for a condition", file.display()));
+    }
+}
+
+/// Links of a page that lead nowhere.
+fn links(root: &Path, page: &Path, findings: &mut Vec<String>) {
+    let Ok(text) = fs::read_to_string(page) else {
+        findings.push(format!("{} does not exist", page.display()));
+        return;
+    };
+    for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let target = target.split('#').next().unwrap_or_default();
+        if !target.is_empty() && !target.contains("://") && !page.parent().unwrap_or(root).join(target).exists() {
+            findings.push(format!("{}: links to {target}, which does not exist", page.display()));
+        }
     }
 }
 

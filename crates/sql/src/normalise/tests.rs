@@ -1,3 +1,5 @@
+//! The normal form agrees with the parser.
+
 use super::*;
 use crate::{ParseOptions, parse, parse_normalised};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! What is printed reads back, and looks as MySQL shows it.
+
 use super::*;
 use crate::{ParseOptions, parse_expr, parse_query};
 

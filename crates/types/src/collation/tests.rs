@@ -1,3 +1,5 @@
+//! Comparison, sort keys and patterns agree with each other and with MySQL.
+
 use super::*;
 use proptest::prelude::*;
 use std::cmp::Ordering;

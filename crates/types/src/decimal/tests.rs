@@ -1,3 +1,5 @@
+//! Decimals: MySQL's scales and rounding, and arithmetic against wider integers.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -129,8 +129,7 @@ impl Reader<'_> {
         }
         // An ECMAScript identifier.
         let rest = &self.text[start..];
-        let end =
-            rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$') || (!c.is_ascii() && !c.is_whitespace()))).unwrap_or(rest.len());
+        let end = rest.find(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '$') && (c.is_ascii() || c.is_whitespace())).unwrap_or(rest.len());
         if end == 0 || rest.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(start);
         }

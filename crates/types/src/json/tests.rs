@@ -1,3 +1,5 @@
+//! JSON: MySQL's examples, and every value there and back.
+
 use super::*;
 use proptest::prelude::*;
 use std::cmp::Ordering;

@@ -1,3 +1,5 @@
+//! Key bytes sort as values do.
+
 use super::*;
 use crate::sql_type::IntWidth;
 use crate::{Date, Json, Time};

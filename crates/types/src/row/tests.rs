@@ -1,3 +1,5 @@
+//! Rows come back as they went in; damaged ones are found out.
+
 use super::*;
 use crate::sql_type::BlobSize;
 use crate::{Collation, Date, Time};

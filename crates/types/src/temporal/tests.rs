@@ -1,3 +1,5 @@
+//! Dates and times as MySQL reads, shows and rounds them.
+
 use super::*;
 use proptest::prelude::*;
 
