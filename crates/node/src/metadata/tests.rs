@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use weald_catalog::table::{ColumnDef, DefaultValue, FieldSource, IndexDef, IndexPart, Layout, Sharding, TableOptions};
 use weald_catalog::{Rename, TableDef};
+use weald_env::Disk;
 use weald_env::sim::{Call, SimDisk, Survives};
 use weald_exec::{Durability, Isolation, Transaction};
 use weald_log::{Options, Progress};
