@@ -13,7 +13,8 @@ use std::fmt::Write;
 /// Errors that mean "MySQL would do it, Weald does not".
 const REFUSALS: &[&str] = &["1235", "1706", "1744", "1214"];
 
-/// A group of features; each with words of which a statement has to have one. Words are matched whole, in upper case; `A … B` means A and, later, B.
+/// A group of features; each with words of which a statement has to have one. Words are matched whole, in upper case; `A … B` means A at
+/// the start and, later, B; `^A` means A at the start.
 type Group = (&'static str, &'static [(&'static str, &'static [&'static str])]);
 
 const FEATURES: &[Group] = &[
@@ -35,7 +36,7 @@ const FEATURES: &[Group] = &[
             ("window functions", &["OVER (", "OVER W"]),
             ("UNION", &["UNION"]),
             ("INTERSECT and EXCEPT", &["INTERSECT", "EXCEPT"]),
-            ("VALUES and TABLE statements", &["VALUES ROW", "TABLE T"]),
+            ("VALUES and TABLE statements", &["^VALUES ROW", "^TABLE T"]),
             ("FOR UPDATE and FOR SHARE", &["FOR UPDATE", "FOR SHARE", "LOCK IN SHARE MODE"]),
             ("user variables", &["SET @", "SELECT @"]),
             ("EXPLAIN", &["EXPLAIN", "DESCRIBE SELECT", "DESC SELECT"]),
@@ -308,13 +309,16 @@ fn words(sql: &str) -> Vec<String> {
 }
 
 fn has(words: &[String], pattern: &str) -> bool {
+    let (anchored, pattern) = match pattern.strip_prefix('^') {
+        Some(pattern) => (true, pattern),
+        None => (pattern.contains(" … "), pattern),
+    };
     let mut rest = words;
     for (n, part) in pattern.split(" … ").enumerate() {
         let wanted: Vec<String> = part.split_whitespace().map(|w| w.trim_end_matches(',').to_string()).collect();
         let found = rest.windows(wanted.len()).position(|w| w == wanted);
         match found {
-            // A statement begins with what a pattern with gaps begins with.
-            Some(at) if n > 0 || !pattern.contains(" … ") || at == 0 => rest = &rest[at + wanted.len()..],
+            Some(at) if n > 0 || !anchored || at == 0 => rest = &rest[at + wanted.len()..],
             _ => return false,
         }
     }
