@@ -46,6 +46,8 @@ pub struct Server {
     pub threads: usize,
     pub counters: Counters,
     pub started_micros: i64,
+    /// Named locks and identifiers.
+    pub shared_state: Arc<weald_expr::server::ServerState>,
     connections: Mutex<BTreeMap<u64, Connected>>,
     next_connection: AtomicU64,
     prepared: AtomicI64,
@@ -87,6 +89,8 @@ impl Server {
         let version: Arc<str> = "8.0.36-Weald".into();
         let seed = env.random.next_u64();
         let started_micros = env.clock.wall_micros() as i64;
+        let random = env.random.clone();
+        let shared_state = Arc::new(weald_expr::server::ServerState::new(Box::new(move |bytes| random.fill(bytes)), started_micros));
         Arc::new(Self {
             env,
             engine,
@@ -101,6 +105,7 @@ impl Server {
             threads,
             counters: Counters::default(),
             started_micros,
+            shared_state,
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
             prepared: AtomicI64::new(0),

@@ -71,6 +71,26 @@ use Scope::{Both, Global, Session};
 const CHARSETS: Kind = Kind::Charset;
 const COLLATIONS: Kind = Kind::Collation;
 const ISOLATION: Kind = Enum(&["READ-UNCOMMITTED", "READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE"]);
+const ENCRYPTION_MODES: Kind = Enum(&[
+    "aes-128-ecb",
+    "aes-192-ecb",
+    "aes-256-ecb",
+    "aes-128-cbc",
+    "aes-192-cbc",
+    "aes-256-cbc",
+    "aes-128-cfb1",
+    "aes-192-cfb1",
+    "aes-256-cfb1",
+    "aes-128-cfb8",
+    "aes-192-cfb8",
+    "aes-256-cfb8",
+    "aes-128-cfb128",
+    "aes-192-cfb128",
+    "aes-256-cfb128",
+    "aes-128-ofb",
+    "aes-192-ofb",
+    "aes-256-ofb",
+]);
 const U64: u64 = u64::MAX;
 
 /// In name order, as SHOW VARIABLES prints them.
@@ -82,7 +102,7 @@ pub static VARIABLES: &[Variable] = &[
     v("basedir", Global, Text, "/usr/", ReadOnly),
     v("big_tables", Both, Bool, "OFF", Inert),
     v("bind_address", Global, Text, "127.0.0.1", ReadOnly),
-    v("block_encryption_mode", Both, Enum(&["aes-128-ecb", "aes-192-ecb", "aes-256-ecb"]), "aes-128-ecb", ReadOnly),
+    v("block_encryption_mode", Both, ENCRYPTION_MODES, "aes-128-ecb", Live),
     v("character_set_client", Both, CHARSETS, "utf8mb4", Live),
     v("character_set_connection", Both, CHARSETS, "utf8mb4", Live),
     v("character_set_database", Both, CHARSETS, "utf8mb4", Live),

@@ -64,7 +64,7 @@ pub fn result_type(function: AggregateFunction, args: &[SqlType], ctx: &BindCont
         Min | Max | AnyValue => match &first.kind {
             TypeKind::Enum(_) | TypeKind::Set(_) => SqlType::varchar(typing::length(&first).unwrap_or(64), true, first.collation),
             TypeKind::Timestamp { fsp } => SqlType::new(TypeKind::DateTime { fsp: *fsp }, true),
-            _ => first.with_nullable(true),
+            _ => first.with_nullable(true).as_number(),
         },
         BitAnd | BitOr | BitXor => SqlType::bigint_unsigned(false),
         GroupConcat => {
@@ -229,10 +229,9 @@ impl Accumulator {
             }
             State::JsonArray(items) => items.get_or_insert_default().push(coerce::json(first, &self.spec.args[0]).unwrap_or(Json::Null)),
             State::JsonObject(object) => {
-                let key = coerce::text(first, &self.spec.args[0])
-                    .ok_or_else(|| Fault::mysql(3158, "22032", "JSON documents may not contain NULL member names."))?;
+                let key = crate::function::json_key(first, &self.spec.args[0])?;
                 let value = args.get(1).and_then(|v| coerce::json(v, &self.spec.args[1])).unwrap_or(Json::Null);
-                object.get_or_insert_default().insert(key.into_owned(), value);
+                object.get_or_insert_default().insert(key, value);
             }
         }
         Ok(())
@@ -320,9 +319,17 @@ impl Accumulator {
                 Value::Double(if matches!(self.spec.function, StddevPop | StddevSamp) { variance.sqrt() } else { variance })
             }
             State::Concat(parts) => concat(parts, &self.spec, ctx),
-            State::JsonArray(items) => items.map_or(Value::Null, |i| Value::Json(Arc::new(Json::Array(i)))),
-            State::JsonObject(object) => object.map_or(Value::Null, |o| Value::Json(Arc::new(Json::Object(o)))),
+            State::JsonArray(items) => document(items.map(Json::Array))?,
+            State::JsonObject(object) => document(object.map(Json::Object))?,
         })
+    }
+}
+
+fn document(json: Option<Json>) -> Result<Value, Fault> {
+    match json {
+        None => Ok(Value::Null),
+        Some(j) if j.nests_too_deep() => Err(crate::function::json_too_deep()),
+        Some(j) => Ok(Value::Json(Arc::new(j))),
     }
 }
 

@@ -72,7 +72,7 @@ pub fn cast(v: Value, from: &SqlType, to: &SqlType, ctx: &EvalContext<'_>) -> Re
             Value::Json(_) => v,
             Value::Str(s) => match Json::parse(&s) {
                 Ok(j) => Value::Json(Arc::new(j)),
-                Err(e) => return Err(invalid_json(&e.to_string(), e.offset)),
+                Err(e) => return Err(crate::function::invalid_json(&e, "cast_as_json")),
             },
             v => coerce::json(&v, from).map_or(Value::Null, |j| Value::Json(Arc::new(j))),
         },
@@ -227,10 +227,6 @@ pub(crate) fn fits_charset(c: char, charset: &str) -> bool {
         "utf8mb3" | "utf8" => (c as u32) < 0x10000,
         _ => true,
     }
-}
-
-pub fn invalid_json(reason: &str, position: usize) -> Fault {
-    Fault::mysql(3141, "22032", format!("Invalid JSON text in argument 1 to function cast_as_json: \"{reason}\" at position {position}."))
 }
 
 /// A YEAR: 1901 to 2155, or 0; two digits as 1970 to 2069 (the number 0 is the year 0000, the text '0' is 2000).

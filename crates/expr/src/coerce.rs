@@ -501,6 +501,7 @@ pub fn json(v: &Value, ty: &SqlType) -> Option<Json> {
     Some(match v {
         Value::Null => return None,
         Value::Json(j) => Json::clone(j),
+        Value::Int(n) if ty.kind.is_truth() => Json::Bool(*n != 0),
         Value::Int(n) => Json::Int(*n),
         Value::UInt(n) => Json::UInt(*n),
         Value::Double(d) => Json::Double(*d),

@@ -56,7 +56,10 @@ pub struct SessionFacts {
     /// The mode of WEEK() where none is given.
     pub default_week_format: u8,
     pub max_allowed_packet: u64,
+    /// `block_encryption_mode`
+    pub encryption_mode: crate::function::EncryptionMode,
     pub user_variables: UserVariables,
+    pub server: Arc<crate::server::ServerState>,
     /// Set when the statement must stop (KILL, time-out): checked by everything that loops.
     pub interrupted: Arc<std::sync::atomic::AtomicU8>,
 }
@@ -137,7 +140,9 @@ impl StatementContext {
             group_concat_max_len: ctx.group_concat_max_len,
             default_week_format: 0,
             max_allowed_packet: 1 << 26,
+            encryption_mode: Default::default(),
             user_variables: Arc::default(),
+            server: Arc::default(),
             interrupted: Arc::default(),
         };
         Self {

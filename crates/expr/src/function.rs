@@ -5,6 +5,7 @@
 //! Never:    aggregates: see `aggregate`.
 
 mod argument;
+mod cipher;
 mod clock;
 mod constant;
 mod control;
@@ -15,10 +16,21 @@ mod date_part;
 mod date_read;
 mod digest;
 mod float;
+mod identifier;
 mod interval;
+mod json_argument;
+mod json_convert;
+mod json_make;
+mod json_read;
+mod json_schema;
+mod json_value;
 mod locale;
+mod lock;
+mod network;
 mod number;
 mod random;
+mod readable;
+mod regexp;
 mod result_type;
 mod session;
 mod text;
@@ -27,7 +39,13 @@ mod text_list;
 mod text_search;
 mod unix_time;
 
+pub use cipher::EncryptionMode;
 pub use interval::IntervalUnit;
+pub(crate) use json_argument::{document_of, invalid_json, parse_path, too_deep as json_too_deep};
+pub(crate) use json_convert::convert as convert_json;
+pub use json_make::key as json_key;
+pub use json_value::{JsonOtherwise, bind_json_value};
+pub use regexp::bind_pattern;
 
 use crate::{EvalContext, Expr, Operator, typing};
 use std::collections::HashMap;
@@ -114,6 +132,7 @@ impl PartialEq for FunctionDef {
 }
 
 static FAMILIES: &[&[FunctionDef]] = &[
+    cipher::FUNCTIONS,
     clock::FUNCTIONS,
     control::FUNCTIONS,
     date_arithmetic::FUNCTIONS,
@@ -123,8 +142,17 @@ static FAMILIES: &[&[FunctionDef]] = &[
     date_read::FUNCTIONS,
     digest::FUNCTIONS,
     float::FUNCTIONS,
+    identifier::FUNCTIONS,
+    json_make::FUNCTIONS,
+    json_read::FUNCTIONS,
+    json_schema::FUNCTIONS,
+    json_value::FUNCTIONS,
+    lock::FUNCTIONS,
+    network::FUNCTIONS,
     number::FUNCTIONS,
     random::FUNCTIONS,
+    readable::FUNCTIONS,
+    regexp::FUNCTIONS,
     session::FUNCTIONS,
     text::FUNCTIONS,
     text_code::FUNCTIONS,

@@ -12,9 +12,12 @@ pub mod context;
 mod eval;
 pub mod format;
 pub mod function;
+pub mod json_table;
+pub mod named_locks;
 mod operator;
 pub mod pattern;
 pub mod print;
+pub mod server;
 pub mod sort;
 pub mod store;
 #[cfg(test)]

@@ -202,10 +202,11 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
             Value::Json(_) => Ok(v),
             Value::Str(s) => match Json::parse(&s) {
                 Ok(j) => Ok(Value::Json(Arc::new(j))),
+                Err(e) if e.too_deep => Err(crate::function::json_too_deep()),
                 Err(e) => Err(Fault::mysql(
                     3140,
                     "22032",
-                    format!("Invalid JSON text: \"{e}\" at position {} in value for column '{}'.", e.offset, t.column),
+                    format!("Invalid JSON text: \"{}\" at position {} in value for column '{}'.", e.message, e.offset, t.column),
                 )),
             },
             Value::Bytes(_) => Err(Fault::mysql(3144, "22032", "Cannot create a JSON value from a string with CHARACTER SET 'binary'.")),

@@ -121,8 +121,8 @@ impl Expr {
     }
 }
 
-/// The type of a truth value: INT(1), nullable.
-pub static BOOLEAN: std::sync::LazyLock<SqlType> = std::sync::LazyLock::new(|| SqlType::bigint(true));
+/// The type of a truth value: BIGINT(1), nullable.
+pub static BOOLEAN: std::sync::LazyLock<SqlType> = std::sync::LazyLock::new(|| crate::typing::truth_type(true));
 
 /// Operators: a closed list that every executor matches on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -134,7 +134,7 @@ pub fn operator(op: Operator, mut args: Vec<Expr>, ctx: &BindContext) -> Result<
             let collation = if matches!(op, Like) { text_collation(&args[..2], op_word(op))? } else { align(&mut args, op_word(op), ctx)? };
             (truth_type(nullable && op != NullSafeEq), collation)
         }
-        Regexp => (truth_type(nullable), text_collation(&args, "regexp")?),
+        Regexp => (truth_type(nullable), crate::function::bind_pattern("regexp_like", &args, ctx)?),
         BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight | BitNot => {
             if binary_bits(&args) && !matches!(op, ShiftLeft | ShiftRight) {
                 (args[0].ty().clone().with_nullable(nullable), Collation::BINARY)
@@ -163,9 +163,9 @@ fn binary_bits(args: &[Expr]) -> bool {
     args.iter().all(|a| a.ty().kind.is_binary()) && !args.iter().all(|a| matches!(a, Expr::Literal { .. }))
 }
 
-/// INT(1)
+/// BIGINT(1)
 pub fn truth_type(nullable: bool) -> SqlType {
-    SqlType::bigint(nullable)
+    SqlType::new(TypeKind::truth(), nullable)
 }
 
 fn op_word(op: Operator) -> &'static str {
@@ -436,7 +436,7 @@ pub fn unify(types: &[SqlType], collation: Collation) -> SqlType {
     let known: Vec<&SqlType> = types.iter().filter(|t| !is_null_type(t)).collect();
     let Some(first) = known.first() else { return SqlType::null() };
     if known.iter().all(|t| t.kind == first.kind && t.collation == first.collation) {
-        return (*first).clone().with_nullable(nullable);
+        return (*first).clone().with_nullable(nullable).as_number();
     }
     let all = |f: &dyn Fn(&SqlType) -> bool| known.iter().all(|t| f(t));
     if all(&|t| matches!(t.kind, TypeKind::Int { .. } | TypeKind::Year | TypeKind::Bit { .. })) {

@@ -60,7 +60,7 @@ pub fn create_table(c: &ast::CreateTable, name: &str, from_query: &[(String, Sql
         if columns.iter().any(|c: &ColumnDef| c.name.eq_ignore_ascii_case(name)) {
             continue;
         }
-        let ty = evaluated(ty);
+        let ty = evaluated(ty).as_number();
         let ty = if matches!(ty.kind, TypeKind::Null) { SqlType::new(TypeKind::Binary { bytes: 0 }, true) } else { ty };
         let default = if ty.nullable { DefaultValue::Null } else { zero_default(&ty) };
         columns.push(ColumnDef {

@@ -56,6 +56,12 @@ pub enum Rel {
         name: Arc<str>,
         columns: Vec<Column>,
     },
+    /// JSON_TABLE: the rows of a document, which may be made of columns of the surroundings (then it is the right side of a lateral join).
+    JsonTable {
+        document: Expr,
+        table: Arc<weald_expr::json_table::JsonTable>,
+        columns: Vec<Column>,
+    },
     /// Constant rows; also SELECT without FROM (one row, no columns).
     Values {
         rows: Vec<Vec<Expr>>,
@@ -252,6 +258,7 @@ impl Rel {
         match self {
             Rel::Scan { columns, .. }
             | Rel::Virtual { columns, .. }
+            | Rel::JsonTable { columns, .. }
             | Rel::Values { columns, .. }
             | Rel::Project { columns, .. }
             | Rel::SetOp { columns, .. }

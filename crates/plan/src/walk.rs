@@ -233,7 +233,7 @@ pub fn window_exprs_mut(w: &mut WindowFunction, f: &mut dyn FnMut(&mut Expr)) {
 impl Rel {
     pub fn inputs(&self) -> Vec<&Rel> {
         match self {
-            Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => vec![],
+            Rel::Scan { .. } | Rel::Virtual { .. } | Rel::JsonTable { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => vec![],
             Rel::Filter { input, .. }
             | Rel::Project { input, .. }
             | Rel::Aggregate { input, .. }
@@ -248,7 +248,7 @@ impl Rel {
 
     pub fn inputs_mut(&mut self) -> Vec<&mut Rel> {
         match self {
-            Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => vec![],
+            Rel::Scan { .. } | Rel::Virtual { .. } | Rel::JsonTable { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => vec![],
             Rel::Filter { input, .. }
             | Rel::Project { input, .. }
             | Rel::Aggregate { input, .. }
@@ -270,6 +270,7 @@ impl Rel {
             | Rel::Distinct { .. }
             | Rel::SetOp { .. }
             | Rel::Recursive { .. } => (),
+            Rel::JsonTable { document, .. } => f(document),
             Rel::Values { rows, .. } => rows.iter().flatten().for_each(f),
             Rel::Filter { predicate, .. } => f(predicate),
             Rel::Project { exprs, .. } => exprs.iter().for_each(f),
@@ -292,6 +293,7 @@ impl Rel {
             | Rel::Distinct { .. }
             | Rel::SetOp { .. }
             | Rel::Recursive { .. } => (),
+            Rel::JsonTable { document, .. } => f(document),
             Rel::Values { rows, .. } => rows.iter_mut().flatten().for_each(f),
             Rel::Filter { predicate, .. } => f(predicate),
             Rel::Project { exprs, .. } => exprs.iter_mut().for_each(f),
@@ -326,6 +328,7 @@ impl Rel {
         match self {
             Rel::Scan { columns, .. }
             | Rel::Virtual { columns, .. }
+            | Rel::JsonTable { columns, .. }
             | Rel::Values { columns, .. }
             | Rel::Project { columns, .. }
             | Rel::SetOp { columns, .. }

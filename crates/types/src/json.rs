@@ -11,6 +11,7 @@ mod parse;
 mod path;
 mod print;
 mod search;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -160,6 +161,16 @@ impl Json {
     /// JSON_DEPTH: 1 for scalars and what is empty.
     pub fn depth(&self) -> usize {
         1 + self.children().map(Json::depth).max().unwrap_or(0)
+    }
+    /// Whether arrays and objects lie within each other deeper than [`Json::MAX_DEPTH`] (3157): what a function puts together must be asked.
+    pub fn nests_too_deep(&self) -> bool {
+        fn deeper_than(value: &Json, allowed: usize) -> bool {
+            if value.is_scalar() {
+                return false;
+            }
+            allowed == 0 || value.children().any(|child| deeper_than(child, allowed - 1))
+        }
+        deeper_than(self, Self::MAX_DEPTH)
     }
     /// JSON_LENGTH: elements, members, or 1.
     pub fn length(&self) -> usize {

@@ -116,6 +116,10 @@ impl SqlType {
     pub fn null() -> Self {
         Self::new(TypeKind::Null, true)
     }
+    /// The same type, but a truth value is an integer like others: once it is stored or chosen among values, it is no longer told from them.
+    pub fn as_number(self) -> Self {
+        if self.kind.is_truth() { Self::bigint(self.nullable) } else { self }
+    }
     pub fn with_nullable(mut self, nullable: bool) -> Self {
         self.nullable = nullable;
         self
@@ -154,6 +158,13 @@ impl TypeKind {
     /// width cannot be mistaken for one; and to fill to width 1 changes nothing.
     pub fn boolean() -> Self {
         TypeKind::Int { width: IntWidth::Tiny, unsigned: false, zerofill: Some(1) }
+    }
+    /// BIGINT(1): what comparisons give, and TRUE and FALSE are. JSON tells it from other integers: in it such a value is true or false.
+    pub fn truth() -> Self {
+        TypeKind::Int { width: IntWidth::Big, unsigned: false, zerofill: Some(1) }
+    }
+    pub fn is_truth(&self) -> bool {
+        matches!(self, TypeKind::Int { width: IntWidth::Big, unsigned: false, zerofill: Some(1) })
     }
     /// Least and greatest value of an integer type, YEAR and BIT included; `None` for others.
     pub fn integer_range(&self) -> Option<(i128, i128)> {

@@ -109,9 +109,10 @@ impl Session {
         self.settings = super::Settings::of(&self.variables);
     }
 
-    /// The connection is over: what was not committed never was.
+    /// The connection is over: what was not committed never was, and its locks are free.
     pub fn end(&mut self) {
         self.rollback_open();
+        self.server.shared_state.locks.release_all(self.shared.id);
         let n = self.statements.len() as i64;
         self.statements.clear();
         self.server.count_prepared(-n);

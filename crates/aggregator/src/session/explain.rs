@@ -219,6 +219,7 @@ fn explain_rel(rel: &Rel, depth: usize, lines: &mut Vec<String>) {
     let text = match rel {
         Rel::Scan { table, .. } => format!("TableScan {}.{}", table.database_name, table.name),
         Rel::Virtual { name, .. } => format!("VirtualScan information_schema.{name}"),
+        Rel::JsonTable { document, .. } => format!("JsonTable {}", weald_expr::print::text(document)),
         Rel::Values { rows, .. } => format!("Values {} row(s)", rows.len()),
         Rel::Filter { predicate, .. } => format!("Filter {}", weald_expr::print::text(predicate)),
         Rel::Project { exprs, .. } => format!("Project {} column(s)", exprs.len()),

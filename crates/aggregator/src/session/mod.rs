@@ -162,6 +162,7 @@ pub(crate) struct Settings {
     pub collation_connection: Collation,
     pub isolation: ast::Isolation,
     pub read_only: bool,
+    pub encryption_mode: weald_expr::function::EncryptionMode,
 }
 
 impl Settings {
@@ -173,6 +174,7 @@ impl Settings {
             collation_connection: Collation::by_name(v.text("collation_connection")).unwrap_or(Collation::UTF8MB4_GENERAL_CI),
             isolation: transaction::isolation_of(v.text("transaction_isolation")),
             read_only: v.on("transaction_read_only"),
+            encryption_mode: weald_expr::function::EncryptionMode::parse(v.text("block_encryption_mode")).unwrap_or_default(),
         }
     }
 }
@@ -222,6 +224,7 @@ impl Session {
     pub fn reset(&mut self) {
         let database = self.database.clone();
         self.rollback_open();
+        self.server.shared_state.locks.release_all(self.shared.id);
         *self = Session::new(self.server.clone(), self.shared.clone(), self.user.clone(), self.login.clone(), self.client_found_rows);
         self.database = database;
     }
@@ -300,7 +303,9 @@ impl Session {
             group_concat_max_len: v.int("group_concat_max_len"),
             default_week_format: v.int("default_week_format") as u8,
             max_allowed_packet: v.int("max_allowed_packet"),
+            encryption_mode: self.settings.encryption_mode,
             user_variables: self.user_variables.clone(),
+            server: self.server.shared_state.clone(),
             interrupted: self.shared.interrupted.clone(),
         };
         let facts = Arc::new(Facts {

@@ -68,6 +68,6 @@ impl Names for SessionNames<'_> {
     }
 
     fn user_variable(&self, name: &str) -> Option<SqlType> {
-        self.session.user_variables.lock().get(name.to_lowercase().as_str()).map(|v| v.1.clone())
+        self.session.user_variables.lock().get(name.to_lowercase().as_str()).map(|v| v.1.clone().as_number())
     }
 }

@@ -113,6 +113,7 @@ impl Lowering<'_> {
             Rel::Window { .. } => refuse("window functions"),
             Rel::Recursive { .. } | Rel::RecursionInput { .. } => refuse("WITH RECURSIVE"),
             Rel::Virtual { .. } => refuse("information_schema"),
+            Rel::JsonTable { .. } => refuse("JSON_TABLE"),
             Rel::Values { .. } => refuse("VALUES"),
         }
     }

@@ -42,6 +42,9 @@ impl<'q> Compiler<'q> {
             Rel::Virtual { name, columns } => {
                 (Node::Virtual { name: name.clone(), width: columns.len(), keep: (0..columns.len()).collect() }, slots(columns))
             }
+            Rel::JsonTable { document, table, columns } => {
+                (Node::JsonTable { document: self.scalar(document, &Slots::new())?, table: table.clone() }, slots(columns))
+            }
             Rel::Values { rows, columns } => {
                 let none = Slots::new();
                 let rows = rows.iter().map(|r| r.iter().map(|e| self.scalar(e, &none)).collect()).collect::<Result<_, _>>()?;
@@ -471,7 +474,7 @@ fn gather(rel: &Rel, query: &Query, made: &mut BTreeSet<ColumnId>, read: &mut dy
 
 fn inputs(rel: &Rel) -> Vec<&Rel> {
     match rel {
-        Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => Vec::new(),
+        Rel::Scan { .. } | Rel::Virtual { .. } | Rel::JsonTable { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => Vec::new(),
         Rel::Filter { input, .. }
         | Rel::Project { input, .. }
         | Rel::Aggregate { input, .. }
@@ -486,6 +489,7 @@ fn inputs(rel: &Rel) -> Vec<&Rel> {
 
 fn for_each_expr(rel: &Rel, f: &mut dyn FnMut(&Expr)) {
     match rel {
+        Rel::JsonTable { document, .. } => f(document),
         Rel::Values { rows, .. } => rows.iter().flatten().for_each(f),
         Rel::Filter { predicate, .. } => f(predicate),
         Rel::Project { exprs, .. } => exprs.iter().for_each(f),

@@ -39,6 +39,7 @@ pub const BATCH_ROWS: usize = 1024;
 pub enum Node {
     Scan(scan::Scan),
     Virtual { name: Arc<str>, width: usize, keep: Vec<usize> },
+    JsonTable { document: scalar::Scalar, table: Arc<weald_expr::json_table::JsonTable> },
     Values(Vec<Vec<scalar::Scalar>>),
     Filter { input: Arc<Node>, predicate: scalar::Scalar },
     Project { input: Arc<Node>, exprs: Vec<scalar::Projection> },
@@ -135,6 +136,7 @@ pub fn open(node: &Arc<Node>, scope: &Scope) -> BoxStream {
     match &**node {
         Node::Scan(s) => s.open(scope),
         Node::Virtual { name, width, keep } => Box::new(scan::VirtualStream::new(name.clone(), *width, keep.clone(), scope.clone())),
+        Node::JsonTable { document, table } => Box::new(Lazy::new(json_rows(document.clone(), table.clone(), scope.clone()))),
         Node::Values(rows) => Box::new(scalar::ValuesStream::new(rows.clone(), scope.clone())),
         Node::Filter { input, predicate } => Box::new(scalar::FilterStream::new(open(input, scope), predicate.clone(), scope.clone())),
         Node::Project { input, exprs } => Box::new(scalar::ProjectStream::new(open(input, scope), exprs.clone(), scope.clone())),
@@ -150,6 +152,17 @@ pub fn open(node: &Arc<Node>, scope: &Scope) -> BoxStream {
         Node::Recursive(r) => r.open(scope),
         Node::RecursionInput { id } => Box::new(Ready::new(scope.recursion.get(id).map(|rows| rows.to_vec()).unwrap_or_default())),
     }
+}
+
+async fn json_rows(document: scalar::Scalar, table: Arc<weald_expr::json_table::JsonTable>, scope: Scope) -> Result<Vec<Row>, Fault> {
+    let document = document.eval(&[], &scope).await?;
+    let mut rows = Vec::new();
+    table.for_each_row(&document, &scope.context(&[]), &mut |row| {
+        scope.execution.memory.take(row_bytes(&row))?;
+        rows.push(row);
+        Ok(())
+    })?;
+    Ok(rows)
 }
 
 /// All rows of a run, counted against the memory budget.

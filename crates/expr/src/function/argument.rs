@@ -93,6 +93,16 @@ pub fn warn(ctx: &EvalContext<'_>, number: u16, state: &'static str, text: impl 
     ctx.statement.warn(WarningLevel::Warning, Fault::mysql(number, state, text));
 }
 
+/// A text that a function cannot read: NULL with 1411, and an error where a strict statement would store that NULL.
+pub fn unreadable(shown: &[u8], function: &str, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    let fault = Fault::mysql(1411, "HY000", format!("Incorrect string value: ''{}'' for function {function}", String::from_utf8_lossy(shown)));
+    if ctx.statement.modifies_data && crate::store::is_strict(ctx) {
+        return Err(fault);
+    }
+    ctx.statement.warn(WarningLevel::Warning, fault);
+    Ok(Value::Null)
+}
+
 /// As an integer, rounded; numbers beyond 64 bits stay beyond.
 pub fn wide_int(v: &Value, ctx: &EvalContext<'_>) -> Option<i128> {
     coerce::wide_int(v, ctx)

@@ -18,6 +18,7 @@ pub const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("INTERVAL", 2, ANY, truth, interval),
     FunctionDef::new("ISNULL", 1, 1, truth, |_, v, _| Ok(Value::Int(v[0].is_null() as i64))),
     FunctionDef::new("LEAST", 2, ANY, |a, _| unified(a, "least"), |call, v, ctx| extreme(call, v, Ordering::Less, ctx)),
+    FunctionDef::new("NAME_CONST", 2, 2, bind_name_const, |_, v, _| Ok(v[1].clone())),
     FunctionDef::new("NULLIF", 2, 2, bind_nullif, nullif),
 ];
 
@@ -56,6 +57,25 @@ fn extreme(call: &Call<'_>, values: &[Value], wanted: Ordering, ctx: &EvalContex
         }
     }
     Ok(best.unwrap_or(Value::Null))
+}
+
+/// NAME_CONST(name, value): the value, as a column of that name. Both are literals.
+fn bind_name_const(args: &mut [Expr], _: &BindContext) -> Bound {
+    let plain = |e: &Expr| match e {
+        Expr::Literal { ty, .. } => !ty.kind.is_truth() && !ty.kind.is_temporal(),
+        Expr::Param { .. } => true,
+        Expr::Call { function, args, .. } => function.name == "COLLATE" && matches!(args[..], [Expr::Literal { .. }]),
+        _ => false,
+    };
+    if !plain(&args[0]) || !plain(&args[1]) {
+        return Err(super::argument::incorrect_arguments("NAME_CONST"));
+    }
+    if typing::is_null_type(args[0].ty()) {
+        return Err(Fault::mysql(1382, "HY000", "The 'NAME_CONST' syntax is reserved for purposes internal to the MySQL server"));
+    }
+    let ty = args[1].ty().clone();
+    let collation = ty.collation;
+    Ok((ty, collation))
 }
 
 fn bind_nullif(args: &mut [Expr], _: &BindContext) -> Bound {

@@ -1,4 +1,4 @@
-//! RAND and UUID.
+//! RAND.
 //!
 //! Owns:     MySQL's generator for RAND(seed), so that a seed gives the numbers it gives there.
 //! Promises: each call site of RAND has its own sequence within a statement.
@@ -8,10 +8,8 @@ use super::{Call, FunctionDef};
 use crate::{EvalContext, coerce};
 use weald_types::{Fault, SqlType, Value};
 
-pub const FUNCTIONS: &[FunctionDef] = &[
-    FunctionDef::new("RAND", 0, 1, |_, _| Ok((SqlType::double(false), SqlType::double(false).collation)), rand).volatile(),
-    FunctionDef::new("UUID", 0, 0, |_, c| super::result_type::own_text(36, false, c), uuid).volatile(),
-];
+pub const FUNCTIONS: &[FunctionDef] =
+    &[FunctionDef::new("RAND", 0, 1, |_, _| Ok((SqlType::double(false), SqlType::double(false).collation)), rand).volatile()];
 
 const MAX: u64 = 0x3FFF_FFFF;
 
@@ -38,11 +36,4 @@ fn rand(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fa
     let second = (first + state.1 as u64 + 33) % MAX;
     *state = (first as u32, second as u32);
     Ok(Value::Double(first as f64 / MAX as f64))
-}
-
-/// A random (version 4) identifier.
-fn uuid(_: &Call<'_>, _: &[Value], _: &EvalContext<'_>) -> Result<Value, Fault> {
-    let bits = rand::random::<u128>() & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    Ok(Value::str(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])))
 }

@@ -45,9 +45,6 @@ pub fn nullable_double(_: &mut [Expr], _: &BindContext) -> Bound {
 pub fn date(_: &mut [Expr], _: &BindContext) -> Bound {
     plain(SqlType::new(TypeKind::Date, true))
 }
-pub fn json(args: &mut [Expr], _: &BindContext) -> Bound {
-    plain(json_type(any_nullable(args)))
-}
 pub fn nullable_json(_: &mut [Expr], _: &BindContext) -> Bound {
     plain(json_type(true))
 }

@@ -5,17 +5,20 @@
 //! Never:    changes the session, but for LAST_INSERT_ID(expr), which asks for it.
 
 use super::argument::count;
-use super::result_type::{nullable_int, own_text, truth, unsigned};
-use super::{Call, FunctionDef};
-use crate::{EvalContext, coerce};
+use super::result_type::{Bound, nullable_int, own_text, truth, unsigned};
+use super::{BindContext, Call, FunctionDef};
+use crate::{EvalContext, Expr, coerce, typing};
 use std::time::Duration;
-use weald_types::{Fault, Value};
+use weald_types::{Fault, SqlType, Value};
 
 pub const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("BENCHMARK", 2, 2, truth, |_, _, _| Ok(Value::Int(0))).lazily(benchmark).volatile(),
     FunctionDef::new("CHARSET", 1, 1, |_, c| own_text(64, false, c), |call, _, _| Ok(Value::str(call.args[0].ty().collation.charset()))),
+    FunctionDef::new("COERCIBILITY", 1, 1, bind_coercibility, |_, v, _| Ok(v[0].clone())),
     FunctionDef::new("COLLATION", 1, 1, |_, c| own_text(64, false, c), |call, _, _| Ok(Value::str(call.args[0].ty().collation.name()))),
     FunctionDef::new("CONNECTION_ID", 0, 0, unsigned, |_, _, ctx| Ok(Value::UInt(ctx.statement.connection_id))).stable(),
+    // There are no roles to take.
+    FunctionDef::new("CURRENT_ROLE", 0, 0, |_, c| own_text(288, false, c), |_, _, _| Ok(Value::str("NONE"))).stable(),
     FunctionDef::new("CURRENT_USER", 0, 0, |_, c| own_text(288, false, c), |_, _, ctx| Ok(Value::str(&*ctx.statement.current_user))).stable(),
     FunctionDef::new(
         "DATABASE",
@@ -32,6 +35,12 @@ pub const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("USER", 0, 0, |_, c| own_text(288, false, c), |_, _, ctx| Ok(Value::str(&*ctx.statement.user))).stable(),
     FunctionDef::new("VERSION", 0, 0, |_, c| own_text(60, false, c), |_, _, ctx| Ok(Value::str(&*ctx.statement.version))).stable(),
 ];
+
+/// Known when the call is bound; later the argument may have been computed, and be a literal.
+fn bind_coercibility(args: &mut [Expr], c: &BindContext) -> Bound {
+    args[0] = Expr::Literal { value: Value::Int(typing::coercibility(&args[0]) as i64), ty: SqlType::bigint(false) };
+    truth(args, c)
+}
 
 fn last_insert_id(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let Some(v) = v.first() else { return Ok(Value::UInt(ctx.statement.last_insert_id)) };

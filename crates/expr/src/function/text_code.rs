@@ -4,7 +4,7 @@
 //! Promises: what is no valid code is NULL, never a fault.
 //! Never:    hashes: see `digest`.
 
-use super::argument::{character_length, count, decimal, double, known, literal_int, start, warn, wide_int};
+use super::argument::{character_length, count, decimal, double, known, literal_int, start, unreadable, warn, wide_int};
 use super::locale;
 use super::result_type::{any_nullable, binary, characters, collation_of, int, own_text, string};
 use super::{ANY, BindContext, Call, FunctionDef};
@@ -88,9 +88,7 @@ fn unhex(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, F
     let decoded = odd.first().map(|b| digit(*b)).into_iter().chain(pairs.chunks_exact(2).map(|p| Some(digit(p[0])? << 4 | digit(p[1])?)));
     for byte in decoded {
         let Some(byte) = byte else {
-            let shown = String::from_utf8_lossy(&text);
-            warn(ctx, 1411, "HY000", format!("Incorrect string value: '{shown}' for function unhex"));
-            return Ok(Value::Null);
+            return unreadable(&text, "unhex", ctx);
         };
         out.push(byte);
     }

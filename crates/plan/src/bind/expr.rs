@@ -9,6 +9,7 @@ use super::subquery::operand_columns;
 use super::{Binder, MAX_EXPR_DEPTH};
 use crate::walk;
 use std::sync::Arc;
+use weald_expr::function::JsonOtherwise;
 use weald_expr::{Expr, Operator};
 use weald_sql::ast;
 use weald_sql::ast::{BinaryOp, CastType, UnaryOp};
@@ -192,18 +193,22 @@ impl Binder<'_> {
         on_empty: Option<&ast::JsonOn>,
         on_error: Option<&ast::JsonOn>,
     ) -> Result<Expr, Fault> {
-        if !matches!(on_empty, None | Some(ast::JsonOn::Null)) || !matches!(on_error, None | Some(ast::JsonOn::Null)) {
-            return Err(Fault::not_supported("JSON_VALUE with ON EMPTY or ON ERROR other than NULL"));
-        }
-        let args = vec![self.expr(doc)?, self.text_literal(path)];
-        let extracted = self.call("JSON_EXTRACT", args)?;
-        let text = self.call("JSON_UNQUOTE", vec![extracted])?;
-        let Some(t) = returning else {
-            let ty = SqlType::varchar(512, true, Collation::UTF8MB4_0900_AI_CI);
-            return self.cast(text, ty);
+        let document = self.expr(doc)?;
+        let ty = match returning {
+            // The document stands for a value of unknown length.
+            Some(t) => self.cast_type(t, &document)?,
+            None => SqlType::varchar(512, true, self.env.session.collation_connection),
         };
-        let ty = self.cast_type(t, &text)?;
-        self.cast(text, ty)
+        let (on_empty, on_error) = (self.json_otherwise(on_empty)?, self.json_otherwise(on_error)?);
+        weald_expr::function::bind_json_value(document, path, ty, on_empty, on_error, &self.env.session)
+    }
+
+    fn json_otherwise(&mut self, on: Option<&ast::JsonOn>) -> Result<JsonOtherwise, Fault> {
+        Ok(match on {
+            None | Some(ast::JsonOn::Null) => JsonOtherwise::Null,
+            Some(ast::JsonOn::Error) => JsonOtherwise::Error,
+            Some(ast::JsonOn::Default(e)) => JsonOtherwise::Default(self.expr(e)?),
+        })
     }
 
     fn unary(&mut self, op: UnaryOp, e: &ast::Expr) -> Result<Expr, Fault> {
@@ -339,6 +344,10 @@ impl Binder<'_> {
             "GROUPING" => return self.grouping_call(args),
             "FOUND_ROWS" => {
                 self.deprecated("FOUND_ROWS() is deprecated and will be removed in a future release. Consider using COUNT(*) instead.");
+            }
+            "JSON_MERGE" => {
+                let instead = "Please use JSON_MERGE_PRESERVE/JSON_MERGE_PATCH instead";
+                self.deprecated(&format!("'JSON_MERGE' is deprecated and will be removed in a future release. {instead}"));
             }
             "ANY_VALUE" if args.len() == 1 => {
                 let call = ast::AggregateCall {

@@ -7,14 +7,18 @@
 use super::scope::{Clause, Place, ScopeColumn, ScopeTable, ViewFrame, same_name};
 use super::{Binder, Bound, cte};
 use crate::query::{Column, JoinKind, Origin, OriginFlags, ROW_LOCATOR, Rel};
+use crate::walk;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use weald_catalog::table::TableRef;
 use weald_catalog::user::is_information_schema;
 use weald_catalog::{DefaultValue, Privilege, TableDef, ViewDef};
+use weald_expr::json_table::{ColumnSpec, JsonTable, OtherwiseText};
 use weald_expr::{Expr, Operator};
 use weald_sql::ast;
-use weald_types::{Fault, SqlType};
+use weald_types::sql_type::IntWidth;
+use weald_types::{Collation, Fault, SqlType, TypeKind};
 
 /// One table expression, bound.
 struct Part {
@@ -61,8 +65,33 @@ impl Binder<'_> {
                 self.push_bound(None, alias, bound, columns, None, lateral)
             }
             ast::TableRef::Join { kind, natural, left, right, on } => self.join(*kind, *natural, left, right, on),
-            ast::TableRef::JsonTable { .. } => Err(Fault::not_supported("JSON_TABLE")),
+            ast::TableRef::JsonTable { doc, path, columns, alias } => self.json_table(doc, path, columns, alias),
         }
+    }
+
+    fn json_table(&mut self, doc: &ast::Expr, path: &str, columns: &[ast::JsonTableColumn], alias: &str) -> Result<Part, Fault> {
+        let document = self.in_clause(Clause::From, |b| b.expr(doc))?;
+        let collation = self.env.session.collation_connection;
+        let mut named: Vec<(&str, SqlType)> = Vec::new();
+        let specs = json_columns(columns, collation, &mut named)?;
+        let table = Arc::new(JsonTable::new(path, &specs, alias)?);
+        let mut made: Vec<Column> = Vec::with_capacity(named.len());
+        let mut scope: Vec<ScopeColumn> = Vec::with_capacity(named.len());
+        for (name, ty) in named {
+            if scope.iter().any(|c| same_name(&c.name, name)) {
+                return Err(duplicate_column(name));
+            }
+            // The rows hold what an expression reads: an ENUM's text, a TIMESTAMP in session time.
+            let column = Column { id: self.new_id(), ty: super::evaluated(&ty), name: name.into(), origin: None };
+            scope.push(ScopeColumn { name: name.into(), id: column.id, ty: column.ty.clone(), client: ty, origin: None, invisible: false });
+            made.push(column);
+        }
+        let mut read = BTreeSet::new();
+        walk::columns_of(&document, &mut read);
+        let neighbours = self.block().from_ids();
+        let lateral = read.iter().any(|c| neighbours.contains(c));
+        let scope = ScopeTable { database: None, name: alias.into(), columns: scope, need: None, any_case: false, locator: None };
+        self.push_table(Rel::JsonTable { document, table, columns: made }, scope, None, lateral)
     }
 
     fn named_table(&mut self, name: &ast::ObjectName, alias: Option<&str>, hints: &[ast::IndexHint]) -> Result<Part, Fault> {
@@ -360,6 +389,47 @@ impl Binder<'_> {
             (Some(_), Some(_)) => Err(Fault::AmbiguousColumn { column: name.into(), clause: Clause::From.word() }),
         }
     }
+}
+
+/// The columns of a JSON_TABLE, and the names and types of those that hold values, in order.
+fn json_columns<'a>(
+    columns: &'a [ast::JsonTableColumn],
+    collation: Collation,
+    named: &mut Vec<(&'a str, SqlType)>,
+) -> Result<Vec<ColumnSpec<'a>>, Fault> {
+    let mut specs = Vec::with_capacity(columns.len());
+    for c in columns {
+        specs.push(match c {
+            ast::JsonTableColumn::Ordinality(name) => {
+                let kind = TypeKind::Int { width: IntWidth::Int, unsigned: true, zerofill: None };
+                named.push((name, SqlType::new(kind, true)));
+                ColumnSpec::Ordinality
+            }
+            ast::JsonTableColumn::Path { name, data_type, path, exists, on_empty, on_error } => {
+                let ty = crate::ddl::resolve_type(data_type, name, true, collation)?;
+                named.push((name, ty.clone()));
+                if *exists {
+                    ColumnSpec::Exists { ty, path }
+                } else {
+                    ColumnSpec::Value { name, ty, path, on_empty: json_otherwise(on_empty, name)?, on_error: json_otherwise(on_error, name)? }
+                }
+            }
+            ast::JsonTableColumn::Nested { path, columns } => ColumnSpec::Nested { path, columns: json_columns(columns, collation, named)? },
+        });
+    }
+    Ok(specs)
+}
+
+fn json_otherwise<'a>(on: &'a Option<ast::JsonOn>, column: &str) -> Result<OtherwiseText<'a>, Fault> {
+    Ok(match on {
+        None | Some(ast::JsonOn::Null) => OtherwiseText::Null,
+        Some(ast::JsonOn::Error) => OtherwiseText::Error,
+        Some(ast::JsonOn::Default(e)) => match &**e {
+            ast::Expr::Literal(ast::Literal::String { value, .. }) => OtherwiseText::Default(value),
+            // A default is the text of a JSON value.
+            _ => return Err(Fault::mysql(1067, "42000", format!("Invalid default value for '{column}'"))),
+        },
+    })
 }
 
 pub fn duplicate_column(name: &str) -> Fault {

@@ -21,7 +21,7 @@ impl Binder<'_> {
         let mode = self.sql_mode();
         Ok(match l {
             Literal::Null => (Value::Null, SqlType::null()),
-            Literal::Bool(b) => (Value::Int(*b as i64), SqlType::bigint(false)),
+            Literal::Bool(b) => (Value::Int(*b as i64), SqlType::new(TypeKind::truth(), false)),
             Literal::Integer(n) => match i64::try_from(*n) {
                 Ok(n) => (Value::Int(n), SqlType::bigint(false)),
                 Err(_) => (Value::UInt(*n), SqlType::bigint_unsigned(false)),

@@ -170,6 +170,11 @@ impl Binder<'_> {
                     "FALSE".into()
                 }
             }
+            // That is what it is for.
+            ast::Expr::Function { name, args, .. } if name.eq_ignore_ascii_case("NAME_CONST") => match args.first() {
+                Some(ast::Expr::Literal(ast::Literal::String { value, .. })) => value.clone(),
+                _ => self.span_text(span).chars().take(256).collect(),
+            },
             _ => self.span_text(span).chars().take(256).collect(),
         }
     }

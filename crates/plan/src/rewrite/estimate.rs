@@ -20,6 +20,7 @@ pub fn estimate(rel: &Rel, s: &dyn Statistics) -> f64 {
     match rel {
         Rel::Scan { table, .. } => table_rows(table, s),
         Rel::Virtual { .. } => 200.0,
+        Rel::JsonTable { .. } => 10.0,
         Rel::Values { rows, .. } => rows.len() as f64,
         Rel::RecursionInput { .. } => 10.0,
         Rel::Recursive { seed, .. } => estimate(seed, s) * 10.0,

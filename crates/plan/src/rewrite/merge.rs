@@ -75,7 +75,7 @@ fn merge(rel: &mut Rel, fixed: bool, renamed: &mut BTreeMap<ColumnId, Expr>) {
             merge(left, fixed, renamed);
             merge(right, fixed, renamed);
         }
-        Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => (),
+        Rel::Scan { .. } | Rel::Virtual { .. } | Rel::JsonTable { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => (),
     }
     if fixed {
         return;

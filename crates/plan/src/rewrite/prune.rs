@@ -50,7 +50,7 @@ fn prune(rel: &mut Rel, needed: &Ids) {
             retain(columns, &keep);
         }
         // Values are cheap, and these are read by position.
-        Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => (),
+        Rel::Virtual { .. } | Rel::JsonTable { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => (),
         Rel::Filter { input, predicate } => {
             let mut below = needed.clone();
             walk::columns_of(predicate, &mut below);

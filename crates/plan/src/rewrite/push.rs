@@ -105,7 +105,7 @@ impl Rewriter<'_> {
                 let step = self.push(*step, vec![]);
                 Rel::Recursive { id, seed: Box::new(seed), step: Box::new(step), all, columns }.filter(list)
             }
-            Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => rel.filter(list),
+            Rel::Scan { .. } | Rel::Virtual { .. } | Rel::JsonTable { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } => rel.filter(list),
         }
     }
 

@@ -386,6 +386,7 @@ impl Rewriter<'_> {
             }
             Rel::Scan { .. }
             | Rel::Virtual { .. }
+            | Rel::JsonTable { .. }
             | Rel::Values { .. }
             | Rel::Join { .. }
             | Rel::Aggregate { .. }

@@ -5,6 +5,7 @@
 //! Never:    decides what matches a search string: that is LIKE's.
 
 use super::{ArrayIndex, Json, JsonPath, PathLeg};
+use std::collections::HashSet;
 
 impl Json {
     /// JSON_CONTAINS(self, candidate).
@@ -40,25 +41,29 @@ impl Json {
         }
     }
 
-    /// Every string in the tree with its path: for JSON_SEARCH. Return false from `visit` to stop.
-    pub fn visit_strings(&self, visit: &mut dyn FnMut(&JsonPath, &str) -> bool) {
-        let mut legs = Vec::new();
-        walk(self, &mut legs, visit);
+    /// Every string in the tree with its path: for JSON_SEARCH. With `within`, only strings that lie in a value this path leads to.
+    /// Return false from `visit` to stop.
+    pub fn visit_strings(&self, within: Option<&JsonPath>, visit: &mut dyn FnMut(&JsonPath, &str) -> bool) {
+        // Values are told apart by where they stand in memory: a path may lead to many, and equal ones are not the same one.
+        let starts: Option<HashSet<*const Json>> = within.map(|path| self.lookup(path).into_iter().map(std::ptr::from_ref).collect());
+        walk(self, starts.as_ref(), &mut Vec::new(), visit);
     }
 }
 
-fn walk(value: &Json, legs: &mut Vec<PathLeg>, visit: &mut dyn FnMut(&JsonPath, &str) -> bool) -> bool {
+/// `starts`: strings count only in these values and below; `None` where all count.
+fn walk(value: &Json, starts: Option<&HashSet<*const Json>>, legs: &mut Vec<PathLeg>, visit: &mut dyn FnMut(&JsonPath, &str) -> bool) -> bool {
+    let starts = starts.filter(|s| !s.contains(&std::ptr::from_ref(value)));
     match value {
-        Json::String(text) => visit(&JsonPath::of(legs.clone()), text),
+        Json::String(text) => starts.is_some() || visit(&JsonPath::of(legs.clone()), text),
         Json::Array(items) => items.iter().enumerate().all(|(i, item)| {
             legs.push(PathLeg::Index(ArrayIndex::FromStart(i as u32)));
-            let go_on = walk(item, legs, visit);
+            let go_on = walk(item, starts, legs, visit);
             legs.pop();
             go_on
         }),
         Json::Object(members) => members.iter().all(|(key, item)| {
             legs.push(PathLeg::Member(key.into()));
-            let go_on = walk(item, legs, visit);
+            let go_on = walk(item, starts, legs, visit);
             legs.pop();
             go_on
         }),

@@ -142,11 +142,17 @@ fn containment_follows_the_manual() {
     assert!(j("[1, 2]").overlaps(&j("[2, 3]")) && !j("[1]").overlaps(&j("[2]")) && j("[1]").overlaps(&j("1")));
     assert!(j(r#"{"a":1,"b":2}"#).overlaps(&j(r#"{"b":2}"#)) && !j(r#"{"a":1}"#).overlaps(&j(r#"{"a":2}"#)));
     let mut found = Vec::new();
-    j(r#"{"a": "x", "b": ["x", {"c d": "x"}]}"#).visit_strings(&mut |path, _| {
+    j(r#"{"a": "x", "b": ["x", {"c d": "x"}]}"#).visit_strings(None, &mut |path, _| {
         found.push(path.to_string());
         true
     });
     assert_eq!(found, ["$.a", "$.b[0]", "$.b[1].\"c d\""]);
+    found.clear();
+    j(r#"{"a": "x", "b": ["x", {"c d": "x"}]}"#).visit_strings(Some(&p("$.b[last]")), &mut |path, _| {
+        found.push(path.to_string());
+        true
+    });
+    assert_eq!(found, ["$.b[1].\"c d\""]);
 }
 
 #[test]
@@ -182,6 +188,34 @@ fn values_have_mysqls_order() {
     assert_eq!(Json::Decimal("0.10".parse_decimal()).compare(&j("0.1")), Ordering::Equal);
     assert_eq!(j("9007199254740993").compare(&j("9007199254740992.0")), Ordering::Greater);
     assert_eq!((j("[1, [2]]").depth(), j("{}").depth(), j("[1, 2]").length(), j("3").length()), (3, 1, 2, 1));
+}
+
+#[test]
+fn documents_take_the_bytes_they_take_in_mysql() {
+    // Among them the manual's examples for JSON_STORAGE_SIZE.
+    for (text, bytes) in [
+        (r#"{"a": 1000, "b": "wxyz", "c": "[1, 3, 5, 7]"}"#, 47),
+        (r#"[100, "sakila", [1, 3, 5], 425.05]"#, 45),
+        (r#"{"a": 10.1, "b": "wxyz", "c": "[1, 3, 5, 7]"}"#, 55),
+        (r#"[100, "json", [[10, 20, 30], 3, 5], 425.05]"#, 56),
+        ("null", 2),
+        ("1", 3),
+        ("100000", 5),
+        ("10000000000", 9),
+        ("\"abc\"", 5),
+        ("[]", 5),
+    ] {
+        assert_eq!(j(text).storage_size(), bytes, "{text}");
+    }
+    let long = format!("[{}]", ["\"0123456789\""; 10_000].join(","));
+    assert_eq!(j(&long).storage_size(), 1 + 8 + 10_000 * (5 + 11));
+}
+
+#[test]
+fn what_functions_put_together_may_nest_too_deep() {
+    let full = j(&("[".repeat(100) + "1" + &"]".repeat(100)));
+    assert!(!full.nests_too_deep());
+    assert!(Json::Array(vec![full]).nests_too_deep());
 }
 
 trait ParseDecimal {
