@@ -107,7 +107,8 @@ enum State {
     /// (order key, arrival, text)
     Concat(Vec<(Vec<u8>, Vec<u8>)>),
     JsonArray(Option<Vec<Json>>),
-    JsonObject(Option<weald_types::json::JsonObject>),
+    /// Members as they came: of equal names the last counts.
+    JsonObject(Option<Vec<(Box<str>, Json)>>),
 }
 
 #[derive(Clone, Debug)]
@@ -231,7 +232,7 @@ impl Accumulator {
             State::JsonObject(object) => {
                 let key = crate::function::json_key(first, &self.spec.args[0])?;
                 let value = args.get(1).and_then(|v| coerce::json(v, &self.spec.args[1])).unwrap_or(Json::Null);
-                object.get_or_insert_default().insert(key, value);
+                object.get_or_insert_default().push((key, value));
             }
         }
         Ok(())
@@ -278,11 +279,7 @@ impl Accumulator {
             }
             (State::Concat(a), State::Concat(b)) => a.extend(b),
             (State::JsonArray(a), State::JsonArray(Some(b))) => a.get_or_insert_default().extend(b),
-            (State::JsonObject(a), State::JsonObject(Some(b))) => {
-                for (k, v) in b.iter() {
-                    a.get_or_insert_default().insert(k, v.clone());
-                }
-            }
+            (State::JsonObject(a), State::JsonObject(Some(b))) => a.get_or_insert_default().extend(b),
             _ => (),
         }
         Ok(())
@@ -320,7 +317,7 @@ impl Accumulator {
             }
             State::Concat(parts) => concat(parts, &self.spec, ctx),
             State::JsonArray(items) => document(items.map(Json::Array))?,
-            State::JsonObject(object) => document(object.map(Json::Object))?,
+            State::JsonObject(members) => document(members.map(|m| Json::Object(m.into_iter().collect())))?,
         })
     }
 }

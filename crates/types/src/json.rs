@@ -89,6 +89,22 @@ impl JsonObject {
     pub fn remove(&mut self, key: &str) -> Option<Json> {
         self.position(key).ok().map(|i| self.entries.remove(i).1)
     }
+    /// These members, and what `merge` makes of each of `other`'s and the one here of its name; `None`: there is none. One pass over both.
+    fn merged_with(self, other: Self, mut merge: impl FnMut(Option<Json>, Json) -> Option<Json>) -> Self {
+        let mut entries = Vec::with_capacity(self.entries.len().max(other.entries.len()));
+        let mut own = self.entries.into_iter().peekable();
+        for (key, new) in other.entries {
+            while let Some(before) = own.next_if(|(k, _)| key_order(k, &key).is_lt()) {
+                entries.push(before);
+            }
+            let old = own.next_if(|(k, _)| **k == *key).map(|(_, old)| old);
+            if let Some(merged) = merge(old, new) {
+                entries.push((key, merged));
+            }
+        }
+        entries.extend(own);
+        Self { entries }
+    }
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Json)> {
         self.entries.iter().map(|(k, v)| (&**k, v))
     }

@@ -71,13 +71,13 @@ fn unquote(call: &Call<'_>, v: &[Value], _: &EvalContext<'_>) -> Result<Value, F
     }
 }
 
-fn contains(call: &Call<'_>, v: &[Value], _: &EvalContext<'_>) -> Result<Value, Fault> {
+fn contains(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let (target, candidate) = (known!(document(call, v, 0)?), known!(document(call, v, 1)?));
     let target = match v.len() {
         2 => &*target,
         _ => known!(target.get(&known!(plain_path(call, v, 2)?))),
     };
-    Ok(Value::Int(target.contains(&candidate) as i64))
+    Ok(Value::Int(target.contains(&candidate, &mut || ctx.statement.check_interrupted())? as i64))
 }
 
 fn contains_path(call: &Call<'_>, v: &[Value], _: &EvalContext<'_>) -> Result<Value, Fault> {

@@ -131,37 +131,25 @@ impl Json {
     /// JSON_MERGE_PATCH (RFC 7396).
     pub fn merge_patch(self, patch: Json) -> Json {
         let Json::Object(patch) = patch else { return patch };
-        let mut members = match self {
+        let members = match self {
             Json::Object(members) => members,
             _ => JsonObject::new(),
         };
-        for (key, value) in patch {
-            match value {
-                Json::Null => {
-                    members.remove(&key);
-                }
-                value => {
-                    let old = members.remove(&key).unwrap_or(Json::Null);
-                    members.insert(key, old.merge_patch(value));
-                }
-            }
-        }
-        Json::Object(members)
+        Json::Object(members.merged_with(patch, |old, new| match new {
+            Json::Null => None,
+            new => Some(old.unwrap_or(Json::Null).merge_patch(new)),
+        }))
     }
 
     /// JSON_MERGE_PRESERVE: objects are merged by key, all else becomes one array.
     pub fn merge_preserve(self, other: Json) -> Json {
         match (self, other) {
-            (Json::Object(mut a), Json::Object(b)) => {
-                for (key, value) in b {
-                    let merged = match a.remove(&key) {
-                        Some(old) => old.merge_preserve(value),
-                        None => value,
-                    };
-                    a.insert(key, merged);
-                }
-                Json::Object(a)
-            }
+            (Json::Object(a), Json::Object(b)) => Json::Object(a.merged_with(b, |old, new| {
+                Some(match old {
+                    Some(old) => old.merge_preserve(new),
+                    None => new,
+                })
+            })),
             (a, b) => {
                 let items = |v: Json| match v {
                     Json::Array(items) => items,

@@ -10,6 +10,9 @@ use super::print::quote;
 use std::collections::HashSet;
 use std::fmt;
 
+/// A document nests 100 deep at most, and a `**` may stand before each step: a path of more legs leads nowhere, or again to where it was.
+const MAX_LEGS: usize = 256;
+
 /// `$` and the steps behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JsonPath {
@@ -201,6 +204,9 @@ impl JsonPath {
         let mut legs = Vec::new();
         r.skip_space();
         while r.at < text.len() {
+            if legs.len() == MAX_LEGS {
+                return Err(r.at);
+            }
             legs.push(r.leg()?);
             r.skip_space();
         }

@@ -92,6 +92,7 @@ fn a_path_of_many_descents_ends_soon() {
     let doc = j(&("{\"a\":".repeat(99) + "1" + &"}".repeat(99)));
     let path = p(&("$".to_string() + &"**.a".repeat(40)));
     assert_eq!(doc.lookup(&path).len(), 60);
+    assert!(JsonPath::parse(&("$".to_string() + &"**[0]".repeat(200))).is_err());
 }
 
 #[test]
@@ -128,7 +129,9 @@ fn documents_change_at_paths() {
 
 #[test]
 fn containment_follows_the_manual() {
-    let check = |target: &str, candidate: &str, contained: bool| assert_eq!(j(target).contains(&j(candidate)), contained, "{target} {candidate}");
+    let check = |target: &str, candidate: &str, contained: bool| {
+        assert_eq!(j(target).contains(&j(candidate), &mut || Ok::<(), ()>(())), Ok(contained), "{target} {candidate}")
+    };
     check(r#"{"a": 1, "b": 2, "c": {"d": 4}}"#, r#"{"a": 1}"#, true);
     check(r#"{"a": 1}"#, r#"{"a": 2}"#, false);
     check(r#"{"a": 1}"#, "1", false);
@@ -139,6 +142,18 @@ fn containment_follows_the_manual() {
     check("1", "1", true);
     check("\"a\"", "\"A\"", false);
     check("[]", "[]", true);
+    check("[1, [2, [3]]]", "3", true);
+    check("[{\"a\": 1}]", "[]", true);
+    check("[{\"a\": [1]}]", "1", false);
+    let many = |from: usize| format!("[{}]", (from..from + 50_000).map(|n| n.to_string()).collect::<Vec<_>>().join(","));
+    check(&many(0), &many(0), true);
+    assert!(!j(&many(0)).overlaps(&j(&many(50_000))));
+    let mut steps = 0;
+    let stopped = j(&format!("[{}]", ["[1]"; 2000].join(","))).contains(&j(&format!("[{}]", ["{}"; 2000].join(","))), &mut || {
+        steps += 1;
+        if steps > 100 { Err("stopped") } else { Ok(()) }
+    });
+    assert_eq!(stopped, Err("stopped"));
     assert!(j("[1, 2]").overlaps(&j("[2, 3]")) && !j("[1]").overlaps(&j("[2]")) && j("[1]").overlaps(&j("1")));
     assert!(j(r#"{"a":1,"b":2}"#).overlaps(&j(r#"{"b":2}"#)) && !j(r#"{"a":1}"#).overlaps(&j(r#"{"a":2}"#)));
     let mut found = Vec::new();
