@@ -4,7 +4,7 @@
 //! Promises: the same rows for every scan of the query.
 //! Never:    writes.
 
-use crate::analytic::{BatchSource, RowCursor, ShareRequest};
+use crate::analytic::{BatchSource, RowCursor, RowsTaker, ShareRequest};
 use crate::change::locator;
 use crate::engine::Engine;
 use crate::find::{self, Lookup};
@@ -17,10 +17,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_catalog::TableRef;
 use weald_expr::{EvalContext, eval, is_true};
-use weald_partition::{Cursor, KeyRange, Snapshot, Table};
+use weald_partition::{Cursor, KeyRange, Reading, Snapshot, Step, Table};
 use weald_plan::key_values::Keys;
 use weald_plan::query::ROW_LOCATOR;
-use weald_types::row::FieldRef;
 use weald_types::{Fault, TableId, Value};
 
 /// Rows of information_schema, by table name.
@@ -180,7 +179,7 @@ impl BatchSource for Snapshotted {
         let units = self.units(&request.table);
         let mine =
             units.iter().skip(request.share).step_by(request.shares.max(1)).map(|(t, range)| (t.clone(), Cursor::rows(range.clone()))).collect();
-        Box::new(ShareCursor { parts: mine, ordinals: request.ordinals, snapshot: self.snapshot.clone() })
+        Box::new(ShareCursor { parts: mine, snapshot: self.snapshot.clone() })
     }
 }
 
@@ -201,31 +200,37 @@ impl Snapshotted {
 
 struct ShareCursor {
     parts: std::collections::VecDeque<(Arc<Table>, Cursor)>,
-    ordinals: Arc<[u16]>,
     snapshot: Snapshot,
 }
 
 impl RowCursor for ShareCursor {
-    fn next<'a>(&'a mut self, rows: usize, each: &'a mut (dyn FnMut(usize, FieldRef<'_>) + Send)) -> BoxFuture<'a, Result<usize, Fault>> {
+    fn next<'a>(&'a mut self, rows: usize, take: &'a mut RowsTaker<'_>) -> BoxFuture<'a, Result<usize, Fault>> {
         Box::pin(async move {
-            let mut given = 0;
-            while given < rows {
-                let Some((table, cursor)) = self.parts.front_mut() else { break };
+            loop {
+                let Some((table, cursor)) = self.parts.front_mut() else { return Ok(0) };
                 let schema = table.schema();
-                let ordinals = &self.ordinals;
-                weald_partition::scan(table, cursor, &self.snapshot, &mut |row| {
-                    for (i, o) in ordinals.iter().enumerate() {
-                        each(i, schema.field(row.version, row.bytes, *o as usize));
+                // In a block of its own: what keeps the rows in place must be gone before anything is waited for.
+                let (given, step) = {
+                    let reading = Reading::new();
+                    let mut found = Vec::with_capacity(rows + 64);
+                    let step = table.scan_rows_into(cursor, self.snapshot.view(), rows, &reading, &mut found);
+                    if !found.is_empty() {
+                        take(&schema, &found)?;
                     }
-                    given += 1;
-                    if given >= rows { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                })
-                .await;
-                if cursor.is_done() {
-                    self.parts.pop_front();
+                    (found.len(), step)
+                };
+                match step {
+                    Step::Done => {
+                        self.parts.pop_front();
+                    }
+                    Step::More => (),
+                    Step::Blocked(writer) if given == 0 => writer.ended().await,
+                    Step::Blocked(_) => (),
+                }
+                if given > 0 {
+                    return Ok(given);
                 }
             }
-            Ok(given)
         })
     }
 }

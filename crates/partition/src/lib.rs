@@ -36,4 +36,4 @@ pub use context::NodeContext;
 pub use partition::Partition;
 pub use read::{Snapshot, get, read_row, scan};
 pub use transaction::{Durability, Mark, Transaction};
-pub use weald_rowstore::{Cursor, Direction, KeyRange, LockMode, MemoryLimit, Read, RowHandle, Step, StoredRow, Table, TableSchema};
+pub use weald_rowstore::{Cursor, Direction, KeyRange, LockMode, MemoryLimit, Read, Reading, RowHandle, Step, StoredRow, Table, TableSchema};

@@ -269,6 +269,14 @@ impl<'p> SlotRef<'p> {
         // SAFETY: alive under the pin.
         unsafe { self.slot.as_ref() }
     }
+    /// Asks for the slot's memory; it will be looked at soon.
+    pub(crate) fn prefetch(self) {
+        prefetch(self.slot.as_ptr().cast());
+    }
+    /// Asks for the newest version's memory.
+    pub(crate) fn prefetch_version(self) {
+        prefetch(self.slot().head.load(Relaxed).cast());
+    }
     /// The newest version. `None` only while the slot is being taken away.
     pub(crate) fn head(self) -> Option<VersionRef<'p>> {
         VersionRef::new(self.slot().head.load(Acquire))
@@ -333,6 +341,18 @@ impl<'p> SlotRef<'p> {
         self.pin
     }
 }
+/// A hint: does nothing on machines that have no such instruction.
+#[inline]
+fn prefetch(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing, whatever the address; and SSE is part of x86_64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Bytes of a slot: what [`SlotRef::bury`] gives back. Allocators round it up.
 pub(crate) const SLOT_BYTES: usize = SLOT;
 

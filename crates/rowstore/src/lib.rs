@@ -4,6 +4,7 @@
 //! Promises: readers take no lock and see one snapshot; [`Table::apply`] is the only way in for a change.
 //! Never:    waits, logs, evaluates: a row is bytes, read through [`TableSchema`] where a key is needed.
 
+mod bulk_read;
 mod collect;
 pub mod fill;
 mod heap;
@@ -17,6 +18,7 @@ pub mod schema;
 pub mod table;
 pub mod write_set;
 
+pub use bulk_read::Reading;
 pub use fill::{FillPosition, FillStep};
 pub use key::{Key, RowHandle};
 pub use memory::{MemoryLimit, TableMemory};

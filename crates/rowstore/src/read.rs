@@ -53,7 +53,7 @@ pub struct StoredRow<'a> {
     key: RowKey<'a>,
 }
 #[derive(Clone, Copy, Debug)]
-enum RowKey<'a> {
+pub(crate) enum RowKey<'a> {
     Whole(&'a Key),
     /// What is left of a secondary entry after the index's own key.
     Bytes(&'a [u8]),
@@ -74,7 +74,7 @@ impl StoredRow<'_> {
     }
 }
 
-enum Visible<'p> {
+pub(crate) enum Visible<'p> {
     Row(VersionRef<'p>),
     Nothing,
     Blocked(Arc<Txn>),
@@ -84,7 +84,7 @@ enum Visible<'p> {
 /// looking again is cheaper, as the writer needs a few instructions.
 const SPINS: u32 = 200;
 
-fn visible<'p>(slot: SlotRef<'p>, view: View<'_>) -> Visible<'p> {
+pub(crate) fn visible<'p>(slot: SlotRef<'p>, view: View<'_>) -> Visible<'p> {
     for v in slot.versions() {
         let verdict = match v.stamp() {
             Stamp::At(ts) if ts <= view.at => Verdict::Visible,
@@ -111,7 +111,7 @@ fn visible<'p>(slot: SlotRef<'p>, view: View<'_>) -> Visible<'p> {
     Visible::Nothing
 }
 
-fn stored<'a>(v: VersionRef<'a>, key: RowKey<'a>) -> StoredRow<'a> {
+pub(crate) fn stored<'a>(v: VersionRef<'a>, key: RowKey<'a>) -> StoredRow<'a> {
     StoredRow { bytes: v.bytes(), version: v.schema(), key }
 }
 
@@ -257,6 +257,24 @@ impl Table {
     }
 }
 
+/// What of its range a cursor has not passed yet.
+pub(crate) struct Bounds<'a> {
+    pub low: Bound<&'a [u8]>,
+    pub high: Bound<&'a [u8]>,
+}
+
+impl<'a> Bounds<'a> {
+    pub fn of(cursor: &'a Cursor, passed: Option<&'a Key>) -> Self {
+        let after = passed.map(|k| Bound::Excluded(k.bytes()));
+        let low = if cursor.range.low.is_empty() { Bound::Unbounded } else { Bound::Included(&cursor.range.low[..]) };
+        let high = cursor.range.high.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        match cursor.direction {
+            Direction::Forward => Self { low: after.unwrap_or(low), high },
+            Direction::Backward => Self { low, high: after.unwrap_or(high) },
+        }
+    }
+}
+
 enum Passed {
     Gave(ControlFlow<()>),
     Blocked(Arc<Txn>),
@@ -272,13 +290,7 @@ fn walk<'p>(
 ) -> Step {
     // The key is held, not borrowed from the cursor, which is about to move.
     let passed = cursor.passed.clone();
-    let after = passed.as_ref().map(|k| Bound::Excluded(k.bytes()));
-    let low_of_range = if cursor.range.low.is_empty() { Bound::Unbounded } else { Bound::Included(&cursor.range.low[..]) };
-    let high_of_range = cursor.range.high.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    let (low, high) = match cursor.direction {
-        Direction::Forward => (after.unwrap_or(low_of_range), high_of_range),
-        Direction::Backward => (low_of_range, after.unwrap_or(high_of_range)),
-    };
+    let Bounds { low, high } = Bounds::of(cursor, passed.as_ref());
     let mut entries = tree.range(low, high, pin);
     let mut last = None;
     let mut left = budget.max(1);

@@ -20,6 +20,7 @@ use arrow::array::*;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
+use weald_partition::{StoredRow, TableSchema};
 use weald_types::row::FieldRef;
 use weald_types::{Date, DateTime, Decimal, Json, SqlType, Time, TypeKind, Value};
 
@@ -134,31 +135,47 @@ impl Builder {
         })
     }
 
-    /// A field of a stored row.
-    pub fn push_field(&mut self, field: FieldRef<'_>) {
-        match (self, field) {
-            (Builder::Int(b), FieldRef::Int(n)) => b.append_value(n),
-            (Builder::Int(b), FieldRef::UInt(n)) => b.append_value(n as i64),
-            (Builder::Int(b), FieldRef::Time(t)) => b.append_value(t.micros()),
-            (Builder::Int(b), _) => b.append_null(),
-            (Builder::UInt(b), FieldRef::UInt(n)) => b.append_value(n),
-            (Builder::UInt(b), FieldRef::Int(n)) => b.append_value(n as u64),
-            (Builder::UInt(b), FieldRef::DateTime(d)) => b.append_value(d.packed()),
-            (Builder::UInt(b), _) => b.append_null(),
-            (Builder::Decimal(b, scale), FieldRef::Decimal(d)) => b.append_option(unscaled(&d, *scale)),
-            (Builder::Decimal(b, _), _) => b.append_null(),
-            (Builder::Double(b), FieldRef::Double(d)) => b.append_value(d),
-            (Builder::Double(b), _) => b.append_null(),
+    /// Column `ordinal` of stored rows.
+    pub fn push_rows<'r, 'b: 'r>(&mut self, schema: &TableSchema, ordinal: usize, rows: impl Iterator<Item = &'r StoredRow<'b>>) {
+        let fields = rows.map(|r| schema.field(r.version, r.bytes, ordinal));
+        // The kind of column is decided once, not for every row.
+        match self {
+            Builder::Int(b) => fields.for_each(|f| match f {
+                FieldRef::Int(n) => b.append_value(n),
+                FieldRef::UInt(n) => b.append_value(n as i64),
+                FieldRef::Time(t) => b.append_value(t.micros()),
+                _ => b.append_null(),
+            }),
+            Builder::UInt(b) => fields.for_each(|f| match f {
+                FieldRef::UInt(n) => b.append_value(n),
+                FieldRef::Int(n) => b.append_value(n as u64),
+                FieldRef::DateTime(d) => b.append_value(d.packed()),
+                _ => b.append_null(),
+            }),
+            Builder::Decimal(b, scale) => fields.for_each(|f| match f {
+                FieldRef::Decimal(d) => b.append_option(unscaled(&d, *scale)),
+                _ => b.append_null(),
+            }),
+            Builder::Double(b) => fields.for_each(|f| match f {
+                FieldRef::Double(d) => b.append_value(d),
+                _ => b.append_null(),
+            }),
             // Stored text is UTF-8 by the row codec's promise; bytes that are not (damage) read as NULL rather than as undefined behaviour.
-            (Builder::Text(b), FieldRef::Str(s)) => match std::str::from_utf8(s) {
-                Ok(s) => b.append_value(s),
-                Err(_) => b.append_null(),
-            },
-            (Builder::Text(b), _) => b.append_null(),
-            (Builder::Bytes(b), FieldRef::Bytes(s) | FieldRef::Json(s)) => b.append_value(s),
-            (Builder::Bytes(b), _) => b.append_null(),
-            (Builder::Date(b), FieldRef::Date(d)) => b.append_value(d.packed()),
-            (Builder::Date(b), _) => b.append_null(),
+            Builder::Text(b) => fields.for_each(|f| match f {
+                FieldRef::Str(s) => match std::str::from_utf8(s) {
+                    Ok(s) => b.append_value(s),
+                    Err(_) => b.append_null(),
+                },
+                _ => b.append_null(),
+            }),
+            Builder::Bytes(b) => fields.for_each(|f| match f {
+                FieldRef::Bytes(s) | FieldRef::Json(s) => b.append_value(s),
+                _ => b.append_null(),
+            }),
+            Builder::Date(b) => fields.for_each(|f| match f {
+                FieldRef::Date(d) => b.append_value(d.packed()),
+                _ => b.append_null(),
+            }),
         }
     }
 

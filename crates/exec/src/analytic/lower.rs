@@ -21,9 +21,9 @@ use datafusion::logical_expr::{self as df, JoinConstraint, LogicalPlan, LogicalP
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use weald_catalog::TableRef;
 use weald_expr::walk::{columns_of, conjuncts};
 use weald_expr::{AggregateFunction, Expr, Operator, StatementContext};
-use weald_plan::access;
 use weald_plan::query::{self, JoinKind, Query, Rel, SetOp};
 use weald_types::{ColumnId, SqlType, TypeKind, Value};
 
@@ -57,9 +57,9 @@ impl Lowering<'_> {
 
     fn rel(&self, rel: &Rel) -> Result<LogicalPlan, Refused> {
         match rel {
-            Rel::Scan { .. } => self.scan(rel, None),
+            Rel::Scan { table, ordinals, columns } => self.scan(table, ordinals, columns),
             Rel::Filter { input, predicate } => {
-                let input = if matches!(**input, Rel::Scan { .. }) { self.scan(input, Some(predicate))? } else { self.rel(input)? };
+                let input = self.rel(input)?;
                 let predicate = self.with_exprs(|x| x.truth(predicate))?;
                 Ok(LogicalPlanBuilder::from(input).filter(predicate)?.build()?)
             }
@@ -126,23 +126,10 @@ impl Lowering<'_> {
         }
     }
 
-    /// A scan, by an index where the filter above it names a narrow range.
-    fn scan(&self, rel: &Rel, filter: Option<&Expr>) -> Result<LogicalPlan, Refused> {
-        let Rel::Scan { table, ordinals, columns } = rel else { return refuse("not a scan") };
+    fn scan(&self, table: &TableRef, ordinals: &[u16], columns: &[query::Column]) -> Result<LogicalPlan, Refused> {
         self.note(columns);
-        let over_ordinals = |e: &Expr| {
-            weald_expr::walk::map_columns(e, |id| columns.iter().position(|c| c.id == id).map_or(id, |i| ColumnId::new(ordinals[i] as u32)))
-        };
-        let own: Vec<Expr> = filter
-            .map(conjuncts)
-            .unwrap_or_default()
-            .iter()
-            .filter(|c| columns_of(c).iter().all(|id| columns.iter().any(|x| x.id == *id)))
-            .map(over_ordinals)
-            .collect();
-        let choice = access::choose(table, &own);
         let wanted: Vec<(u16, String, SqlType)> = columns.iter().zip(ordinals).map(|(c, o)| (*o, name(c.id), c.ty.clone())).collect();
-        let Some(provider) = Table::new(table.clone(), choice.access, &wanted, self.source.clone()) else {
+        let Some(provider) = Table::new(table.clone(), &wanted, self.source.clone()) else {
             return refuse("a column without a carrier");
         };
         let called = format!("{}_{}", table.name.replace('.', "_"), columns.first().map_or(0, |c| c.id.raw()));

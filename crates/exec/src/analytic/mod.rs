@@ -10,13 +10,13 @@ mod lower_expr;
 mod scan;
 mod udf;
 
-pub use scan::{BatchSource, RowCursor, ShareRequest};
+pub use scan::{BatchSource, RowCursor, RowsTaker, ShareRequest};
 
 use crate::rows::{Row, Stream};
 use datafusion::common::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
@@ -49,15 +49,17 @@ fn carrier_overflow() -> Fault {
 /// What all analytic queries of a process share.
 #[derive(Debug)]
 pub struct Analytic {
-    runtime: Arc<RuntimeEnv>,
-    threads: usize,
+    /// Functions, rules and settings: put together once, as that takes longer than a small query.
+    state: SessionState,
 }
 
 impl Analytic {
     /// `memory_bytes`: for all queries together; operators that can, spill beyond it, the others fail.
     pub fn new(threads: usize, memory_bytes: usize) -> Result<Self, Fault> {
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes))).build_arc().map_err(fault_of)?;
-        Ok(Self { runtime, threads })
+        let config = SessionConfig::new().with_target_partitions(threads).with_information_schema(false);
+        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        Ok(Self { state })
     }
 
     /// A plan that is ready to run.
@@ -73,8 +75,8 @@ impl Analytic {
         }
         let lowering = lower::Lowering { query, statement, params, source, types: HashMap::new().into() };
         let logical = lowering.plan()?;
-        let config = SessionConfig::new().with_target_partitions(self.threads).with_information_schema(false);
-        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(self.runtime.clone()).with_default_features().build();
+        // A copy: the optimizer notes the time of the query in it.
+        let state = self.state.clone();
         let physical = state.create_physical_plan(&logical).await?;
         Ok(AnalyticPlan { physical, context: state.task_ctx(), types: query.columns.iter().map(|c| c.ty.clone()).collect() })
     }

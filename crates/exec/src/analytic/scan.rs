@@ -1,18 +1,23 @@
 //! A table as DataFusion sees it: streams of Arrow batches, one for each share of the rows.
 //!
 //! Owns:     nothing; reads at the statement's snapshot through [`BatchSource`].
-//! Promises: row counts for the join order; never declares a hash partitioning (DataFusion would assume its own hash function).
-//! Never:    filters: what the access path does not settle is above the scan.
+//! Promises: row counts for the join order; never declares a hash partitioning (DataFusion would assume its own hash function). A filter is answered here:
+//!           columns that only the output needs are made for the rows that pass it.
+//! Never:    reads a row twice, or holds one in place while it waits.
 
 use super::carrier::{self, Builder};
+use super::fault_of;
+use arrow::array::{ArrayRef, AsArray};
+use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -21,8 +26,7 @@ use futures::future::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
 use weald_catalog::TableRef;
-use weald_plan::fragment::Access;
-use weald_types::row::FieldRef;
+use weald_partition::{StoredRow, TableSchema};
 use weald_types::{Fault, SqlType};
 
 /// Rows a batch holds at most; DataFusion's own default.
@@ -32,8 +36,6 @@ pub const BATCH_ROWS: usize = 8192;
 #[derive(Clone, Debug)]
 pub struct ShareRequest {
     pub table: TableRef,
-    pub access: Access,
-    pub ordinals: Arc<[u16]>,
     pub share: usize,
     pub shares: usize,
 }
@@ -46,17 +48,18 @@ pub trait BatchSource: Send + Sync + fmt::Debug {
     fn open(&self, request: ShareRequest) -> Box<dyn RowCursor>;
 }
 
+/// Looks at rows where they are stored.
+pub type RowsTaker<'t> = dyn FnMut(&TableSchema, &[StoredRow<'_>]) -> std::result::Result<(), Fault> + Send + 't;
+
 /// A position in one share.
 pub trait RowCursor: Send {
-    /// Calls `each(column, field)` for every wanted column (by its place in `ordinals`) of at most `rows` further rows; gives how many there were, 0 at the end.
-    fn next<'a>(&'a mut self, rows: usize, each: &'a mut (dyn FnMut(usize, FieldRef<'_>) + Send))
-    -> BoxFuture<'a, std::result::Result<usize, Fault>>;
+    /// Calls `take` once with about `rows` further rows; gives how many they were, 0 at the end.
+    fn next<'a>(&'a mut self, rows: usize, take: &'a mut RowsTaker<'_>) -> BoxFuture<'a, std::result::Result<usize, Fault>>;
 }
 
 #[derive(Debug)]
 pub struct Table {
     pub table: TableRef,
-    pub access: Access,
     pub ordinals: Vec<u16>,
     pub schema: SchemaRef,
     pub source: Arc<dyn BatchSource>,
@@ -64,28 +67,35 @@ pub struct Table {
 
 impl Table {
     /// `None`: a wanted column has no carrier.
-    pub fn new(table: TableRef, access: Access, columns: &[(u16, String, SqlType)], source: Arc<dyn BatchSource>) -> Option<Self> {
+    pub fn new(table: TableRef, columns: &[(u16, String, SqlType)], source: Arc<dyn BatchSource>) -> Option<Self> {
         let fields = columns.iter().map(|(_, name, ty)| Some(Field::new(name, carrier::data_type(ty)?, ty.nullable))).collect::<Option<Vec<_>>>()?;
-        Some(Self { table, access, ordinals: columns.iter().map(|c| c.0).collect(), schema: Arc::new(Schema::new(fields)), source })
+        Some(Self { table, ordinals: columns.iter().map(|c| c.0).collect(), schema: Arc::new(Schema::new(fields)), source })
     }
 
-    fn plan(&self, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let (schema, ordinals) = match projection {
-            Some(p) => (Arc::new(self.schema.project(p)?), p.iter().map(|i| self.ordinals[*i]).collect()),
-            None => (self.schema.clone(), self.ordinals.clone()),
+    fn plan(&self, session: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+        let output: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.ordinals.len()).collect());
+        let filter = match conjunction(filters.iter().cloned()) {
+            None => None,
+            Some(all) => {
+                let mut reads: Vec<usize> = all.column_refs().iter().filter_map(|c| self.schema.index_of(&c.name).ok()).collect();
+                reads.sort_unstable();
+                let schema = Arc::new(self.schema.project(&reads)?);
+                let unqualified = all.transform(|e| {
+                    Ok(match e {
+                        Expr::Column(c) => Transformed::yes(Expr::Column(Column::new_unqualified(c.name))),
+                        e => Transformed::no(e),
+                    })
+                })?;
+                let predicate = session.create_physical_expr(unqualified.data, &DFSchema::try_from(schema.clone())?)?;
+                Some(ScanFilter { predicate, reads, schema })
+            }
         };
+        let schema = Arc::new(self.schema.project(&output)?);
         let shares = self.source.shares(&self.table).max(1);
         let equivalence = EquivalenceProperties::new(schema.clone());
         let properties = PlanProperties::new(equivalence, Partitioning::UnknownPartitioning(shares), EmissionType::Incremental, Boundedness::Bounded);
-        Ok(Arc::new(ScanExec {
-            table: self.table.clone(),
-            access: self.access.clone(),
-            ordinals: ordinals.into(),
-            schema,
-            shares,
-            source: self.source.clone(),
-            properties: Arc::new(properties),
-        }))
+        let columns = Arc::new(ScanColumns { ordinals: self.ordinals.clone(), all: self.schema.clone(), output, schema, filter });
+        Ok(Arc::new(ScanExec { table: self.table.clone(), columns, limit, shares, source: self.source.clone(), properties: Arc::new(properties) }))
     }
 }
 
@@ -99,10 +109,10 @@ impl TableProvider for Table {
     }
     fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
         &'life0 self,
-        _: &'life1 dyn Session,
+        session: &'life1 dyn Session,
         projection: Option<&'life2 Vec<usize>>,
-        _: &'life3 [Expr],
-        _: Option<usize>,
+        filters: &'life3 [Expr],
+        limit: Option<usize>,
     ) -> BoxFuture<'async_trait, Result<Arc<dyn ExecutionPlan>>>
     where
         'life0: 'async_trait,
@@ -111,16 +121,36 @@ impl TableProvider for Table {
         'life3: 'async_trait,
         Self: 'async_trait,
     {
-        Box::pin(std::future::ready(self.plan(projection)))
+        Box::pin(std::future::ready(self.plan(session, projection, filters, limit)))
     }
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Exact; filters.len()])
+    }
+}
+
+/// Which of the table's columns are read, for the filter and for the output. Places count in `all`.
+#[derive(Debug)]
+struct ScanColumns {
+    ordinals: Vec<u16>,
+    all: SchemaRef,
+    output: Vec<usize>,
+    schema: SchemaRef,
+    filter: Option<ScanFilter>,
+}
+
+#[derive(Debug)]
+struct ScanFilter {
+    predicate: Arc<dyn PhysicalExpr>,
+    reads: Vec<usize>,
+    schema: SchemaRef,
 }
 
 #[derive(Debug)]
 struct ScanExec {
     table: TableRef,
-    access: Access,
-    ordinals: Arc<[u16]>,
-    schema: SchemaRef,
+    columns: Arc<ScanColumns>,
+    /// Rows that suffice, of each share.
+    limit: Option<usize>,
     shares: usize,
     source: Arc<dyn BatchSource>,
     properties: Arc<PlanProperties>,
@@ -128,7 +158,14 @@ struct ScanExec {
 
 impl DisplayAs for ScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TableScan {}.{} shares={}", self.table.database_name, self.table.name, self.shares)
+        write!(f, "TableScan {}.{} shares={}", self.table.database_name, self.table.name, self.shares)?;
+        if let Some(filter) = &self.columns.filter {
+            write!(f, " filter={}", filter.predicate)?;
+        }
+        match self.limit {
+            Some(n) => write!(f, " limit={n}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -153,38 +190,81 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
-        let rows = self.source.row_count(&self.table) as usize / partition.map_or(1, |_| self.shares);
-        let mut s = Statistics::new_unknown(&self.schema);
+        let schema = &self.columns.schema;
+        let mut rows = self.source.row_count(&self.table) as usize / partition.map_or(1, |_| self.shares);
+        // DataFusion's own guess for a filter it knows nothing of.
+        if self.columns.filter.is_some() {
+            rows = rows.div_ceil(5);
+        }
+        let mut s = Statistics::new_unknown(schema);
         s.num_rows = Precision::Inexact(rows);
-        s.total_byte_size = Precision::Inexact(rows * 16 * self.ordinals.len().max(1));
+        s.total_byte_size = Precision::Inexact(rows * 16 * schema.fields().len().max(1));
         Ok(Arc::new(s))
     }
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let request = ShareRequest {
-            table: self.table.clone(),
-            access: self.access.clone(),
-            ordinals: self.ordinals.clone(),
-            share: partition,
-            shares: self.shares,
-        };
-        let (cursor, schema) = (self.source.open(request), self.schema.clone());
-        let batches = futures::stream::try_unfold((cursor, schema), |(mut cursor, schema)| async move {
-            Ok(next_batch(&mut cursor, &schema).await?.map(|b| (b, (cursor, schema))))
+        let request = ShareRequest { table: self.table.clone(), share: partition, shares: self.shares };
+        let state = (self.source.open(request), self.columns.clone(), self.limit.unwrap_or(usize::MAX));
+        let batches = futures::stream::try_unfold(state, |(mut cursor, columns, left)| async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            loop {
+                let mut batch = None;
+                let mut take = |schema: &TableSchema, rows: &[StoredRow<'_>]| {
+                    batch = Some(columns.batch(schema, rows).map_err(fault_of)?);
+                    Ok(())
+                };
+                let read = cursor.next(BATCH_ROWS, &mut take).await.map_err(|f| DataFusionError::External(Box::new(f)))?;
+                match batch {
+                    Some(b) if b.num_rows() > 0 => {
+                        let b = if b.num_rows() > left { b.slice(0, left) } else { b };
+                        let left = left - b.num_rows();
+                        return Ok(Some((b, (cursor, columns, left))));
+                    }
+                    Some(_) => (),
+                    None if read == 0 => return Ok(None),
+                    None => (),
+                }
+            }
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), batches)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.columns.schema.clone(), batches)))
     }
 }
 
-async fn next_batch(cursor: &mut Box<dyn RowCursor>, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
-    let carrier_missing = || DataFusionError::Internal("a scanned column has no carrier".into());
-    let mut builders =
-        schema.fields().iter().map(|f| Builder::new(f.data_type(), BATCH_ROWS).ok_or_else(carrier_missing)).collect::<Result<Vec<_>>>()?;
-    let mut push = |column: usize, field: FieldRef<'_>| builders[column].push_field(field);
-    let rows = cursor.next(BATCH_ROWS, &mut push).await.map_err(|f| DataFusionError::External(Box::new(f)))?;
-    if rows == 0 {
-        return Ok(None);
+impl ScanColumns {
+    /// The output columns of those rows that pass the filter.
+    fn batch(&self, schema: &TableSchema, rows: &[StoredRow<'_>]) -> Result<RecordBatch> {
+        let Some(f) = &self.filter else {
+            let arrays = self.output.iter().map(|p| self.made(*p, schema, rows.iter(), rows.len())).collect::<Result<_>>()?;
+            return self.record(arrays, rows.len());
+        };
+        let read = f.reads.iter().map(|p| self.made(*p, schema, rows.iter(), rows.len())).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let tested = RecordBatch::try_new_with_options(f.schema.clone(), read.clone(), &options)?;
+        let passed = f.predicate.evaluate(&tested)?.into_array(rows.len())?;
+        let passed = prep_null_mask_filter(passed.as_boolean());
+        let count = passed.true_count();
+        let arrays = self
+            .output
+            .iter()
+            .map(|p| match f.reads.iter().position(|r| r == p) {
+                Some(i) if count == rows.len() => Ok(read[i].clone()),
+                Some(i) => Ok(arrow::compute::filter(&read[i], &passed)?),
+                None => self.made(*p, schema, passed.values().set_indices().map(|i| &rows[i]), count),
+            })
+            .collect::<Result<_>>()?;
+        self.record(arrays, count)
     }
-    let arrays = builders.iter_mut().map(Builder::finish).collect();
-    Ok(Some(RecordBatch::try_new_with_options(schema.clone(), arrays, &RecordBatchOptions::new().with_row_count(Some(rows)))?))
+
+    fn made<'r, 'b: 'r>(&self, place: usize, schema: &TableSchema, rows: impl Iterator<Item = &'r StoredRow<'b>>, count: usize) -> Result<ArrayRef> {
+        let mut b = Builder::new(self.all.field(place).data_type(), count)
+            .ok_or_else(|| DataFusionError::Internal("a scanned column has no carrier".into()))?;
+        b.push_rows(schema, self.ordinals[place] as usize, rows);
+        Ok(b.finish())
+    }
+
+    fn record(&self, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &RecordBatchOptions::new().with_row_count(Some(rows)))?)
+    }
 }
