@@ -53,13 +53,21 @@ impl Engine {
         let mut answers = Vec::with_capacity(targets.len());
         for at in &targets {
             let (partition, table) = places.open(*at)?;
-            answers.push(read_partition(partition, &table, f, &keys, work).await?);
+            answers.push(read_partition(partition, &table, f, &keys, targets.len() <= 1, work).await?);
         }
         crate::gather(plan, answers, targets.len() <= 1, work.statement, work.params)
     }
 }
 
-async fn read_partition(partition: &Arc<Partition>, table: &Arc<Table>, f: &Fragment, keys: &Keys, work: Work<'_>) -> Result<Vec<Row>, Fault> {
+/// `alone`: the answer is the whole answer, and so must be in order.
+async fn read_partition(
+    partition: &Arc<Partition>,
+    table: &Arc<Table>,
+    f: &Fragment,
+    keys: &Keys,
+    alone: bool,
+    work: Work<'_>,
+) -> Result<Vec<Row>, Fault> {
     let Action::Read { exprs, group, aggregates, distinct, sort, limit, offset, lock } = &f.action else {
         return Err(Fault::Internal { incident: "a read that is none".into() });
     };
@@ -72,6 +80,8 @@ async fn read_partition(partition: &Arc<Partition>, table: &Arc<Table>, f: &Frag
     let ctx = work.context();
     let schema = table.schema();
     let (limit, offset) = (number(limit, &ctx)?, number(offset, &ctx)?.unwrap_or(0));
+    // One of several answers is sorted with the others; here only to know which rows the limit leaves.
+    let sort: &[SortKey] = if alone || limit.is_some() { sort } else { &[] };
     let stop_at = if sort.is_empty() && !*distinct { limit.map(|l| l.saturating_add(offset)) } else { None };
     if stop_at == Some(0) {
         return Ok(Vec::new());
@@ -103,14 +113,15 @@ async fn read_partition(partition: &Arc<Partition>, table: &Arc<Table>, f: &Frag
     if let Some(f) = fault {
         return Err(f);
     }
-    if *distinct {
+    // Several answers are made distinct together; here only to know which rows the limit leaves.
+    if *distinct && (alone || limit.is_some()) {
         let types: Vec<SqlType> = exprs.iter().map(|e| e.1.clone()).collect();
         let mut seen = std::collections::HashSet::new();
         rows.retain(|r| seen.insert(crate::gather::row_key(r, &types)));
         if !sort.is_empty() {
             rows = crate::gather::sorted(rows, sort, &ctx)?;
         }
-    } else if !sort.is_empty() {
+    } else if !*distinct && !sort.is_empty() {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by(|a, b| keyed[*a].cmp(&keyed[*b]));
         let mut slots: Vec<Option<Row>> = rows.into_iter().map(Some).collect();

@@ -25,6 +25,35 @@ pub(crate) struct Flusher {
     other: Vec<u8>,
     /// Batches were written since the last seal.
     unsealed: bool,
+    pace: Pace,
+}
+
+/// How a batch finds company.
+///
+/// Clients that were answered by one sync come back with their next commit a little later. If the next sync begins the moment the first of them is there,
+/// the others wait for all of it and then for their own: two groups take turns, and each sync serves half of the clients. So the next one is held back,
+/// for at most a part of the time that a sync takes, until as many are there as were waiting, in the batch or behind it, when the last one was done.
+#[derive(Default)]
+struct Pace {
+    expected: u32,
+    /// How long a sync takes: a moving average.
+    sync: Duration,
+}
+
+impl Pace {
+    /// Below this many clients nobody waits for anybody.
+    const COMPANY: u32 = 4;
+    const LONGEST: Duration = Duration::from_millis(1);
+
+    fn note(&mut self, served: u32, behind: u32, took: Duration) {
+        self.expected = served + behind;
+        self.sync = (self.sync * 7 + took) / 8;
+    }
+
+    /// For how long a batch of `count` records may be held back; zero: not at all.
+    fn hold(&self, count: u32) -> Duration {
+        if self.expected < Self::COMPANY || count >= self.expected { Duration::ZERO } else { (self.sync / 2).min(Self::LONGEST) }
+    }
 }
 
 struct Taken {
@@ -50,7 +79,7 @@ const BUFFER_KEPT: usize = 4 << 20;
 
 impl Flusher {
     pub fn new(shared: Arc<Shared>, active: Segment, seq: u64, prev: u32, unsealed: bool) -> Self {
-        Self { shared, active, seq, prev, other: Vec::new(), unsealed }
+        Self { shared, active, seq, prev, other: Vec::new(), unsealed, pace: Pace::default() }
     }
 
     pub fn run(mut self) {
@@ -59,6 +88,7 @@ impl Flusher {
                 Work::Flush(taken) => {
                     let Taken { mut bytes, count, digest, touched, batch, answered } = taken;
                     let len = bytes.len();
+                    let began = self.shared.segments.now();
                     let mut done = self.write(&mut bytes, count, digest, 0, &touched);
                     while let Err(full @ Error::DiskFull { .. }) = &done
                         && self.wait_for_disk(full, answered)
@@ -67,7 +97,12 @@ impl Flusher {
                         done = self.write(&mut bytes, count, digest, 0, &touched);
                     }
                     match done {
-                        Ok(at) => self.succeed(&touched, &batch, at, bytes.len() as u64),
+                        Ok(at) => {
+                            let took = self.shared.segments.now().saturating_sub(began);
+                            let behind = self.shared.state.lock().count;
+                            self.pace.note(count, behind, took);
+                            self.succeed(&touched, &batch, at, bytes.len() as u64)
+                        }
                         Err(error) => self.fail(error, touched, batch),
                     }
                     if bytes.capacity() <= BUFFER_KEPT {
@@ -93,8 +128,18 @@ impl Flusher {
     fn wait(&mut self) -> Work {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
+        let mut held = false;
         loop {
             if state.count > 0 {
+                let hold = self.pace.hold(state.count);
+                if !held && !hold.is_zero() && state.stop.is_none() {
+                    held = true;
+                    state.wanted = self.pace.expected;
+                    // Not on `work`: every append would wake us.
+                    shared.company.wait_for(&mut state, hold);
+                    state.wanted = u32::MAX;
+                    continue;
+                }
                 let mut next = std::mem::take(&mut self.other);
                 next.clear();
                 next.resize(BATCH_HEADER, 0);

@@ -21,7 +21,7 @@ use crate::segment::{Segment, Segments};
 use crate::ticket::{Batch, Ticket};
 use crate::{Error, Position};
 use crc32fast::Hasher;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -76,6 +76,8 @@ pub(crate) struct Shared {
     pub state: Mutex<State>,
     /// Something to flush, or closing.
     pub work: Condvar,
+    /// The flusher waits here for more records to go with those there are.
+    pub company: Condvar,
     pub segments: Segments,
     /// The preparer's inbox.
     pub preparer: Mutex<Prepare>,
@@ -96,6 +98,8 @@ pub(crate) struct State {
     /// Room for a batch header, then records.
     pub buffer: Vec<u8>,
     pub count: u32,
+    /// With so many the flusher, which holds a batch back, is content.
+    pub wanted: u32,
     pub digest: Hasher,
     /// The partitions that have records in `buffer`, each once.
     pub touched: Vec<Touched>,
@@ -185,6 +189,7 @@ impl Log {
             state: Mutex::new(State {
                 buffer: vec![0; BATCH_HEADER],
                 count: 0,
+                wanted: u32::MAX,
                 digest: Hasher::new(),
                 touched: Vec::new(),
                 batch: Arc::default(),
@@ -200,6 +205,7 @@ impl Log {
                 bytes: 0,
             }),
             work: Condvar::new(),
+            company: Condvar::new(),
             segments,
             preparer: Mutex::new(Prepare::Idle),
             prepare: Condvar::new(),
@@ -269,8 +275,7 @@ impl Log {
         }
         state.answered |= promised == Promised::Answered;
         let ticket = Ticket::new(lsn, Arc::clone(&state.batch));
-        drop(state);
-        self.shared.work.notify_one();
+        self.shared.tell_flusher(state);
         Ok(ticket)
     }
 
@@ -378,6 +383,7 @@ impl Log {
             state.stop.get_or_insert(stop);
         }
         self.shared.work.notify_all();
+        self.shared.company.notify_all();
         *self.shared.preparer.lock() = Prepare::Stop;
         self.shared.prepare.notify_all();
         let threads = std::mem::take(&mut *self.threads.lock());
@@ -467,6 +473,16 @@ impl Extents {
 }
 
 impl Shared {
+    fn tell_flusher(&self, state: MutexGuard<'_, State>) {
+        let enough = state.count >= state.wanted;
+        drop(state);
+        // Cheap where nobody waits.
+        self.work.notify_one();
+        if enough {
+            self.company.notify_one();
+        }
+    }
+
     fn prepare_segments(&self) {
         loop {
             {
@@ -513,8 +529,7 @@ impl PartitionLog {
         state.admit(shared.options.buffer_limit)?;
         let lsn = state.push(self.slot, flags, payload, hasher);
         let ticket = Ticket::new(lsn, Arc::clone(&state.batch));
-        drop(state);
-        shared.work.notify_one();
+        shared.tell_flusher(state);
         Ok(ticket)
     }
 

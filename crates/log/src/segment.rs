@@ -72,6 +72,11 @@ impl Segments {
         Ok(Self { env, dir, options, inner: Mutex::new(Inner { newest, ready: None, spares }) })
     }
 
+    /// For measuring how long things take.
+    pub fn now(&self) -> std::time::Duration {
+        self.env.clock.now()
+    }
+
     pub fn path(&self, number: u64) -> PathBuf {
         self.dir.join(file_name(number))
     }

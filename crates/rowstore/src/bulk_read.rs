@@ -33,7 +33,14 @@ impl Default for Reading {
 
 impl Table {
     /// Appends the next visible rows of a cursor over all rows, about `most` of them.
-    pub fn scan_rows_into<'p>(&'p self, cursor: &mut Cursor, view: View<'_>, most: usize, reading: &'p Reading, rows: &mut Vec<StoredRow<'p>>) -> Step {
+    pub fn scan_rows_into<'p>(
+        &'p self,
+        cursor: &mut Cursor,
+        view: View<'_>,
+        most: usize,
+        reading: &'p Reading,
+        rows: &mut Vec<StoredRow<'p>>,
+    ) -> Step {
         debug_assert!(cursor.index.is_none() && cursor.direction == Direction::Forward, "a cursor made by Cursor::rows");
         if cursor.done {
             return Step::Done;

@@ -199,9 +199,34 @@ impl Collation {
             }
             Method::Weights { levels, pad } => {
                 let table: &'static Table = levels[0];
-                if pad { put_padded(table.walk(value), table.space(), out, put_code) } else { put_bare_level(table, value, out) }
+                if pad { put_padded_text(table, value, out) } else { put_bare_level(table, value, out) }
             }
         }
+    }
+}
+
+/// The one byte of a weight other than a space's in a padded sort key; `None`: it takes more.
+pub(super) fn padded_byte(weight: u32, space: u32) -> Option<u8> {
+    let n = if weight < space { weight } else { weight + 2 };
+    (n < ONE).then_some(n as u8)
+}
+
+/// [`put_padded`], with a look-up a byte for runs of letters that need no more: most text.
+fn put_padded_text(table: &'static Table, value: &[u8], out: &mut Vec<u8>) {
+    let plain = |b: u8| table.plain[b as usize];
+    let mut rest = value;
+    loop {
+        let run = rest.iter().position(|b| plain(*b) == 0).unwrap_or(rest.len());
+        out.extend(rest[..run].iter().map(|b| plain(*b)));
+        rest = &rest[run..];
+        let spaces = rest.iter().position(|b| *b != b' ').unwrap_or(rest.len());
+        let Some(after) = rest.get(spaces) else { return };
+        if spaces == 0 || plain(*after) == 0 {
+            return put_padded(table.walk(rest), table.space(), out, put_code);
+        }
+        let blank = if table.ascii(*after) < Some(table.space()) { table.space() } else { table.space() + 2 };
+        (0..spaces).for_each(|_| put_code(blank, out));
+        rest = &rest[spaces..];
     }
 }
 

@@ -4,6 +4,8 @@
 //! Promises: every code point has weights in every table; ASCII is one array look-up.
 //! Never:    looks at more than one character at a time.
 
+use super::compare::padded_byte;
+
 /// What a character weighs that a table does not list.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unlisted {
@@ -25,6 +27,8 @@ const IGNORED: Cell = MANY;
 
 pub(super) struct Table {
     ascii: [Cell; 128],
+    /// What a byte weighs where its place in a padded sort key is one byte; 0: it does not, or is a space.
+    pub(super) plain: [u8; 256],
     /// By code point / 256.
     pages: Vec<Option<Box<[Cell; 256]>>>,
     sequences: Vec<u16>,
@@ -102,7 +106,7 @@ impl Table {
                 MANY | from << 5 | length
             })
             .collect();
-        let mut table = Self { ascii: [UNLISTED; 128], pages: vec![None; 0x1100], sequences, unlisted };
+        let mut table = Self { ascii: [UNLISTED; 128], plain: [0; 256], pages: vec![None; 0x1100], sequences, unlisted };
         let (mut code_point, mut weight) = (0u32, 0i32);
         while !stream.is_empty() {
             code_point += stream.next();
@@ -130,6 +134,9 @@ impl Table {
                 },
                 cell => cell,
             };
+        }
+        for b in 0..128u8 {
+            table.plain[b as usize] = table.ascii(b).filter(|w| *w != table.space()).and_then(|w| padded_byte(w, table.space())).unwrap_or(0);
         }
         table
     }
