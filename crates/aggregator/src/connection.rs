@@ -1,33 +1,28 @@
 //! One client's connection, from the greeting to the end.
 //!
-//! Owns:     the socket, its buffers, open cursors and long data; the session.
-//! Promises: commands are answered in order; as many as have arrived are run before one write; a malformed packet ends this connection with an error and no other.
+//! Owns:     open cursors and long data; the session.
+//! Promises: commands are answered in order; as many as have arrived are run before one write; a malformed packet ends this connection with an error and no
+//!           other. A statement that is under way when the connection is killed ends by itself, interrupted: it is never dropped half done.
 //! Never:    knows SQL: the session does.
 
-use crate::auth::{self, Sha2Cache, Verdict};
-use crate::information_schema::Process;
-use crate::mysql_error;
+use crate::auth::Sha2Cache;
+use crate::login::{self, Entered, Exchange, Salt};
+use crate::pipe::{End, FLUSH_BYTES, Pipe, wire_fault};
 use crate::server::Server;
-use crate::session::{Change, Done, Outcome, Session, Shared};
-use bytes::BytesMut;
+use crate::session::{Done, Outcome, Session, Shared};
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use weald_catalog::UserDef;
 use weald_exec::rows::{BoxStream, Row};
 use weald_expr::format::write_text;
 use weald_plan::query::Column;
 use weald_sql::Statements;
 use weald_types::{Collation, Fault, SqlType, Value};
 use weald_wire::command::{self, Command};
-use weald_wire::compress::{Algorithm, Compressor};
 use weald_wire::constants::{client, flag, status};
-use weald_wire::handshake::{self, Hello, Login};
-use weald_wire::{frame, reply};
+use weald_wire::{handshake, reply};
 
 /// What the listener hands to each connection.
 pub struct Door {
@@ -36,373 +31,86 @@ pub struct Door {
     pub sha2: Sha2Cache,
 }
 
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
-
-/// Written out when the answer is longer than this.
-const FLUSH_BYTES: usize = 16 << 10;
-
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("the client went away")]
-    Gone,
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error(transparent)]
-    Wire(#[from] weald_wire::Error),
-    #[error("time is up")]
-    Timeout,
-    #[error("refused")]
-    Refused,
-}
-
-struct Pipe {
-    socket: Option<Box<dyn Socket>>,
-    raw: BytesMut,
-    plain: BytesMut,
-    decoder: frame::Decoder,
-    sequence: u8,
-    out: Vec<u8>,
-    compressor: Option<Compressor>,
-    packed: Vec<u8>,
-    server: Arc<Server>,
-}
-
-impl Pipe {
-    fn socket(&mut self) -> Result<&mut Box<dyn Socket>, End> {
-        self.socket.as_mut().ok_or(End::Gone)
-    }
-
-    async fn flush(&mut self) -> Result<(), End> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        self.server.counters.bytes_sent.fetch_add(self.out.len() as u64, Ordering::Relaxed);
-        let mut bytes = std::mem::take(&mut self.out);
-        let mut packed = std::mem::take(&mut self.packed);
-        let send: &[u8] = match &mut self.compressor {
-            Some(c) => {
-                packed.clear();
-                c.pack(&bytes, &mut packed)?;
-                &packed
-            }
-            None => &bytes,
-        };
-        let done = self.socket()?.write_all(send).await;
-        if self.compressor.is_some() {
-            self.socket()?.flush().await?;
-        }
-        // The buffers stay; a giant answer's does not.
-        bytes.clear();
-        if bytes.capacity() <= 1 << 20 {
-            self.out = bytes;
-        }
-        self.packed = packed;
-        done?;
-        self.socket()?.flush().await?;
-        Ok(())
-    }
-
-    /// The next packet. Answers that are ready are written before anything is waited for.
-    async fn packet(&mut self, timeout: Duration) -> Result<bytes::Bytes, End> {
-        loop {
-            if let Some(p) = self.decoder.next(&mut self.plain)? {
-                return Ok(p);
-            }
-            self.flush().await?;
-            let read = async {
-                let Some(socket) = self.socket.as_mut() else { return Err(End::Gone) };
-                let into = if self.compressor.is_some() { &mut self.raw } else { &mut self.plain };
-                into.reserve(4096);
-                Ok(socket.read_buf(into).await?)
-            };
-            let n = tokio::time::timeout(timeout, read).await.map_err(|_| End::Timeout)??;
-            if n == 0 {
-                return Err(End::Gone);
-            }
-            self.server.counters.bytes_received.fetch_add(n as u64, Ordering::Relaxed);
-            if let Some(c) = &mut self.compressor {
-                c.expand(&mut self.raw, &mut self.plain)?;
-            }
-        }
-    }
-
-    fn write(&mut self, f: impl FnOnce(&mut Vec<u8>)) {
-        let start = frame::open(&mut self.out);
-        f(&mut self.out);
-        frame::close(&mut self.out, start, &mut self.sequence);
-    }
-
-    fn error(&mut self, fault: &Fault) {
-        let (number, state) = mysql_error::code(fault);
-        let message = mysql_error::message(fault);
-        self.server.counters.errors.fetch_add(1, Ordering::Relaxed);
-        self.write(|o| reply::error(o, number, state, &message, true));
-    }
-}
-
 /// Serves one client until it or the server ends.
 pub async fn serve(door: Arc<Door>, socket: TcpStream, host: String) {
     let server = door.server.clone();
     server.counters.connections.fetch_add(1, Ordering::Relaxed);
-    let _ = socket.set_nodelay(true);
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "small answers to this client may be slow");
+    }
     let id = server.new_connection_id();
-    let mut pipe = Pipe {
-        socket: Some(Box::new(socket)),
-        raw: BytesMut::new(),
-        plain: BytesMut::with_capacity(4096),
-        decoder: frame::Decoder::new(1 << 24),
-        sequence: 0,
-        out: Vec::with_capacity(4096),
-        compressor: None,
-        packed: Vec::new(),
-        server: server.clone(),
-    };
+    let place = server.take_place();
+    let mut pipe = Pipe::new(socket, server.clone());
     let timeout = Duration::from_secs(server.variables.values().int("connect_timeout").max(2));
-    let entered = match tokio::time::timeout(timeout, enter(&door, &mut pipe, id, &host)).await {
+    let entered = match tokio::time::timeout(timeout, login::enter(&door, &mut pipe, id, &host, place.connected)).await {
         Ok(Ok(entered)) => entered,
-        Ok(Err(end)) => {
+        refused => {
             server.counters.aborted_connects.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(id, %host, %end, "connection refused");
-            let _ = pipe.flush().await;
-            return;
-        }
-        Err(_) => {
-            server.counters.aborted_connects.fetch_add(1, Ordering::Relaxed);
+            match refused {
+                Ok(Err(End::Wire(e))) => pipe.refuse(&e),
+                Ok(Err(end)) => tracing::debug!(id, %host, %end, "connection refused"),
+                _ => tracing::debug!(id, %host, "the login took too long"),
+            }
+            pipe.close().await;
             return;
         }
     };
-    let Entered { session, login, shared } = entered;
-    let close = server.register(&shared, &login.user);
+    let Entered { session, shared, capabilities, salt, secure } = entered;
     let mut c = Connection {
         pipe,
         session,
-        capabilities: login.capabilities,
+        shared: shared.clone(),
+        capabilities,
         long: HashMap::new(),
         types: HashMap::new(),
         cursors: HashMap::new(),
         door,
         host,
+        salt,
+        secure,
     };
-    let end = tokio::select! {
-        end = c.run() => end,
-        () = close.notified() => {
-            let fault = if server.draining.load(Ordering::Relaxed) { Fault::mysql(1053, "08S01", "Server shutdown in progress") } else { Fault::mysql(1317, "70100", "Query execution was interrupted") };
-            c.pipe.error(&fault);
-            let _ = tokio::time::timeout(Duration::from_secs(1), c.pipe.flush()).await;
-            Ok(())
-        }
-    };
-    if let Err(end) = end {
-        tracing::debug!(id, %end, "connection ended");
+    let end = c.run_until_killed().await;
+    match &end {
+        End::Quit | End::Gone | End::Refused | End::Io(_) => (),
+        End::Wire(e) => c.pipe.refuse(e),
+        // MySQL 8.0.24 and later; earlier clients see a lost connection either way.
+        End::Timeout => c.pipe.notice(&Fault::mysql(
+            4031,
+            "HY000",
+            "The client was disconnected by the server because of inactivity. See wait_timeout and interactive_timeout for configuring this behavior.",
+        )),
+        End::Killed if server.draining.load(Ordering::Relaxed) => c.pipe.notice(&Fault::mysql(1053, "08S01", "Server shutdown in progress")),
+        End::Killed => c.pipe.notice(&Fault::mysql(3169, "HY000", "Session was killed")),
     }
+    tracing::debug!(id, %end, "connection ended");
+    // Locks go before the farewell, which may take a while.
     c.session.end();
     server.unregister(id);
-}
-
-struct Entered {
-    session: Session,
-    login: Login,
-    shared: Arc<Shared>,
-}
-
-async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str) -> Result<Entered, End> {
-    let server = &door.server;
-    let mut salt = [0u8; 20];
-    server.env.random.fill(&mut salt);
-    // Printable and never zero: old clients read it as a string.
-    salt.iter_mut().for_each(|b| *b = 33 + *b % 93);
-    let offered = if door.tls.is_some() { client::OFFERED } else { client::OFFERED & !client::SSL };
-    pipe.write(|o| handshake::greeting(o, &server.version, id as u32, &salt, 45, offered, auth::CACHING_SHA2));
-    pipe.decoder.set_sequence(1);
-    let long = Duration::from_secs(3600);
-    let packet = pipe.packet(long).await?;
-    let mut secure = false;
-    let login = match handshake::hello(&packet, offered)? {
-        Hello::Login(l) => l,
-        Hello::Tls { .. } => {
-            let (Some(tls), Some(socket)) = (&door.tls, pipe.socket.take()) else { return Err(End::Refused) };
-            // Nothing may have been sent in clear behind the request.
-            if !pipe.plain.is_empty() {
-                return Err(End::Refused);
-            }
-            let stream = tls.accept(SocketBox(socket)).await?;
-            pipe.socket = Some(Box::new(stream));
-            secure = true;
-            let packet = pipe.packet(long).await?;
-            match handshake::hello(&packet, offered & !client::SSL)? {
-                Hello::Login(mut l) => {
-                    l.capabilities |= client::SSL;
-                    l
-                }
-                Hello::Tls { .. } => return Err(End::Refused),
-            }
-        }
-    };
-    pipe.sequence = pipe.decoder.sequence();
-    let limit = server.variables.values().int("max_connections") as usize;
-    let over = server.connected() >= limit;
-    let local = std::net::IpAddr::from([127, 0, 0, 1]).to_string() == host;
-    let user = authenticate(door, pipe, &login, &salt, host, secure || local, secure).await?;
-    if over && !(user.may_globally(weald_catalog::Privilege::Super) && server.connected() < limit + 1) {
-        pipe.error(&Fault::mysql(1040, "08004", "Too many connections"));
-        return Err(End::Refused);
-    }
-    if user.max_user_connections > 0 && server.connected_as(&user.user) as u64 >= user.max_user_connections {
-        pipe.error(&Fault::mysql(1203, "42000", format!("User {} already has more than 'max_user_connections' active connections", user.user)));
-        return Err(End::Refused);
-    }
-    let shared = Arc::new(Shared {
-        id,
-        interrupted: Arc::default(),
-        process: parking_lot::Mutex::new(Process {
-            id,
-            user: login.user.clone(),
-            host: host.to_string(),
-            database: None,
-            command: "Sleep",
-            since_micros: server.now_micros(),
-            seconds: 0,
-            state: "",
-            info: None,
-        }),
-    });
-    let mut session =
-        Session::new(server.clone(), shared.clone(), user, format!("{}@{host}", login.user).into(), login.capabilities & client::FOUND_ROWS != 0);
-    session.set_client_collation(Collation::by_id(login.collation as u16).unwrap_or(Collation::UTF8MB4_GENERAL_CI));
-    if let Some(db) = &login.database
-        && let Err(f) = session.init_db(db)
-    {
-        pipe.error(&f);
-        return Err(End::Refused);
-    }
-    pipe.write(|o| reply::ok(o, 0, &reply::Done { status: status::AUTOCOMMIT, ..Default::default() }, login.capabilities));
-    pipe.flush().await?;
-    if login.capabilities & client::ZSTD_COMPRESSION != 0 && login.capabilities & client::COMPRESS == 0 {
-        pipe.compressor = Some(Compressor::new(Algorithm::Zstd { level: login.zstd_level }));
-    } else if login.capabilities & client::COMPRESS != 0 {
-        pipe.compressor = Some(Compressor::new(Algorithm::Zlib));
-    }
-    pipe.decoder.limit = server.variables.values().int("max_allowed_packet") as usize;
-    Ok(Entered { session, login, shared })
-}
-
-/// Asks for the proof that the account's plugin wants. `safe`: a password may come in clear over this connection.
-async fn authenticate(
-    door: &Door,
-    pipe: &mut Pipe,
-    login: &Login,
-    salt: &[u8; 20],
-    host: &str,
-    safe: bool,
-    secure: bool,
-) -> Result<Arc<UserDef>, End> {
-    let long = Duration::from_secs(3600);
-    let catalog = door.server.catalog();
-    let found = auth::find_account(&catalog, &login.user, host);
-    // An unknown user is asked just the same.
-    let user = found.clone().unwrap_or_else(|| {
-        let mut u = UserDef::new(&login.user, host);
-        u.auth = b"$A$005$unknown-user-unknown-nothing-matches-this-string-of-seventy-byte".to_vec();
-        Arc::new(u)
-    });
-    let mut answer = login.auth.clone();
-    let client_plugin = login.plugin.as_deref().unwrap_or(auth::NATIVE);
-    if client_plugin != &*user.plugin {
-        pipe.write(|o| handshake::auth_switch(o, &user.plugin, salt));
-        pipe.decoder.set_sequence(pipe.sequence);
-        answer = pipe.packet(long).await?.to_vec();
-        pipe.sequence = pipe.decoder.sequence();
-    }
-    // Some clients end an empty answer with a zero byte.
-    if answer == [0] {
-        answer.clear();
-    }
-    let with_password = !answer.is_empty();
-    let ok = if &*user.plugin == auth::NATIVE {
-        auth::native(&user, &answer, salt)
-    } else {
-        match door.sha2.fast(&user, &answer, salt) {
-            Verdict::Yes => {
-                if with_password {
-                    pipe.write(|o| handshake::auth_more(o, &[3]));
-                }
-                true
-            }
-            Verdict::No => false,
-            Verdict::Full => {
-                pipe.write(|o| handshake::auth_more(o, &[4]));
-                pipe.decoder.set_sequence(pipe.sequence);
-                let mut sent = pipe.packet(long).await?.to_vec();
-                pipe.sequence = pipe.decoder.sequence();
-                if sent == [2] && !secure {
-                    let (pem, key) = crate::rsa_key::key().map_err(std::io::Error::other)?;
-                    pipe.write(|o| handshake::auth_more(o, pem.as_bytes()));
-                    pipe.decoder.set_sequence(pipe.sequence);
-                    let sealed = pipe.packet(long).await?.to_vec();
-                    pipe.sequence = pipe.decoder.sequence();
-                    sent = crate::rsa_key::open(key, &sealed).unwrap_or_default();
-                    weald_wire::scramble::unxor_password(&mut sent, salt);
-                } else if !safe {
-                    sent.clear();
-                }
-                if sent.last() == Some(&0) {
-                    sent.pop();
-                }
-                door.sha2.full(&user, &sent)
-            }
-        }
-    };
-    if !ok || found.is_none() {
-        let using = if with_password { "YES" } else { "NO" };
-        pipe.error(&Fault::mysql(1045, "28000", format!("Access denied for user '{}'@'{host}' (using password: {using})", login.user)));
-        return Err(End::Refused);
-    }
-    if user.locked {
-        pipe.error(&Fault::mysql(3118, "HY000", format!("Access denied for user '{}'@'{host}'. Account is locked.", login.user)));
-        return Err(End::Refused);
-    }
-    if (user.require_ssl || door.server.variables.values().on("require_secure_transport")) && !secure {
-        pipe.error(&Fault::mysql(3159, "HY000", "Connections using insecure transport are prohibited while --require_secure_transport=ON."));
-        return Err(End::Refused);
-    }
-    Ok(user)
-}
-
-/// A boxed socket is a socket: TLS wraps it.
-struct SocketBox(Box<dyn Socket>);
-impl AsyncRead for SocketBox {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-impl AsyncWrite for SocketBox {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>, buf: &[u8]) -> std::task::Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
+    drop(place);
+    c.pipe.close().await;
 }
 
 struct Connection {
     pipe: Pipe,
     session: Session,
+    shared: Arc<Shared>,
     capabilities: u32,
-    /// COM_STMT_SEND_LONG_DATA: bytes by (statement, parameter); an error is told at execution.
-    long: HashMap<(u32, u16), Vec<u8>>,
+    /// COM_STMT_SEND_LONG_DATA: bytes by (statement, parameter), until the statement is executed or reset.
+    long: HashMap<(u32, u16), LongData>,
     /// Parameter types bound by an earlier execution.
     types: HashMap<u32, Vec<u16>>,
     cursors: HashMap<u32, Cursor>,
     door: Arc<Door>,
     host: String,
+    salt: Salt,
+    /// Under TLS.
+    secure: bool,
+}
+
+/// A parameter in pieces. Nothing can be answered to a piece: what is wrong with it is told at execution.
+enum LongData {
+    Bytes(Vec<u8>),
+    Bad(Fault),
 }
 
 struct Cursor {
@@ -411,26 +119,27 @@ struct Cursor {
 }
 
 impl Connection {
+    /// Between statements a KILL ends the connection at once; a statement under way is told by `interrupted`, and waited for.
+    async fn run_until_killed(&mut self) -> End {
+        let shared = self.shared.clone();
+        let run = self.run();
+        tokio::pin!(run);
+        loop {
+            tokio::select! {
+                end = &mut run => return end.err().unwrap_or(End::Quit),
+                () = shared.close.notified() => {
+                    if !shared.executing.load(Ordering::Relaxed) {
+                        return End::Killed;
+                    }
+                }
+            }
+        }
+    }
+
     async fn run(&mut self) -> Result<(), End> {
         loop {
-            self.pipe.decoder.restart();
-            if let Some(c) = &mut self.pipe.compressor
-                && self.pipe.plain.is_empty()
-            {
-                c.restart();
-            }
-            let idle = Duration::from_secs(self.session.idle_seconds(self.capabilities & client::INTERACTIVE != 0));
-            let packet = match self.pipe.packet(idle).await {
-                Ok(p) => p,
-                Err(End::Wire(e)) => {
-                    self.pipe.sequence = self.pipe.decoder.sequence().wrapping_add(1);
-                    self.pipe.error(&wire_fault(&e));
-                    self.pipe.flush().await?;
-                    return Err(End::Wire(e));
-                }
-                Err(e) => return Err(e),
-            };
-            self.pipe.sequence = self.pipe.decoder.sequence();
+            self.pipe.write_limit = self.session.net_write_limit();
+            let packet = self.pipe.command(self.session.idle_limit()).await?;
             let command = match command::parse(&packet, self.capabilities) {
                 Ok(c) => c,
                 Err(e) => {
@@ -439,11 +148,23 @@ impl Connection {
                 }
             };
             self.door.server.counters.questions.fetch_add(1, Ordering::Relaxed);
-            if matches!(command, Command::Quit) {
+            if command == Command::Quit {
                 return Ok(());
             }
             self.command(command).await?;
+            if self.shared.is_closing() {
+                self.pipe.flush().await?;
+                return Err(End::Killed);
+            }
         }
+    }
+
+    /// Marks what may not be dropped before it ends by itself.
+    async fn execute_whole<T>(shared: &Shared, work: impl Future<Output = T>) -> T {
+        shared.executing.store(true, Ordering::Relaxed);
+        let done = work.await;
+        shared.executing.store(false, Ordering::Relaxed);
+        done
     }
 
     async fn command(&mut self, command: Command<'_>) -> Result<(), End> {
@@ -460,10 +181,10 @@ impl Connection {
                 match self.session.field_list(&table, &wildcard) {
                     Err(f) => self.pipe.error(&f),
                     Ok(columns) => {
-                        for c in &columns {
-                            self.column(c, true);
+                        for (c, default) in &columns {
+                            self.column(c, Some(default.as_deref()));
                         }
-                        self.eof(0)
+                        self.end_rows(0)
                     }
                 }
             }
@@ -484,23 +205,17 @@ impl Connection {
             Command::SetOption(n) => match n {
                 0 => {
                     self.capabilities |= client::MULTI_STATEMENTS;
-                    self.eof(0)
+                    self.end_rows(0)
                 }
                 1 => {
                     self.capabilities &= !client::MULTI_STATEMENTS;
-                    self.eof(0)
+                    self.end_rows(0)
                 }
                 _ => self.unknown(),
             },
             Command::Prepare(text) => self.prepare(text),
             Command::Execute(body) => return self.execute(body).await,
-            Command::SendLongData { statement, param, data } => {
-                let limit = self.door.server.variables.values().int("max_allowed_packet") as usize;
-                let held = self.long.entry((statement, param)).or_default();
-                if held.len() + data.len() <= limit {
-                    held.extend_from_slice(data);
-                }
-            }
+            Command::SendLongData { statement, param, data } => self.long_data(statement, param, data),
             Command::Close(id) => {
                 self.cursors.remove(&id);
                 self.types.remove(&id);
@@ -510,7 +225,7 @@ impl Connection {
             Command::Reset(id) => {
                 self.cursors.remove(&id);
                 self.long.retain(|k, _| k.0 != id);
-                if self.session.has_statement(id) { self.ok(Done::default(), false) } else { self.no_statement(id, "mysql_stmt_reset") }
+                if self.session.has_statement(id) { self.ok(Done::default(), false) } else { self.no_statement(id, "mysqld_stmt_reset") }
             }
             Command::Fetch { statement, rows } => return self.fetch(statement, rows).await,
             Command::Debug | Command::Unknown(_) => self.unknown(),
@@ -541,42 +256,39 @@ impl Connection {
     }
 
     fn ok(&mut self, done: Done, more: bool) {
-        let (schema, variables) = self.session.take_changes();
-        let variables: Vec<(&str, &str)> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let changes = self.session.take_changes();
+        let variables: Vec<(&str, &str)> = changes.variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
         let d = reply::Done {
             affected: done.affected,
             last_insert_id: done.last_insert_id,
             status: self.status(more),
             warnings: self.session.warning_count(),
             info: &done.info,
-            schema: schema.as_deref(),
+            schema: changes.schema.as_deref(),
             variables: &variables,
+            state_changed: changes.state,
         };
         let capabilities = self.capabilities;
         self.pipe.write(|o| reply::ok(o, 0, &d, capabilities));
     }
 
-    fn eof(&mut self, extra: u16) {
-        let (warnings, flags) = (self.session.warning_count(), self.session.status_flags() | extra);
+    fn eof(&mut self, warnings: u16) {
+        let flags = self.session.status_flags();
         self.pipe.write(|o| reply::eof(o, warnings, flags));
     }
 
     /// The end of rows.
     fn end_rows(&mut self, extra: u16) {
+        let (warnings, status) = (self.session.warning_count(), self.session.status_flags() | extra);
         if self.capabilities & client::DEPRECATE_EOF == 0 {
-            return self.eof(extra);
+            return self.pipe.write(|o| reply::eof(o, warnings, status));
         }
-        let d = reply::Done { status: self.session.status_flags() | extra, warnings: self.session.warning_count(), ..Default::default() };
+        let d = reply::Done { status, warnings, ..Default::default() };
         let capabilities = self.capabilities;
         self.pipe.write(|o| reply::ok(o, 0xFE, &d, capabilities));
     }
 
     async fn query(&mut self, text: &[u8]) -> Result<(), End> {
-        let Ok(text) = std::str::from_utf8(text) else {
-            let shown: String = text.iter().filter(|b| !b.is_ascii()).take(3).map(|b| format!("\\x{b:02X}")).collect();
-            self.pipe.error(&Fault::mysql(1300, "HY000", format!("Invalid utf8mb4 character string: '{shown}'")));
-            return Ok(());
-        };
         if self.capabilities & client::MULTI_STATEMENTS == 0 {
             return self.statement(text, false).await.map(|_| ());
         }
@@ -597,8 +309,8 @@ impl Connection {
     }
 
     /// False: it failed, and what follows is not run.
-    async fn statement(&mut self, text: &str, more: bool) -> Result<bool, End> {
-        let done = self.session.query(text).await;
+    async fn statement(&mut self, text: &[u8], more: bool) -> Result<bool, End> {
+        let done = Self::execute_whole(&self.shared, self.session.query(text)).await;
         self.answer(done, false, more).await
     }
 
@@ -617,52 +329,59 @@ impl Connection {
         }
     }
 
-    fn column(&mut self, c: &Column, with_default: bool) {
-        let empty = "";
+    /// `default`: COM_FIELD_LIST's addition; the inner `None` is NULL, or no default.
+    fn column(&mut self, c: &Column, default: Option<Option<&str>>) {
         let o = c.origin.as_deref();
-        let mut flags = 0;
-        if let Some(f) = o.map(|o| o.flags) {
-            for (on, bit) in [
+        let column_flags = o.map(|o| {
+            let f = o.flags;
+            [
                 (f.primary_key, flag::PRI_KEY),
                 (f.unique_key, flag::UNIQUE_KEY),
                 (f.multiple_key, flag::MULTIPLE_KEY),
+                (f.part_of_key, flag::PART_KEY),
                 (f.auto_increment, flag::AUTO_INCREMENT),
                 (f.no_default, flag::NO_DEFAULT_VALUE),
+                (f.default_now || f.on_update_now, flag::TIMESTAMP),
                 (f.on_update_now, flag::ON_UPDATE_NOW),
-            ] {
-                if on {
-                    flags |= bit
-                }
-            }
-        }
-        let charset = self.session.results_collation();
+            ]
+            .into_iter()
+            .filter(|(on, _)| *on)
+            .fold(0, |all, (_, bit)| all | bit)
+        });
+        // `character_set_results` NULL: text goes out as what it is.
+        let results = self.session.results_collation().unwrap_or(c.ty.collation);
         let def = reply::ColumnDef {
-            schema: o.map_or(empty, |o| &o.database),
-            table: o.map_or(empty, |o| &o.table_alias),
-            org_table: o.map_or(empty, |o| &o.table),
+            schema: o.map_or("", |o| &o.database),
+            table: o.map_or("", |o| &o.table_alias),
+            org_table: o.map_or("", |o| &o.table),
             name: &c.name,
-            org_name: o.map_or(empty, |o| &o.column),
+            org_name: o.map_or("", |o| &o.column),
             ty: &c.ty,
-            flags,
-            charset,
+            column_flags,
+            charset: results.id(),
+            character_bytes: results.max_len() as u32,
         };
         self.pipe.write(|o| {
             reply::column(o, &def);
-            if with_default {
-                o.push(0xFB)
+            match default {
+                None => (),
+                Some(None) => o.push(0xFB),
+                Some(Some(text)) => weald_wire::value::put_lenenc_bytes(o, text.as_bytes()),
             }
         });
     }
 
-    fn columns(&mut self, columns: &[Column], cursor: bool) {
-        self.pipe.write(|o| {
-            weald_wire::value::put_lenenc(o, columns.len() as u64);
-        });
-        for c in columns {
-            self.column(c, false);
-        }
-        if self.capabilities & client::DEPRECATE_EOF == 0 || cursor {
-            self.eof(if cursor { status::CURSOR_EXISTS } else { 0 });
+    fn metadata(&self) -> reply::Metadata {
+        if self.capabilities & client::OPTIONAL_RESULTSET_METADATA == 0 { reply::Metadata::Full } else { self.session.metadata() }
+    }
+
+    fn columns(&mut self, columns: &[Column]) {
+        let (metadata, capabilities) = (self.metadata(), self.capabilities);
+        self.pipe.write(|o| reply::column_count(o, columns.len(), metadata, capabilities));
+        if metadata == reply::Metadata::Full {
+            for c in columns {
+                self.column(c, None);
+            }
         }
     }
 
@@ -683,7 +402,7 @@ impl Connection {
 
     async fn rows(&mut self, columns: Arc<[Column]>, mut rows: BoxStream, binary: bool, more: bool) -> Result<bool, End> {
         // The first rows decide between an answer and an error: nothing is sent before.
-        let mut batch = match rows.next().await {
+        let mut batch = match Self::execute_whole(&self.shared, rows.next()).await {
             Ok(b) => b,
             Err(f) => {
                 self.session.end_of_rows(0, Some(&f));
@@ -691,17 +410,20 @@ impl Connection {
                 return Ok(false);
             }
         };
-        self.columns(&columns, false);
+        self.columns(&columns);
+        if self.capabilities & client::DEPRECATE_EOF == 0 {
+            self.eof(0);
+        }
         let mut sent = 0;
         while let Some(b) = batch {
             for row in &b {
                 self.row(row, &columns, binary);
                 if self.pipe.out.len() >= FLUSH_BYTES {
-                    self.flush_timed().await?;
+                    self.pipe.flush().await?;
                 }
             }
             sent += b.len() as u64;
-            batch = match rows.next().await {
+            batch = match Self::execute_whole(&self.shared, rows.next()).await {
                 Ok(b) => b,
                 Err(f) => {
                     self.session.end_of_rows(sent, Some(&f));
@@ -716,32 +438,25 @@ impl Connection {
         Ok(true)
     }
 
-    async fn flush_timed(&mut self) -> Result<(), End> {
-        let limit = Duration::from_secs(self.session.net_write_seconds());
-        tokio::time::timeout(limit, self.pipe.flush()).await.map_err(|_| End::Timeout)?
-    }
-
     async fn receive_file(&mut self, path: &str, more: bool) -> Result<bool, End> {
         self.pipe.write(|o| reply::local_infile(o, path));
-        self.pipe.flush().await?;
-        self.pipe.decoder.set_sequence(self.pipe.sequence);
         let limit = Duration::from_secs(self.session.net_read_seconds().max(60));
         let mut fault = None;
         loop {
-            let piece = self.pipe.packet(limit).await?;
-            self.pipe.sequence = self.pipe.decoder.sequence();
+            let piece = self.pipe.reply(limit).await?;
             if piece.is_empty() {
                 break;
             }
+            // The client cannot be stopped: it sends all of its file, and then hears what was wrong with it.
             if fault.is_none()
-                && let Err(f) = self.session.load_chunk(&piece).await
+                && let Err(f) = Self::execute_whole(&self.shared, self.session.load_chunk(&piece)).await
             {
                 fault = Some(f);
             }
         }
         let done = match fault {
             Some(f) => self.session.load_failed(f),
-            None => self.session.load_end().await,
+            None => Self::execute_whole(&self.shared, self.session.load_end()).await,
         };
         match done {
             Ok(d) => {
@@ -756,12 +471,16 @@ impl Connection {
     }
 
     fn prepare(&mut self, text: &[u8]) {
-        let Ok(text) = std::str::from_utf8(text) else { return self.pipe.error(&Fault::mysql(1300, "HY000", "Invalid utf8mb4 character string")) };
         let info = match self.session.prepare(text) {
             Ok(i) => i,
             Err(f) => return self.pipe.error(&f),
         };
-        self.pipe.write(|o| reply::prepared(o, info.id, info.columns.len() as u16, info.params as u16, 0));
+        let (metadata, capabilities) = (self.metadata(), self.capabilities);
+        let (columns, params, warnings) = (info.columns.len() as u16, info.params as u16, self.session.warning_count());
+        self.pipe.write(|o| reply::prepared(o, info.id, columns, params, warnings, metadata, capabilities));
+        if metadata == reply::Metadata::None {
+            return;
+        }
         let question = Column {
             id: weald_types::ColumnId::new(0),
             ty: SqlType::varchar(65535 / 4, true, Collation::UTF8MB4_GENERAL_CI),
@@ -769,108 +488,158 @@ impl Connection {
             origin: None,
         };
         for _ in 0..info.params {
-            self.column(&question, false);
+            self.column(&question, None);
         }
         if info.params > 0 && self.capabilities & client::DEPRECATE_EOF == 0 {
             self.eof(0);
         }
         for c in &info.columns {
-            self.column(c, false);
+            self.column(c, None);
         }
         if !info.columns.is_empty() && self.capabilities & client::DEPRECATE_EOF == 0 {
             self.eof(0);
         }
     }
 
+    /// COM_STMT_SEND_LONG_DATA has no answer.
+    fn long_data(&mut self, statement: u32, param: u16, data: &[u8]) {
+        let Some(params) = self.session.params_of(statement) else { return };
+        if param as u32 >= params {
+            // Filed under the first parameter, so that the next execution meets it.
+            let fault = Fault::mysql(1210, "HY000", "Incorrect arguments to mysqld_stmt_send_long_data");
+            self.long.insert((statement, 0), LongData::Bad(fault));
+            return;
+        }
+        let limit = self.door.server.variables.values().int("max_allowed_packet") as usize;
+        let others: usize = self.long.iter().filter(|(k, _)| **k != (statement, param)).map(|(_, d)| d.len()).sum();
+        let held = self.long.entry((statement, param)).or_insert(LongData::Bytes(Vec::new()));
+        let LongData::Bytes(bytes) = held else { return };
+        if bytes.len() + data.len() > limit {
+            let text = "Parameter of prepared statement which is set through mysql_send_long_data() is longer than 'max_allowed_packet' bytes";
+            *held = LongData::Bad(Fault::mysql(1105, "HY000", text));
+        } else if (others + bytes.len() + data.len()) as u64 > self.door.server.query_memory {
+            *held = LongData::Bad(Fault::OutOfMemory);
+        } else {
+            bytes.extend_from_slice(data);
+        }
+    }
+
     async fn execute(&mut self, body: &[u8]) -> Result<(), End> {
-        let id = command::statement_of(body)?;
+        let id = match command::statement_of(body) {
+            Ok(id) => id,
+            Err(e) => {
+                self.pipe.error(&wire_fault(&e));
+                return Ok(());
+            }
+        };
         let Some(count) = self.session.params_of(id) else {
             self.no_statement(id, "mysqld_stmt_execute");
             return Ok(());
         };
-        let kept = self.types.get(&id).cloned().unwrap_or_default();
+        self.cursors.remove(&id);
+        let kept = self.types.get(&id).map_or(&[][..], Vec::as_slice);
         let long = |i: usize| self.long.contains_key(&(id, i as u16));
-        let e = match command::execute(body, count as usize, &kept, self.capabilities, &long) {
+        let read = command::execute(body, count as usize, kept, self.capabilities, &long);
+        // Long data is for one execution, whatever comes of it.
+        let mut long_data: HashMap<u16, LongData> = HashMap::new();
+        if !self.long.is_empty() {
+            long_data = self.long.extract_if(|k, _| k.0 == id).map(|(k, d)| (k.1, d)).collect();
+        }
+        let e = match read {
             Ok(e) => e,
             Err(e) => {
                 self.pipe.error(&wire_fault(&e));
                 return Ok(());
             }
         };
-        let params: Vec<Value> = e
-            .params
-            .into_iter()
-            .enumerate()
-            .map(|(i, v)| match v {
-                Some(v) => v,
-                None => self.long.get(&(id, i as u16)).map_or(Value::Null, |b| command::text(b)),
-            })
-            .collect();
-        self.types.insert(id, e.types);
-        self.cursors.remove(&id);
-        let done = self.session.execute(id, &params).await;
-        match done {
-            Ok(Outcome::Rows { columns, mut rows }) if e.cursor => {
-                let mut all = Vec::new();
-                loop {
-                    match rows.next().await {
-                        Ok(Some(b)) => all.extend(b),
-                        Ok(None) => break,
-                        Err(f) => {
-                            self.session.end_of_rows(0, Some(&f));
-                            self.pipe.error(&f);
-                            return Ok(());
-                        }
-                    }
+        let mut params: Vec<Value> = Vec::with_capacity(e.params.len());
+        for (i, v) in e.params.into_iter().enumerate() {
+            params.push(match (v, long_data.get(&(i as u16))) {
+                (Some(v), _) => v,
+                (None, Some(LongData::Bytes(b))) => command::text(b),
+                (None, Some(LongData::Bad(fault))) => {
+                    self.pipe.error(fault);
+                    return Ok(());
                 }
-                self.session.end_of_rows(all.len() as u64, None);
-                self.columns(&columns, true);
-                self.cursors.insert(id, Cursor { columns, rows: all.into_iter() });
-                Ok(())
-            }
-            done => self.answer(done, true, false).await.map(|_| ()),
+                (None, None) => Value::Null,
+            });
         }
+        self.types.insert(id, e.types);
+        let done = Self::execute_whole(&self.shared, self.session.execute(id, &params)).await;
+        match done {
+            Ok(Outcome::Rows { columns, rows }) if e.cursor => self.open_cursor(id, columns, rows).await,
+            done => {
+                self.answer(done, true, false).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows are kept here until they are fetched, as MySQL keeps them in a temporary table.
+    async fn open_cursor(&mut self, id: u32, columns: Arc<[Column]>, mut rows: BoxStream) {
+        let mut all = Vec::new();
+        let read = async {
+            while let Some(b) = rows.next().await? {
+                all.extend(b);
+            }
+            Ok(())
+        };
+        let done: Result<(), Fault> = Self::execute_whole(&self.shared, read).await;
+        drop(rows);
+        self.session.end_of_rows(all.len() as u64, done.as_ref().err());
+        if let Err(f) = done {
+            return self.pipe.error(&f);
+        }
+        self.columns(&columns);
+        self.end_rows(status::CURSOR_EXISTS);
+        self.cursors.insert(id, Cursor { columns, rows: all.into_iter() });
     }
 
     async fn fetch(&mut self, id: u32, n: u32) -> Result<(), End> {
+        if !self.session.has_statement(id) {
+            self.no_statement(id, "mysqld_stmt_fetch");
+            return Ok(());
+        }
         let Some(mut cursor) = self.cursors.remove(&id) else {
             self.pipe.error(&Fault::mysql(1421, "HY000", format!("The statement ({id}) has no open cursor.")));
             return Ok(());
         };
+        let mut sent = 0;
         for row in cursor.rows.by_ref().take(n as usize) {
             self.row(&row, &cursor.columns, true);
+            sent += 1;
             if self.pipe.out.len() >= FLUSH_BYTES {
-                self.flush_timed().await?;
+                self.pipe.flush().await?;
             }
         }
-        let last = cursor.rows.len() == 0;
-        self.end_rows(status::CURSOR_EXISTS | if last { status::LAST_ROW_SENT } else { 0 });
-        if !last {
+        // As in MySQL, the end is seen by coming upon it: a fetch of exactly the last rows does not tell yet.
+        if sent < n {
+            self.end_rows(status::LAST_ROW_SENT);
+        } else {
+            self.end_rows(status::CURSOR_EXISTS);
             self.cursors.insert(id, cursor);
         }
         Ok(())
     }
 
     async fn change_user(&mut self, body: &[u8]) -> Result<(), End> {
-        let login = match handshake::change_user(body, self.capabilities) {
+        let mut login = match handshake::change_user(body, self.capabilities) {
             Ok(l) => l,
             Err(e) => {
                 self.pipe.error(&wire_fault(&e));
                 return Ok(());
             }
         };
-        let mut salt = [0u8; 20];
-        self.door.server.env.random.fill(&mut salt);
-        salt.iter_mut().for_each(|b| *b = 33 + *b % 93);
-        // A fresh scramble: the one of the greeting was used up.
-        let secure = self.capabilities & client::SSL != 0;
-        let mut asked = login;
-        asked.plugin = Some(String::new());
+        login.capabilities = self.capabilities;
+        let exchange = Exchange { host: &self.host, secure: self.secure, salt: self.salt, first: false };
+        let limit = Duration::from_secs(self.door.server.variables.values().int("connect_timeout").max(2));
         let door = self.door.clone();
-        let user = authenticate(&door, &mut self.pipe, &asked, &salt, &self.host, true, secure).await?;
+        let asked = login::authenticate(&door, &mut self.pipe, &login, &exchange);
+        let user = tokio::time::timeout(limit, asked).await.map_err(|_| End::Timeout)??;
         self.forget();
-        let name = format!("{}@{}", asked.user, self.host);
-        match self.session.change_user(user, name.into(), asked.database.as_deref()) {
+        let name = format!("{}@{}", login.user, self.host);
+        self.shared.process.lock().user = login.user;
+        match self.session.change_user(user, name.into(), login.database.as_deref(), Collation::by_id(login.collation)) {
             Ok(()) => {
                 self.ok(Done::default(), false);
                 Ok(())
@@ -883,24 +652,11 @@ impl Connection {
     }
 }
 
-fn wire_fault(e: &weald_wire::Error) -> Fault {
-    match e {
-        weald_wire::Error::TooLarge { .. } => Fault::mysql(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes"),
-        weald_wire::Error::OutOfOrder { .. } => Fault::mysql(1156, "08S01", "Got packets out of order"),
-        weald_wire::Error::Malformed(what) => Fault::mysql(1835, "HY000", format!("Malformed communication packet: {what}")),
-        weald_wire::Error::Compression => Fault::mysql(1157, "08S01", "Couldn't uncompress communication packet"),
-    }
-}
-
-/// What a session says changed, for the OK packet.
-pub fn split_changes(changes: Vec<Change>) -> (Option<String>, Vec<(&'static str, String)>) {
-    let mut schema = None;
-    let mut variables = Vec::new();
-    for c in changes {
-        match c {
-            Change::Schema(s) => schema = Some(s),
-            Change::Variable(n, v) => variables.push((n, v)),
+impl LongData {
+    fn len(&self) -> usize {
+        match self {
+            LongData::Bytes(b) => b.len(),
+            LongData::Bad(_) => 0,
         }
     }
-    (schema, variables)
 }

@@ -7,7 +7,9 @@
 pub mod auth;
 pub mod connection;
 pub mod information_schema;
+mod login;
 pub mod mysql_error;
+mod pipe;
 pub mod plan_cache;
 mod rsa_key;
 pub mod server;

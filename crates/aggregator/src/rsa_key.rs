@@ -8,18 +8,26 @@ use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use rsa::{Oaep, RsaPrivateKey};
 use std::sync::OnceLock;
 
-static KEY: OnceLock<Result<(String, RsaPrivateKey), String>> = OnceLock::new();
-
-/// (public key as PEM, private key)
-pub fn key() -> Result<(&'static str, &'static RsaPrivateKey), String> {
-    let made = KEY.get_or_init(|| {
-        let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).map_err(|e| e.to_string())?;
-        let pem = key.to_public_key().to_public_key_pem(LineEnding::LF).map_err(|e| e.to_string())?;
-        Ok((pem, key))
-    });
-    made.as_ref().map(|(p, k)| (p.as_str(), k)).map_err(Clone::clone)
+pub(crate) struct Key {
+    pub public_pem: String,
+    private: RsaPrivateKey,
 }
 
-pub fn open(key: &RsaPrivateKey, sealed: &[u8]) -> Option<Vec<u8>> {
-    key.decrypt(Oaep::new::<sha1::Sha1>(), sealed).ok()
+static KEY: OnceLock<Result<Key, String>> = OnceLock::new();
+
+/// Takes a while the first time.
+pub(crate) fn key() -> Result<&'static Key, String> {
+    let made = KEY.get_or_init(|| {
+        let private = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).map_err(|e| e.to_string())?;
+        let public_pem = private.to_public_key().to_public_key_pem(LineEnding::LF).map_err(|e| e.to_string())?;
+        Ok(Key { public_pem, private })
+    });
+    made.as_ref().map_err(Clone::clone)
+}
+
+impl Key {
+    /// `None`: it was not sealed with this key.
+    pub fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.private.decrypt(Oaep::new::<sha1::Sha1>(), sealed).ok()
+    }
 }

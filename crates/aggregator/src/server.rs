@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use weald_catalog::{CatalogView, Command, Outcome, TableDef};
 use weald_env::Env;
 use weald_exec::Engine;
@@ -48,7 +48,9 @@ pub struct Server {
     pub started_micros: i64,
     /// Named locks and identifiers.
     pub shared_state: Arc<weald_expr::server::ServerState>,
-    connections: Mutex<BTreeMap<u64, Connected>>,
+    connections: Mutex<BTreeMap<u64, Arc<Shared>>>,
+    /// Connections, those included that have not said yet who they are.
+    places: AtomicUsize,
     next_connection: AtomicU64,
     prepared: AtomicI64,
     stop: tokio::sync::watch::Sender<bool>,
@@ -67,11 +69,17 @@ pub struct Counters {
     pub bytes_sent: AtomicU64,
 }
 
-#[derive(Clone)]
-struct Connected {
-    shared: Arc<Shared>,
-    close: Arc<tokio::sync::Notify>,
-    user: String,
+/// A connection's place among `max_connections`, from before its login to its end.
+pub struct Place {
+    server: Arc<Server>,
+    /// How many there were when it was taken, this one included.
+    pub connected: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.server.places.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Server {
@@ -107,6 +115,7 @@ impl Server {
             started_micros,
             shared_state,
             connections: Mutex::default(),
+            places: AtomicUsize::new(0),
             next_connection: AtomicU64::new(1),
             prepared: AtomicI64::new(0),
             stop: tokio::sync::watch::channel(false).0,
@@ -147,11 +156,14 @@ impl Server {
         self.next_connection.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Files a connection; gives what wakes it when it is to close.
-    pub fn register(&self, shared: &Arc<Shared>, user: &str) -> Arc<tokio::sync::Notify> {
-        let close = Arc::new(tokio::sync::Notify::new());
-        self.connections.lock().insert(shared.id, Connected { shared: shared.clone(), close: close.clone(), user: user.into() });
-        close
+    pub fn take_place(self: &Arc<Self>) -> Place {
+        let connected = self.places.fetch_add(1, Ordering::Relaxed) + 1;
+        Place { server: self.clone(), connected }
+    }
+
+    /// Files a connection whose client is in.
+    pub fn register(&self, shared: &Arc<Shared>) {
+        self.connections.lock().insert(shared.id, shared.clone());
     }
     pub fn unregister(&self, id: u64) {
         self.connections.lock().remove(&id);
@@ -160,25 +172,21 @@ impl Server {
         self.connections.lock().len()
     }
     pub fn connected_as(&self, user: &str) -> usize {
-        self.connections.lock().values().filter(|c| c.user == user).count()
+        self.connections.lock().values().filter(|c| c.process.lock().user == user).count()
     }
     pub fn owner_of(&self, id: u64) -> Option<String> {
-        self.connections.lock().get(&id).map(|c| c.user.clone())
+        self.connections.lock().get(&id).map(|c| c.process.lock().user.clone())
     }
 
     pub fn kill(&self, id: u64, query_only: bool) {
         let Some(c) = self.connections.lock().get(&id).cloned() else { return };
-        c.shared.interrupted.store(1, Ordering::Relaxed);
-        if !query_only {
-            c.close.notify_one();
-        }
+        if query_only { c.interrupt() } else { c.close() }
     }
 
     /// Everybody's connection closes: at the end of a shutdown.
     pub fn close_all(&self) {
         for c in self.connections.lock().values() {
-            c.shared.interrupted.store(1, Ordering::Relaxed);
-            c.close.notify_one();
+            c.close();
         }
     }
 
@@ -214,8 +222,8 @@ impl ServerFacts for Server {
 
     fn processes(&self) -> Vec<Process> {
         let now = self.now_micros();
-        let process = |c: &Connected| {
-            let p = c.shared.process.lock().clone();
+        let process = |c: &Arc<Shared>| {
+            let p = c.process.lock().clone();
             Process { seconds: (now - p.since_micros).max(0) as u64 / 1_000_000, ..p }
         };
         self.connections.lock().values().map(process).collect()
@@ -235,6 +243,7 @@ impl ServerFacts for Server {
             ("Questions".into(), n(&c.questions)),
             ("Slow_queries".into(), n(&c.slow_queries)),
             ("Ssl_cipher".into(), String::new()),
+            ("Ssl_version".into(), String::new()),
             ("Table_memory_bytes".into(), self.engine.node.memory.used_bytes().to_string()),
             ("Threads_connected".into(), self.connected().to_string()),
             ("Threads_running".into(), self.processes().iter().filter(|p| p.command == "Query").count().to_string()),

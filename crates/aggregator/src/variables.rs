@@ -205,6 +205,7 @@ pub static VARIABLES: &[Variable] = &[
     v("read_only", Global, Bool, "OFF", ReadOnly),
     v("read_rnd_buffer_size", Both, int(1, 2147483647), "262144", Inert),
     v("require_secure_transport", Global, Bool, "OFF", Live),
+    v("resultset_metadata", Session, Enum(&["NONE", "FULL"]), "FULL", Live),
     v("secure_file_priv", Global, NullableText, "", ReadOnly),
     v("server_id", Global, int(0, 4294967295), "1", ReadOnly),
     v("server_uuid", Global, Text, "", ReadOnly),

@@ -33,8 +33,11 @@ pub struct OriginFlags {
     pub primary_key: bool,
     pub unique_key: bool,
     pub multiple_key: bool,
+    /// Of any key, at any place in it.
+    pub part_of_key: bool,
     pub auto_increment: bool,
     pub no_default: bool,
+    pub default_now: bool,
     pub on_update_now: bool,
 }
 

@@ -516,6 +516,22 @@ pub fn bit_bytes(digits: &[u8]) -> Vec<u8> {
     digits.rchunks(8).rev().map(|byte| byte.iter().fold(0u8, |v, d| v << 1 | (d - b'0'))).collect()
 }
 
+/// The first token outside string literals that is not UTF-8. Comments are no tokens: anything may stand in them.
+pub fn not_text(text: &[u8], sql_mode: SqlMode) -> Option<&[u8]> {
+    let mut lexer = Lexer::new(text, sql_mode);
+    loop {
+        let t = lexer.next_token();
+        let bytes = &text[t.start as usize..t.end as usize];
+        match t.kind {
+            Tok::End => return None,
+            Tok::String => (),
+            _ if std::str::from_utf8(bytes).is_err() => return Some(bytes),
+            Tok::Bad => return None,
+            _ => (),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -617,6 +633,14 @@ mod tests {
         assert_eq!(tokens("'abc").last().copied(), Some((Bad, "'abc")));
         assert_eq!(unescape(br"a\n\%\_\\\'\Z", b'\'', false).as_ref(), b"a\n\\%\\_\\'\x1a");
         assert_eq!(unescape(br"a\n''", b'\'', true).as_ref(), br"a\n'");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_may_stand_in_strings_and_comments_only() {
+        let mode = SqlMode::DEFAULT;
+        assert_eq!(not_text(b"INSERT INTO t VALUES (_binary'\xFF\\'\xFE', \"\x80\") /* \xC3 */ -- \xC3", mode), None);
+        assert_eq!(not_text(b"SELECT '\xFF', `a\xC3` FROM t", mode), Some(&b"`a\xC3`"[..]));
+        assert_eq!(not_text(b"SELECT a\xC3 FROM t", mode).map(|b| b.contains(&0xC3)), Some(true));
     }
 
     #[test]

@@ -138,10 +138,11 @@ pub fn execute(body: &[u8], params: usize, kept: &[u16], capabilities: u32, long
     }
     let mut values = Vec::with_capacity(params);
     for (i, ty) in types.iter().enumerate().take(count) {
-        let value = if nulls[i / 8] >> (i % 8) & 1 == 1 {
-            Some(Value::Null)
-        } else if long(i) {
+        // What was sent as long data counts, even where the NULL bit is set.
+        let value = if i < params && long(i) {
             None
+        } else if nulls[i / 8] >> (i % 8) & 1 == 1 {
+            Some(Value::Null)
         } else {
             Some(param(&mut r, *ty)?)
         };

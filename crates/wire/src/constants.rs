@@ -113,9 +113,17 @@ pub mod flag {
     pub const BINARY: u16 = 128;
     pub const ENUM: u16 = 256;
     pub const AUTO_INCREMENT: u16 = 512;
+    /// Set where a default or an update takes the current time, whatever the type.
     pub const TIMESTAMP: u16 = 1024;
     pub const SET: u16 = 2048;
     pub const NO_DEFAULT_VALUE: u16 = 4096;
     pub const ON_UPDATE_NOW: u16 = 8192;
-    pub const NUM: u16 = 32768;
+    pub const PART_KEY: u16 = 16384;
+}
+
+/// Kinds of session state changes in an OK packet.
+pub mod track {
+    pub const SYSTEM_VARIABLES: u8 = 0;
+    pub const SCHEMA: u8 = 1;
+    pub const STATE_CHANGE: u8 = 2;
 }

@@ -39,7 +39,7 @@ pub enum Hello {
 pub struct Login {
     pub capabilities: u32,
     pub max_packet: u32,
-    pub collation: u8,
+    pub collation: u16,
     pub user: String,
     pub auth: Vec<u8>,
     pub database: Option<String>,
@@ -59,7 +59,7 @@ pub fn hello(packet: &[u8], offered: u32) -> Result<Hello, Error> {
         return Err(Error::Malformed("a protocol older than 4.1"));
     }
     let max_packet = r.u32()?;
-    let collation = r.u8()?;
+    let collation = r.u8()? as u16;
     r.bytes(23)?;
     if r.is_empty() && capabilities & client::SSL != 0 {
         return Ok(Hello::Tls { capabilities });
@@ -97,7 +97,7 @@ pub fn change_user(body: &[u8], capabilities: u32) -> Result<Login, Error> {
     let n = r.u8()? as usize;
     let auth = r.bytes(n)?.to_vec();
     let database = Some(text(r.zero_ended())).filter(|d| !d.is_empty());
-    let collation = if r.rest().len() >= 2 { r.u16()? as u8 } else { 0 };
+    let collation = if r.rest().len() >= 2 { r.u16()? } else { 0 };
     let plugin = if capabilities & client::PLUGIN_AUTH != 0 && !r.is_empty() { Some(text(r.zero_ended())) } else { None };
     let attributes = if capabilities & client::CONNECT_ATTRS != 0 && !r.is_empty() { attributes(r.lenenc_bytes()?)? } else { Vec::new() };
     Ok(Login { capabilities, max_packet: 0, collation, user, auth, database, plugin, attributes, zstd_level: 3 })
@@ -121,7 +121,7 @@ pub fn auth_more(out: &mut Vec<u8>, data: &[u8]) {
 pub fn encode_login(out: &mut Vec<u8>, l: &Login) {
     out.extend_from_slice(&l.capabilities.to_le_bytes());
     out.extend_from_slice(&l.max_packet.to_le_bytes());
-    out.push(l.collation);
+    out.push(l.collation as u8);
     out.extend_from_slice(&[0; 23]);
     out.extend_from_slice(l.user.as_bytes());
     out.push(0);
@@ -150,6 +150,22 @@ pub fn encode_login(out: &mut Vec<u8>, l: &Login) {
     }
     if l.capabilities & client::ZSTD_COMPRESSION != 0 {
         out.push(l.zstd_level);
+    }
+}
+
+/// COM_CHANGE_USER as a client writes it.
+pub fn encode_change_user(out: &mut Vec<u8>, l: &Login) {
+    out.push(0x11);
+    out.extend_from_slice(l.user.as_bytes());
+    out.push(0);
+    out.push(l.auth.len() as u8);
+    out.extend_from_slice(&l.auth);
+    out.extend_from_slice(l.database.as_deref().unwrap_or("").as_bytes());
+    out.push(0);
+    out.extend_from_slice(&l.collation.to_le_bytes());
+    if l.capabilities & client::PLUGIN_AUTH != 0 {
+        out.extend_from_slice(l.plugin.as_deref().unwrap_or("").as_bytes());
+        out.push(0);
     }
 }
 

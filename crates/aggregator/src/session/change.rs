@@ -96,7 +96,7 @@ impl Session {
                 InsertRows::Values { rows, types }
             }
         };
-        let found_rows = self.client_found_rows;
+        let found_rows = self.client.found_rows;
         let (statement, lock_wait, snapshot) = (self.statement(), self.lock_wait(), self.take_snapshot());
         let open = self.current();
         let work = Work { statement: &statement, params, transaction: &open.transaction, snapshot: &snapshot, lock_wait };
@@ -126,7 +126,7 @@ impl Session {
 
     pub(crate) fn updated(&self, done: Changed) -> Result<Outcome, Fault> {
         let info = format!("Rows matched: {}  Changed: {}  Warnings: {}", done.matched, done.changed, self.statement().warnings.lock().total);
-        Ok(Outcome::Ok(Done { affected: if self.client_found_rows { done.matched } else { done.changed }, last_insert_id: 0, info }))
+        Ok(Outcome::Ok(Done { affected: if self.client.found_rows { done.matched } else { done.changed }, last_insert_id: 0, info }))
     }
 
     pub(crate) async fn delete(&mut self, d: &ast::Delete, text: &str, params: &[Value]) -> Result<Outcome, Fault> {

@@ -5,66 +5,127 @@
 //! Never:    runs SQL.
 
 use super::{Change, Session};
-use crate::connection::split_changes;
-use weald_plan::query::{Column, Origin};
-use weald_types::{Collation, ColumnId, Fault, SqlMode, Value};
+use crate::pipe::TlsFacts;
+use crate::variables::Values;
+use std::time::Duration;
+use weald_catalog::DefaultValue;
+use weald_plan::bind;
+use weald_plan::query::Column;
+use weald_types::{Collation, Fault, SqlMode, Value};
 use weald_wire::constants::status;
+use weald_wire::reply::Metadata;
+
+/// What the client said of itself when it came; a reset of the session does not change it.
+#[derive(Clone, Debug, Default)]
+pub struct ClientFacts {
+    /// Affected rows are to be those found, not those changed.
+    pub found_rows: bool,
+    /// It sends files for LOAD DATA LOCAL.
+    pub local_files: bool,
+    pub ignore_space: bool,
+    /// A person sits there: `interactive_timeout` is its `wait_timeout`.
+    pub interactive: bool,
+    pub tls: Option<TlsFacts>,
+}
+
+impl ClientFacts {
+    pub(crate) fn apply(&self, variables: &mut Values) {
+        if self.interactive {
+            variables.set("wait_timeout", variables.get("interactive_timeout").clone());
+        }
+        if self.ignore_space {
+            let mode = SqlMode::parse(variables.text("sql_mode")).unwrap_or(SqlMode::DEFAULT);
+            variables.set("sql_mode", Value::str(SqlMode(mode.0 | SqlMode::IGNORE_SPACE).to_string()));
+        }
+    }
+
+    /// Status variables of this connection, in a list of the server's.
+    pub(crate) fn fill_status(&self, status: &mut [(String, String)]) {
+        let Some(tls) = &self.tls else { return };
+        for (name, value) in status {
+            match name.as_str() {
+                "Ssl_cipher" => value.clone_from(&tls.cipher),
+                "Ssl_version" => *value = tls.version.to_string(),
+                _ => (),
+            }
+        }
+    }
+}
+
+/// What changed since the client last heard of it.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub schema: Option<String>,
+    pub variables: Vec<(&'static str, String)>,
+    /// Anything at all, for those who asked to be told just that.
+    pub state: bool,
+}
 
 impl Session {
     pub fn init_db(&mut self, name: &str) -> Result<(), Fault> {
         self.use_database(name)
     }
 
-    /// COM_FIELD_LIST, for clients that complete names.
-    pub fn field_list(&mut self, table: &str, wildcard: &str) -> Result<Vec<Column>, Fault> {
-        let d = self.database_of(None)?.to_string();
-        let t = self
-            .catalog()
-            .table(&d, table)
-            .cloned()
-            .filter(|_| self.user.sees_table(&d, table))
-            .ok_or_else(|| Fault::NoSuchTable { database: d.clone(), table: table.into() })?;
+    /// COM_FIELD_LIST, for clients that complete names: a table's or view's columns with their defaults.
+    pub fn field_list(&mut self, table: &str, wildcard: &str) -> Result<Vec<(Column, Option<String>)>, Fault> {
+        self.begin_statement("");
+        let done = self.list_fields(table, wildcard);
+        self.close_context(done.as_ref().err());
+        done
+    }
+
+    fn list_fields(&mut self, table: &str, wildcard: &str) -> Result<Vec<(Column, Option<String>)>, Fault> {
+        let text = format!("SELECT * FROM {} LIMIT 0", weald_catalog::show_create::quote(table));
+        let parsed = weald_sql::parse_query(&text, &weald_sql::ParseOptions { sql_mode: SqlMode::DEFAULT })?;
+        let query = self.bind(&text, &[], |env| bind::bind_query(env, &parsed))?;
+        self.check(&query.needs)?;
+        let catalog = self.catalog();
+        let definition = self.database.as_deref().and_then(|d| catalog.table(d, table));
         let matches = |name: &str| wildcard.is_empty() || Collation::UTF8MB4_GENERAL_CI.like(name.as_bytes(), wildcard.as_bytes(), Some('\\'));
-        Ok(t.columns
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| matches(&c.name))
-            .map(|(i, c)| Column {
-                id: ColumnId::new(i as u32),
-                ty: c.ty.clone(),
-                name: (*c.name).into(),
-                origin: Some(std::sync::Arc::new(Origin {
-                    database: d.as_str().into(),
-                    table: t.name.clone(),
-                    table_alias: t.name.clone(),
-                    column: c.name.clone(),
-                    flags: Default::default(),
-                })),
+        let default_of = |name: &str| {
+            definition.and_then(|t| t.columns.iter().find(|c| *c.name == *name)).and_then(|c| match &c.default {
+                DefaultValue::Literal(text) => Some(text.to_string()),
+                DefaultValue::None | DefaultValue::Null | DefaultValue::Now { .. } | DefaultValue::Expression(_) => None,
+            })
+        };
+        Ok(query
+            .columns
+            .into_iter()
+            .filter(|c| matches(&c.name))
+            .map(|c| {
+                let default = default_of(&c.name);
+                (c, default)
             })
             .collect())
     }
 
     pub fn statistics(&self) -> String {
         let uptime = (self.server.now_micros() - self.server.started_micros) / 1_000_000;
+        let questions = self.server.counters.questions.load(std::sync::atomic::Ordering::Relaxed);
         format!(
-            "Uptime: {uptime}  Threads: {}  Questions: {}  Slow queries: {}",
+            "Uptime: {uptime}  Threads: {}  Questions: {questions}  Slow queries: {}  Queries per second avg: {:.3}",
             self.server.connected(),
-            self.server.counters.questions.load(std::sync::atomic::Ordering::Relaxed),
-            self.server.counters.slow_queries.load(std::sync::atomic::Ordering::Relaxed)
+            self.server.counters.slow_queries.load(std::sync::atomic::Ordering::Relaxed),
+            questions as f64 / uptime.max(1) as f64
         )
     }
 
-    pub fn idle_seconds(&self, interactive: bool) -> u64 {
-        self.variables.int(if interactive { "interactive_timeout" } else { "wait_timeout" })
+    pub fn idle_limit(&self) -> Duration {
+        self.settings.idle
     }
-    pub fn net_write_seconds(&self) -> u64 {
-        self.variables.int("net_write_timeout")
+    pub fn net_write_limit(&self) -> Duration {
+        self.settings.net_write
     }
     pub fn net_read_seconds(&self) -> u64 {
         self.variables.int("net_read_timeout")
     }
     pub fn sql_mode(&self) -> SqlMode {
         self.settings.sql_mode
+    }
+
+    /// `resultset_metadata`
+    pub fn metadata(&self) -> Metadata {
+        if self.variables.text("resultset_metadata") == "NONE" { Metadata::None } else { Metadata::Full }
     }
 
     pub fn status_flags(&self) -> u16 {
@@ -74,6 +135,9 @@ impl Session {
         }
         if self.in_transaction() {
             s |= status::IN_TRANS;
+            if self.transaction.as_ref().is_some_and(|t| t.read_only) {
+                s |= status::IN_TRANS_READONLY;
+            }
         }
         if self.settings.sql_mode.has(SqlMode::NO_BACKSLASH_ESCAPES) {
             s |= status::NO_BACKSLASH_ESCAPES;
@@ -81,21 +145,32 @@ impl Session {
         s
     }
 
-    pub fn take_changes(&mut self) -> (Option<String>, Vec<(&'static str, String)>) {
-        split_changes(std::mem::take::<Vec<Change>>(&mut self.changes))
-    }
-
-    /// The collation id that text columns are labelled with: that of `character_set_results`.
-    pub fn results_collation(&self) -> u16 {
-        match self.variables.get("character_set_results") {
-            Value::Str(cs) => {
-                if cs.starts_with("utf8mb4") {
-                    self.settings.collation_connection.id()
-                } else {
-                    Collation::default_of(cs).map_or(45, |c| c.id())
+    /// What the statement changed, as far as the client wants to know.
+    pub fn take_changes(&mut self) -> Changes {
+        if self.changes.is_empty() && !self.touched {
+            return Changes::default();
+        }
+        let mut told = Changes { state: self.variables.on("session_track_state_change"), ..Changes::default() };
+        self.touched = false;
+        for c in std::mem::take(&mut self.changes) {
+            match c {
+                Change::Schema(s) if self.variables.on("session_track_schema") => told.schema = Some(s),
+                Change::Schema(_) => (),
+                Change::Variable(n, v) => {
+                    told.variables.retain(|(known, _)| *known != n);
+                    told.variables.push((n, v))
                 }
             }
-            _ => 45,
+        }
+        told
+    }
+
+    /// The collation that text columns are labelled with: that of `character_set_results`; `None` where that is NULL.
+    pub fn results_collation(&self) -> Option<Collation> {
+        match self.variables.get("character_set_results") {
+            Value::Str(cs) if **cs == *self.settings.collation_connection.charset() => Some(self.settings.collation_connection),
+            Value::Str(cs) => Some(Collation::default_of(cs).unwrap_or(Collation::UTF8MB4_GENERAL_CI)),
+            _ => None,
         }
     }
 

@@ -136,7 +136,8 @@ impl Session {
 
     /// A prepared statement's plan, by its text and the types bound.
     pub(crate) async fn try_fast_prepared(&mut self, p: &Prepared, params: &[Value]) -> Option<Result<Outcome, Fault>> {
-        if !matches!(&*p.statement, Statement::Select(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Insert(_)) {
+        // A text that stands for other bytes is no key to a plan.
+        if !p.is_text || !matches!(&*p.statement, Statement::Select(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Insert(_)) {
             return None;
         }
         let version = self.catalog().version;

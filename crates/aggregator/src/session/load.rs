@@ -32,7 +32,7 @@ impl Session {
         if !l.local {
             return Err(Fault::not_supported("LOAD DATA INFILE without LOCAL"));
         }
-        if !self.server.variables.values().on("local_infile") {
+        if !self.server.variables.values().on("local_infile") || !self.client.local_files {
             return Err(Fault::mysql(3948, "42000", "Loading local data is disabled; this must be enabled on both the client and server sides"));
         }
         if l.format.lines_terminated.is_empty() {

@@ -18,6 +18,7 @@ mod showing;
 mod transaction;
 mod users;
 
+pub use client::ClientFacts;
 pub use prepared::{Prepared, PreparedInfo};
 
 use crate::information_schema::Process;
@@ -26,7 +27,7 @@ use crate::variables::Values;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use transaction::Open;
 use weald_catalog::{CatalogView, Privilege, TableDef, UserDef};
@@ -84,6 +85,45 @@ pub struct Shared {
     /// 0: run on; 1: KILL; 2: time is up. Read by every loop of the statement.
     pub interrupted: Arc<AtomicU8>,
     pub process: Mutex<Process>,
+    /// The connection is to end: no statement begins any more.
+    closing: AtomicBool,
+    /// Wakes the connection when it is to end.
+    pub close: tokio::sync::Notify,
+    /// A statement is under way, which ends by itself when it is interrupted.
+    pub executing: AtomicBool,
+}
+
+impl Shared {
+    pub fn new(process: Process) -> Self {
+        Self {
+            id: process.id,
+            interrupted: Arc::default(),
+            process: Mutex::new(process),
+            closing: AtomicBool::new(false),
+            close: tokio::sync::Notify::new(),
+            executing: AtomicBool::new(false),
+        }
+    }
+    /// KILL QUERY.
+    pub fn interrupt(&self) {
+        self.interrupted.store(1, Ordering::SeqCst);
+    }
+    /// KILL CONNECTION.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.interrupt();
+        self.close.notify_one();
+    }
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+    /// A new statement is not interrupted by what was meant for the one before; but by the end of the connection it is.
+    fn begin(&self) {
+        self.interrupted.store(0, Ordering::SeqCst);
+        if self.is_closing() {
+            self.interrupt();
+        }
+    }
 }
 
 pub struct Session {
@@ -114,11 +154,12 @@ pub struct Session {
     pub(crate) row_count: i64,
     pub(crate) found_rows: u64,
     pub(crate) locked_tables: Vec<(Box<str>, Box<str>, bool)>,
-    /// For the OK packet's session tracking.
+    /// For the OK packet's session tracking: what the running statement changed.
     pub(crate) changes: Vec<Change>,
+    pub(crate) touched: bool,
     /// The statement that is running.
     pub(crate) context: Option<Arc<StatementContext>>,
-    pub(crate) client_found_rows: bool,
+    pub(crate) client: ClientFacts,
     pub(crate) load: Option<Box<load::Load>>,
     pub(crate) normal: weald_sql::Normalised,
     pub(crate) last_profile: Option<String>,
@@ -163,6 +204,9 @@ pub(crate) struct Settings {
     pub isolation: ast::Isolation,
     pub read_only: bool,
     pub encryption_mode: weald_expr::function::EncryptionMode,
+    /// `wait_timeout` and `net_write_timeout`
+    pub idle: Duration,
+    pub net_write: Duration,
 }
 
 impl Settings {
@@ -175,13 +219,16 @@ impl Settings {
             isolation: transaction::isolation_of(v.text("transaction_isolation")),
             read_only: v.on("transaction_read_only"),
             encryption_mode: weald_expr::function::EncryptionMode::parse(v.text("block_encryption_mode")).unwrap_or_default(),
+            idle: Duration::from_secs(v.int("wait_timeout")),
+            net_write: Duration::from_secs(v.int("net_write_timeout")),
         }
     }
 }
 
 impl Session {
-    pub fn new(server: Arc<Server>, shared: Arc<Shared>, user: Arc<UserDef>, login: Arc<str>, client_found_rows: bool) -> Self {
-        let variables = server.variables.values();
+    pub fn new(server: Arc<Server>, shared: Arc<Shared>, user: Arc<UserDef>, login: Arc<str>, client: ClientFacts) -> Self {
+        let mut variables = server.variables.values();
+        client.apply(&mut variables);
         let settings = Settings::of(&variables);
         let random = server.random();
         Self {
@@ -210,7 +257,8 @@ impl Session {
             locked_tables: Vec::new(),
             changes: Vec::new(),
             context: None,
-            client_found_rows,
+            client,
+            touched: false,
             load: None,
             normal: Default::default(),
             last_profile: None,
@@ -223,17 +271,18 @@ impl Session {
     /// COM_RESET_CONNECTION, and the second half of COM_CHANGE_USER.
     pub fn reset(&mut self) {
         let database = self.database.clone();
-        self.rollback_open();
-        self.server.shared_state.locks.release_all(self.shared.id);
-        *self = Session::new(self.server.clone(), self.shared.clone(), self.user.clone(), self.login.clone(), self.client_found_rows);
+        self.end();
+        *self = Session::new(self.server.clone(), self.shared.clone(), self.user.clone(), self.login.clone(), self.client.clone());
         self.database = database;
     }
 
-    pub fn change_user(&mut self, user: Arc<UserDef>, login: Arc<str>, database: Option<&str>) -> Result<(), Fault> {
+    pub fn change_user(&mut self, user: Arc<UserDef>, login: Arc<str>, database: Option<&str>, collation: Option<Collation>) -> Result<(), Fault> {
         self.reset();
         self.user = user;
         self.login = login;
         self.database = None;
+        self.shared.process.lock().database = None;
+        self.set_client_collation(collation.unwrap_or(Collation::UTF8MB4_GENERAL_CI));
         if let Some(d) = database {
             self.use_database(d)?;
         }
@@ -241,23 +290,39 @@ impl Session {
     }
 
     /// One statement of a COM_QUERY.
-    pub async fn query(&mut self, text: &str) -> Result<Outcome, Fault> {
+    pub async fn query(&mut self, bytes: &[u8]) -> Result<Outcome, Fault> {
+        let Ok(text) = std::str::from_utf8(bytes) else { return self.query_bytes(bytes).await };
         self.begin_statement(text);
         let done = match self.try_fast(text).await {
             Some(done) => done,
-            None => self.parse_and_run(text).await,
+            None => self.parse_and_run(bytes, text).await,
         };
         self.after_statement(done)
     }
 
-    async fn parse_and_run(&mut self, text: &str) -> Result<Outcome, Fault> {
-        let statement = parse(text, &ParseOptions { sql_mode: self.settings.sql_mode })?;
+    /// A statement with string literals that are not UTF-8: mysqldump and most drivers put the bytes of a BLOB between quotes as they are.
+    async fn query_bytes(&mut self, bytes: &[u8]) -> Result<Outcome, Fault> {
+        let text = printable(bytes);
+        self.begin_statement(&text);
+        let done = self.parse_and_run(bytes, &text).await;
+        self.after_statement(done)
+    }
+
+    async fn parse_and_run(&mut self, bytes: &[u8], text: &str) -> Result<Outcome, Fault> {
+        let statement = self.parse(bytes)?;
         self.run(&statement, text, &[]).await
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Statement, Fault> {
+        must_be_text_outside_strings(bytes, self.settings.sql_mode)?;
+        parse(bytes, &ParseOptions { sql_mode: self.settings.sql_mode })
     }
 
     /// Statement-wide facts are taken here, once.
     pub(crate) fn begin_statement(&mut self, text: &str) {
-        self.shared.interrupted.store(0, Ordering::Relaxed);
+        self.shared.begin();
+        self.changes.clear();
+        self.touched = false;
         self.counted = None;
         let facts = self.facts();
         let now = self.server.now_micros();
@@ -427,6 +492,7 @@ impl Session {
         if commits_implicitly(statement) {
             self.commit_open().await?;
         }
+        self.touched |= touches_session(statement);
         match statement {
             Statement::Select(q) => self.select(q, text, params).await,
             Statement::Insert(i) => self.insert(i, text, params).await,
@@ -598,6 +664,40 @@ impl Session {
             }
         }
         Ok(())
+    }
+}
+
+/// The text by which a statement with bytes that are no text is known: of the same length, so that positions in it hold.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for piece in bytes.utf8_chunks() {
+        out.push_str(piece.valid());
+        out.extend(piece.invalid().iter().map(|_| '?'));
+    }
+    out
+}
+
+/// 1300, unless whatever is no UTF-8 stands within string literals.
+pub(crate) fn must_be_text_outside_strings(bytes: &[u8], mode: SqlMode) -> Result<(), Fault> {
+    if std::str::from_utf8(bytes).is_ok() {
+        return Ok(());
+    }
+    match weald_sql::not_text(bytes, mode) {
+        None => Ok(()),
+        Some(bad) => {
+            let shown: String = bad.iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
+            Err(Fault::mysql(1300, "HY000", format!("Invalid utf8mb4 character string: '{shown}'")))
+        }
+    }
+}
+
+/// What `session_track_state_change` tells of: statements that leave something behind in the session.
+fn touches_session(s: &Statement) -> bool {
+    match s {
+        Statement::Use(_) | Statement::Set(_) | Statement::Prepare { .. } | Statement::Deallocate(_) => true,
+        Statement::CreateTable(c) => c.temporary,
+        Statement::DropTable { temporary, .. } => *temporary,
+        _ => false,
     }
 }
 

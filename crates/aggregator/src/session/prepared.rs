@@ -19,6 +19,8 @@ pub struct Prepared {
     pub text: Arc<str>,
     pub statement: Arc<Statement>,
     pub params: u32,
+    /// False: literals hold bytes that are not UTF-8, for which `text` has question marks.
+    pub is_text: bool,
     pub(crate) plan: Mutex<Option<Planned>>,
 }
 
@@ -30,15 +32,19 @@ pub struct PreparedInfo {
     pub columns: Vec<Column>,
 }
 
+/// The protocol counts them in two bytes.
+const MAX_PARAMS: u32 = 65_535;
+
 impl Session {
-    pub fn prepare(&mut self, text: &str) -> Result<PreparedInfo, Fault> {
-        self.begin_statement(text);
-        let done = self.prepare_inner(text);
-        self.context = None;
+    pub fn prepare(&mut self, bytes: &[u8]) -> Result<PreparedInfo, Fault> {
+        let text = super::printable(bytes);
+        self.begin_statement(&text);
+        let done = self.prepare_inner(bytes, &text);
+        self.close_context(done.as_ref().err());
         done
     }
 
-    fn prepare_inner(&mut self, text: &str) -> Result<PreparedInfo, Fault> {
+    fn prepare_inner(&mut self, bytes: &[u8], text: &str) -> Result<PreparedInfo, Fault> {
         if self.server.prepared_total() >= self.server.variables.values().int("max_prepared_stmt_count") {
             return Err(Fault::mysql(
                 1461,
@@ -46,7 +52,7 @@ impl Session {
                 format!("Can't create more than max_prepared_stmt_count statements (current value: {})", self.server.prepared_total()),
             ));
         }
-        let (prepared, columns) = self.parse_for_later(text)?;
+        let (prepared, columns) = self.parse_for_later(bytes, text)?;
         self.next_statement += 1;
         let info = PreparedInfo { id: self.next_statement, params: prepared.params, columns };
         self.statements.insert(info.id, Arc::new(prepared));
@@ -54,17 +60,21 @@ impl Session {
         Ok(info)
     }
 
-    fn parse_for_later(&mut self, text: &str) -> Result<(Prepared, Vec<Column>), Fault> {
-        if Statements::new(text, self.settings.sql_mode).count() > 1 {
+    fn parse_for_later(&mut self, bytes: &[u8], text: &str) -> Result<(Prepared, Vec<Column>), Fault> {
+        super::must_be_text_outside_strings(bytes, self.settings.sql_mode)?;
+        if Statements::new(bytes, self.settings.sql_mode).count() > 1 {
             let near: String = text.split_once(';').map_or("", |t| t.1).trim_start().chars().take(80).collect();
             return Err(Fault::Syntax { near, line: 1 });
         }
-        let parsed = parse_prepared(text, &ParseOptions { sql_mode: self.settings.sql_mode })?;
+        let parsed = parse_prepared(bytes, &ParseOptions { sql_mode: self.settings.sql_mode })?;
         match &parsed.statement {
             Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate(_) | Statement::LoadData(_) => {
                 return Err(Fault::mysql(1295, "HY000", "This command is not supported in the prepared statement protocol yet"));
             }
             _ => (),
+        }
+        if parsed.params > MAX_PARAMS {
+            return Err(Fault::mysql(1390, "HY000", "Prepared statement contains too many placeholders"));
         }
         // Names are checked now, as MySQL does; parameters have no types yet.
         let untyped = vec![None; parsed.params as usize];
@@ -76,7 +86,9 @@ impl Session {
             }
             _ => Vec::new(),
         };
-        Ok((Prepared { text: text.into(), statement: Arc::new(parsed.statement), params: parsed.params, plan: Mutex::default() }, columns))
+        let is_text = text.as_bytes() == bytes;
+        let prepared = Prepared { text: text.into(), statement: Arc::new(parsed.statement), params: parsed.params, is_text, plan: Mutex::default() };
+        Ok((prepared, columns))
     }
 
     /// COM_STMT_EXECUTE.
@@ -122,14 +134,14 @@ impl Session {
             },
         };
         self.named.remove(&name.to_lowercase());
-        self.parse_for_later(&text)?;
+        self.parse_for_later(text.as_bytes(), &text)?;
         self.named.insert(name.to_lowercase(), text.into());
         Outcome::ok()
     }
 
     pub(crate) async fn execute_named(&mut self, name: &str, using: &[String]) -> Result<Outcome, Fault> {
         let text = self.named.get(&name.to_lowercase()).cloned().ok_or_else(|| unknown_handler(name, "EXECUTE"))?;
-        let (p, _) = self.parse_for_later(&text)?;
+        let (p, _) = self.parse_for_later(text.as_bytes(), &text)?;
         let params: Vec<Value> =
             using.iter().map(|v| self.user_variables.lock().get(v.to_lowercase().as_str()).map_or(Value::Null, |v| v.0.clone())).collect();
         if params.len() != p.params as usize {

@@ -138,6 +138,7 @@ impl Session {
         let server = self.server.clone();
         let user = self.user.clone();
         let session_variables = super::set::shown(&self.variables, true);
+        let client = self.client.clone();
         let global = self.server.clone();
         let virtual_rows = move |name: &str| {
             let catalog = server.catalog();
@@ -147,7 +148,11 @@ impl Session {
                 server: &*server,
                 session_variables: &|| session_variables.clone(),
                 global_variables: &|| super::set::shown(&global.variables.values(), false),
-                session_status: &|| crate::information_schema::ServerFacts::global_status(&*global),
+                session_status: &|| {
+                    let mut all = crate::information_schema::ServerFacts::global_status(&*global);
+                    client.fill_status(&mut all);
+                    all
+                },
             };
             information_schema::rows(name.rsplit('.').next().unwrap_or(name), &facts).ok_or_else(|| Fault::UnknownTable { name: name.to_string() })
         };

@@ -86,7 +86,18 @@ impl Session {
         self.variables.set("collation_connection", Value::str(collation.name()));
         self.settings = Settings::of(&self.variables);
         for name in ["character_set_client", "character_set_connection", "character_set_results"] {
-            self.changes.push(Change::Variable(name, self.variables.text(name).to_string()));
+            self.track(name);
+        }
+    }
+
+    /// Files a variable's new value for the OK packet, if the client asked to hear of it.
+    fn track(&mut self, name: &'static str) {
+        if !self.variables.text("session_track_system_variables").split(',').any(|n| n.trim().eq_ignore_ascii_case(name) || n.trim() == "*") {
+            return;
+        }
+        if let Some(at) = variables::find(name) {
+            let shown = VARIABLES[at].show(self.variables.at(at));
+            self.changes.push(Change::Variable(VARIABLES[at].name, shown));
         }
     }
 
@@ -160,10 +171,7 @@ impl Session {
             _ => self.variables.put(at, value),
         }
         self.settings = Settings::of(&self.variables);
-        if self.variables.text("session_track_system_variables").split(',').any(|n| n.trim() == v.name || n == "*") {
-            let shown = v.show(self.variables.at(at));
-            self.changes.push(Change::Variable(v.name, shown));
-        }
+        self.track(v.name);
         Ok(())
     }
 

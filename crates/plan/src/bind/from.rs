@@ -447,8 +447,10 @@ pub fn origin_flags(table: &TableDef, ordinal: u16) -> OriginFlags {
         primary_key: table.primary().is_some_and(|i| i.parts.iter().any(|p| p.column == ordinal)),
         unique_key: unique_alone,
         multiple_key: !unique_alone && (alone_first(false) || alone_first(true)),
+        part_of_key: table.indexes.iter().any(|i| i.parts.iter().any(|p| p.column == ordinal)),
         auto_increment: c.auto_increment,
         no_default: c.default == DefaultValue::None && !c.auto_increment && c.generated.is_none(),
+        default_now: matches!(c.default, DefaultValue::Now { .. }),
         on_update_now: c.on_update_now,
     }
 }
