@@ -15,7 +15,7 @@ const HEAVY_GUESTS: &[(&str, &[&str])] = &[
     ("arrow", &["exec"]),
     ("openraft", &["metaraft"]),
     ("rustix", &["env"]),
-    ("rustls", &["aggregator"]),
+    ("rustls", &["aggregator", "tests"]),
     ("tokio-rustls", &["aggregator"]),
     ("axum", &["node"]),
     ("clap", &["weald"]),

@@ -375,12 +375,16 @@ impl Connection {
         if self.capabilities & client::OPTIONAL_RESULTSET_METADATA == 0 { reply::Metadata::Full } else { self.session.metadata() }
     }
 
-    fn columns(&mut self, columns: &[Column]) {
+    /// `cursor`: what follows the definitions says that there is one.
+    fn columns(&mut self, columns: &[Column], cursor: bool) {
         let (metadata, capabilities) = (self.metadata(), self.capabilities);
         self.pipe.write(|o| reply::column_count(o, columns.len(), metadata, capabilities));
         if metadata == reply::Metadata::Full {
             for c in columns {
                 self.column(c, None);
+            }
+            if !cursor && self.capabilities & client::DEPRECATE_EOF == 0 {
+                self.eof(0);
             }
         }
     }
@@ -410,10 +414,7 @@ impl Connection {
                 return Ok(false);
             }
         };
-        self.columns(&columns);
-        if self.capabilities & client::DEPRECATE_EOF == 0 {
-            self.eof(0);
-        }
+        self.columns(&columns, false);
         let mut sent = 0;
         while let Some(b) = batch {
             for row in &b {
@@ -590,7 +591,7 @@ impl Connection {
         if let Err(f) = done {
             return self.pipe.error(&f);
         }
-        self.columns(&columns);
+        self.columns(&columns, true);
         self.end_rows(status::CURSOR_EXISTS);
         self.cursors.insert(id, Cursor { columns, rows: all.into_iter() });
     }

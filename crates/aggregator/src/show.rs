@@ -27,7 +27,9 @@ impl ShowQuery {
             _ => String::new(),
         };
         let order = if self.order.is_empty() { String::new() } else { format!(" ORDER BY {}", self.order) };
-        format!("SELECT * FROM ({}) AS `shown`{condition}{order}", self.inner)
+        // Clients are shown a table's name, and its own is the one that tells them something.
+        let name = self.inner.split_once("FROM information_schema.").map_or("shown", |(_, rest)| rest.split([' ', ',']).next().unwrap_or(rest));
+        format!("SELECT * FROM ({}) AS {}{condition}{order}", self.inner, quote(name))
     }
 }
 

@@ -131,10 +131,18 @@ fn merge_groups(plan: &FragmentPlan, answers: Vec<Vec<Row>>, ctx: &EvalContext<'
     groups
         .into_iter()
         .map(|(mut row, accs)| {
-            for a in accs {
-                row.push(a.finish(ctx)?);
+            for (acc, a) in accs.into_iter().zip(aggregates) {
+                row.push(in_form_of(acc.finish(ctx)?, &a.ty));
             }
             Ok(row)
         })
         .collect()
+}
+
+/// COUNTs are merged by SUM, which gives a DECIMAL: the merged value has the form that the whole one would have.
+fn in_form_of(v: Value, ty: &SqlType) -> Value {
+    match v {
+        Value::Decimal(d) if ty.kind.is_integer() => d.to_i64().map_or(Value::Decimal(d), Value::Int),
+        v => v,
+    }
 }

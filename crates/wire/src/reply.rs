@@ -113,12 +113,13 @@ pub fn prepared(out: &mut Vec<u8>, id: u32, columns: u16, params: u16, warnings:
     }
 }
 
-/// A result set's first packet.
+/// A result set's first packet. (The number comes first, as MySQL's client reads it; its documentation has the two the other way round, which could not
+/// be told from an OK.)
 pub fn column_count(out: &mut Vec<u8>, columns: usize, metadata: Metadata, capabilities: u32) {
+    put_lenenc(out, columns as u64);
     if capabilities & client::OPTIONAL_RESULTSET_METADATA != 0 {
         out.push((metadata == Metadata::Full) as u8);
     }
-    put_lenenc(out, columns as u64);
 }
 
 /// A result column.

@@ -434,7 +434,8 @@ impl Session {
         if let Ok(Outcome::Rows { .. }) = &done {
             self.row_count = -1;
         }
-        if !matches!(done, Ok(Outcome::Rows { .. })) {
+        // Rows and files are still to come: the statement goes on.
+        if !matches!(done, Ok(Outcome::Rows { .. } | Outcome::SendFile { .. })) {
             self.close_context(done.as_ref().err());
         }
         done
@@ -489,7 +490,9 @@ impl Session {
             // A deadlock rolled everything back: the next statement starts anew.
             self.rollback_open();
         }
-        if commits_implicitly(statement) {
+        // UNLOCK TABLES ends what LOCK TABLES began, and without that nothing: mysqldump says it within its transaction.
+        let unlocks_nothing = matches!(statement, Statement::UnlockTables) && self.locked_tables.is_empty();
+        if commits_implicitly(statement) && !unlocks_nothing {
             self.commit_open().await?;
         }
         self.touched |= touches_session(statement);
@@ -553,7 +556,7 @@ impl Session {
             | Statement::SetDefaultRole { .. } => Err(Fault::not_supported("roles")),
             Statement::Flush(what) => self.flush(what),
             Statement::FlushTables { .. } => Err(Fault::not_supported("FLUSH TABLES … WITH READ LOCK")),
-            Statement::Show(show) => self.show(show, text).await,
+            Statement::Show(show) => self.show(show).await,
             Statement::Describe { table, column } => self.describe(table, column.as_deref()).await,
             Statement::Explain { analyze, format, statement } => Box::pin(self.explain(*analyze, format.as_deref(), statement, text, params)).await,
             Statement::Profile(statement) => Box::pin(self.profile(statement, text, params)).await,

@@ -84,7 +84,7 @@ impl Session {
                 self.check(&query.needs)?;
                 query.columns
             }
-            _ => Vec::new(),
+            other => self.show_columns(other)?,
         };
         let is_text = text.as_bytes() == bytes;
         let prepared = Prepared { text: text.into(), statement: Arc::new(parsed.statement), params: parsed.params, is_text, plan: Mutex::default() };

@@ -15,29 +15,8 @@ use weald_sql::ast::{self, ObjectName, Show, ShowFilter, ShowKind};
 use weald_types::{Collation, ColumnId, Fault, SqlType, Value, WarningLevel};
 
 impl Session {
-    pub(crate) async fn show(&mut self, s: &Show, text: &str) -> Result<Outcome, Fault> {
-        match &s.kind {
-            ShowKind::Tables { database, .. }
-            | ShowKind::TableStatus { database }
-            | ShowKind::OpenTables { database }
-            | ShowKind::Triggers { database }
-            | ShowKind::Events { database } => {
-                let name = self.database_of(database.as_deref())?.to_string();
-                self.must_see_database(&name)?;
-            }
-            ShowKind::Columns { table, .. } | ShowKind::Index { table } => self.must_see_table(table)?,
-            _ => (),
-        }
-        let database = self.database.as_deref().unwrap_or("").to_string();
-        if let Some(q) = show::query(s, &database) {
-            let condition = match &s.filter {
-                Some(ShowFilter::Where(e)) => Some(weald_sql::print::expr(e)),
-                _ => None,
-            };
-            let _ = text;
-            // The columns keep MySQL's names; nothing of it depends on the user's sql_mode.
-            let filter = if q.like_on.is_empty() && matches!(s.filter, Some(ShowFilter::Like(_))) { None } else { s.filter.as_ref() };
-            let sql = q.text(filter, condition.as_deref());
+    pub(crate) async fn show(&mut self, s: &Show) -> Result<Outcome, Fault> {
+        if let Some(sql) = self.show_as_select(s)? {
             return self.run_internal(&sql).await;
         }
         match &s.kind {
@@ -109,10 +88,49 @@ impl Session {
         }
     }
 
+    /// The SELECT over information_schema that a SHOW stands for, if it does, once the user is known to see what it speaks of.
+    fn show_as_select(&self, s: &Show) -> Result<Option<String>, Fault> {
+        match &s.kind {
+            ShowKind::Tables { database, .. }
+            | ShowKind::TableStatus { database }
+            | ShowKind::OpenTables { database }
+            | ShowKind::Triggers { database }
+            | ShowKind::Events { database } => {
+                let name = self.database_of(database.as_deref())?.to_string();
+                self.must_see_database(&name)?;
+            }
+            ShowKind::Columns { table, .. } | ShowKind::Index { table } => self.must_see_table(table)?,
+            _ => (),
+        }
+        let Some(q) = show::query(s, self.database.as_deref().unwrap_or("")) else { return Ok(None) };
+        let condition = match &s.filter {
+            Some(ShowFilter::Where(e)) => Some(weald_sql::print::expr(e)),
+            _ => None,
+        };
+        // The columns keep MySQL's names; nothing of it depends on the user's sql_mode.
+        let filter = if q.like_on.is_empty() && matches!(s.filter, Some(ShowFilter::Like(_))) { None } else { s.filter.as_ref() };
+        Ok(Some(q.text(filter, condition.as_deref())))
+    }
+
+    /// The columns a SHOW or DESCRIBE will have, for those that prepare it; empty where only running it can tell.
+    pub(crate) fn show_columns(&self, statement: &ast::Statement) -> Result<Vec<Column>, Fault> {
+        let sql = match statement {
+            ast::Statement::Show(s) => self.show_as_select(s)?,
+            ast::Statement::Describe { table, column } => Some(self.describe_as_select(table, column.as_deref())?),
+            _ => None,
+        };
+        let Some(sql) = sql else { return Ok(Vec::new()) };
+        let query = weald_sql::parse_query(&sql, &weald_sql::ParseOptions { sql_mode: self.internal_mode() })?;
+        Ok(self.bind(&sql, &[], |env| weald_plan::bind::bind_query(env, &query))?.columns)
+    }
+
+    fn internal_mode(&self) -> weald_types::SqlMode {
+        weald_types::SqlMode(self.settings.sql_mode.0 & !(weald_types::SqlMode::ANSI_QUOTES | weald_types::SqlMode::NO_BACKSLASH_ESCAPES))
+    }
+
     /// Runs a SELECT of our own as the user.
     pub(crate) async fn run_internal(&mut self, sql: &str) -> Result<Outcome, Fault> {
-        let mode = weald_types::SqlMode(self.settings.sql_mode.0 & !(weald_types::SqlMode::ANSI_QUOTES | weald_types::SqlMode::NO_BACKSLASH_ESCAPES));
-        let statement = weald_sql::parse(sql, &weald_sql::ParseOptions { sql_mode: mode })?;
+        let statement = weald_sql::parse(sql, &weald_sql::ParseOptions { sql_mode: self.internal_mode() })?;
         let ast::Statement::Select(q) = &statement else { return Err(Fault::Internal { incident: format!("SHOW is no query: {sql}") }) };
         self.select(q, sql, &[]).await
     }
@@ -217,12 +235,16 @@ impl Session {
     }
 
     pub(crate) async fn describe(&mut self, name: &ObjectName, column: Option<&str>) -> Result<Outcome, Fault> {
+        let sql = self.describe_as_select(name, column)?;
+        self.run_internal(&sql).await
+    }
+
+    fn describe_as_select(&self, name: &ObjectName, column: Option<&str>) -> Result<String, Fault> {
         self.must_see_table(name)?;
         let d = self.database_of(name.database.as_deref())?;
         let q = show::columns(false, &(show_create::quote_text(d), show_create::quote_text(&name.name)));
         let filter = column.map(|c| ShowFilter::Like(c.to_string()));
-        let sql = q.text(filter.as_ref(), None);
-        self.run_internal(&sql).await
+        Ok(q.text(filter.as_ref(), None))
     }
 }
 
