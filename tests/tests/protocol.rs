@@ -490,7 +490,7 @@ fn cursors_give_rows_in_steps() {
         let (id, _) = c.prepare("SELECT id FROM n WHERE id > ? ORDER BY id").unwrap();
         let open = c.execute_cursor(id, &[Param::Int(0)]).unwrap();
         assert!(open.has_status(status::CURSOR_EXISTS) && !open.has_status(status::LAST_ROW_SENT));
-        let mut step = |c: &mut Client, n: u32| {
+        let step = |c: &mut Client, n: u32| {
             let a = c.fetch(id, n, &open.columns).unwrap();
             (a.rows.len(), a.has_status(status::CURSOR_EXISTS), a.has_status(status::LAST_ROW_SENT))
         };
@@ -613,7 +613,7 @@ fn the_session_tells_what_changed() {
     c.query("SET session_track_state_change = ON, session_track_system_variables = ''").unwrap();
     let touched = (track::STATE_CHANGE, vec!["1".to_string()]);
     for sql in ["SET @x = 1", "USE d", "SET sql_mode = ''", "PREPARE p FROM 'SELECT 1'"] {
-        assert_eq!(c.query(sql).unwrap().changes, [touched.clone()], "{sql}");
+        assert_eq!(c.query(sql).unwrap().changes, std::slice::from_ref(&touched), "{sql}");
     }
     assert_eq!(c.query("DO 1").unwrap().changes, []);
     // Who did not ask is not told.

@@ -134,9 +134,12 @@ fn sha256_crypt(key: &[u8], salt: &[u8], rounds: u32) -> String {
     out
 }
 
-/// Proofs of accounts that logged in fully: account → (stored form it was made from, SHA256(SHA256(password))).
+/// What an account's password is known by, once it was seen: the stored form it was checked against, and SHA256(SHA256(password)).
+type Proof = (Vec<u8>, [u8; 32]);
+
+/// Proofs of accounts (user, host) that logged in fully.
 #[derive(Default)]
-pub struct Sha2Cache(Mutex<HashMap<(Box<str>, Box<str>), (Vec<u8>, [u8; 32])>>);
+pub struct Sha2Cache(Mutex<HashMap<(Box<str>, Box<str>), Proof>>);
 
 /// What a first answer led to.
 #[derive(Debug, PartialEq, Eq)]
