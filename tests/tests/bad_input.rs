@@ -275,6 +275,12 @@ fn a_killed_statement_ends_and_its_connection_too() {
     let mut h = Hall::new();
     let mut slow = h.client();
     slow.send_query(b"SELECT SLEEP(600)").unwrap();
+    // A KILL QUERY that comes before the query finds nothing to kill.
+    let deadline = Instant::now() + BOUND;
+    let running = format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {} AND COMMAND = 'Query'", slow.connection_id);
+    while h.other.query(&running).unwrap().first() != "1" {
+        assert!(Instant::now() < deadline, "the statement does not begin");
+    }
     h.other.query(&format!("KILL QUERY {}", slow.connection_id)).unwrap();
     slow.set_timeout(Duration::from_secs(10)).unwrap();
     // MySQL: SLEEP that was interrupted gives 1; an interrupted statement 1317.
