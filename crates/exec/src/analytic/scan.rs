@@ -7,7 +7,7 @@
 
 use super::carrier::{self, Builder};
 use super::fault_of;
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -243,7 +243,10 @@ impl ScanColumns {
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let tested = RecordBatch::try_new_with_options(f.schema.clone(), read.clone(), &options)?;
         let passed = f.predicate.evaluate(&tested)?.into_array(rows.len())?;
-        let passed = prep_null_mask_filter(passed.as_boolean());
+        let passed = match passed.as_boolean() {
+            b if b.null_count() > 0 => prep_null_mask_filter(b),
+            b => b.clone(),
+        };
         let count = passed.true_count();
         let arrays = self
             .output
