@@ -296,3 +296,48 @@ fn a_killed_statement_ends_and_its_connection_too() {
     }
     h.others_are_well("KILL");
 }
+
+/// What the server process takes in memory, in bytes.
+fn resident(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
+    let kib: u64 = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
+    kib * 1024
+}
+
+#[test]
+fn a_slow_client_is_served_at_its_own_pace_and_holds_nothing_up() {
+    let mut h = Hall::new();
+    // A command that comes a byte at a time, with others served in between.
+    let mut slow = h.client();
+    slow.set_timeout(BOUND).unwrap();
+    let sql = b"\x03SELECT s FROM t WHERE id = 1";
+    let mut frame = (sql.len() as u32).to_le_bytes()[..3].to_vec();
+    frame.push(0);
+    frame.extend_from_slice(sql);
+    for (n, byte) in frame.iter().enumerate() {
+        slow.write_raw(&[*byte]).unwrap();
+        if n % 8 == 0 {
+            h.others_are_well("a byte of a slow command");
+        }
+    }
+    assert_eq!(slow.receive().unwrap().first(), "one");
+    h.others_are_well("a slow command");
+}
+
+#[test]
+fn many_clients_that_promise_large_packets_cost_what_they_send() {
+    let mut h = Hall::new();
+    h.others_are_well("the start");
+    let before = resident(&h.server);
+    // Before the login: a frame of 16 MB is announced, a few bytes come.
+    let mut promising: Vec<TcpStream> = (0..60).map(|_| h.raw()).collect();
+    for s in &mut promising {
+        let mut greeting = [0; 4];
+        s.read_exact(&mut greeting).unwrap();
+        s.write_all(&[0xF0, 0xFF, 0xFF, 1, 1, 2, 3]).unwrap();
+    }
+    weald_tests::server::pause(Duration::from_millis(300));
+    let grown = resident(&h.server).saturating_sub(before);
+    assert!(grown < 200 << 20, "{} MB for 60 packets of which 3 bytes each have come", grown >> 20);
+    h.others_are_well("promises");
+}

@@ -86,7 +86,7 @@ pub fn run(config: &Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -> Resul
     let (meta_log, state) = metadata::recover(&env, &dir, addresses.0)?;
     let memory = MemoryLimit::new(config.memory);
     let leaf = Leaf::open(&env, &dir, &state.catalog, Epoch::FIRST, config.threads, memory, &Progress::default())?;
-    let group = Arc::new(MetadataGroup::new(env.clone(), meta_log, state, leaf.clone(), queries.handle().clone()));
+    let group = MetadataGroup::new(env.clone(), meta_log, state, leaf.clone(), queries.handle().clone());
     connections.block_on(group.prepare()).map_err(Error::Fault)?;
 
     let query_memory = config.memory / 2;

@@ -12,7 +12,7 @@ use crate::{Error, SELF};
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use weald_aggregator::information_schema::Row;
 use weald_aggregator::server::Metadata;
 use weald_catalog::privilege::{Privilege, PrivilegeSet};
@@ -29,6 +29,7 @@ const STATE_TRIGGER_BYTES: u64 = 1 << 20;
 const SNAPSHOTS_KEPT: usize = 2;
 
 pub(crate) struct MetadataGroup {
+    me: Weak<Self>,
     env: Env,
     log: MetaLog,
     /// Held while a change is made.
@@ -80,9 +81,9 @@ fn log_fault(e: &weald_log::Error) -> Fault {
 }
 
 impl MetadataGroup {
-    pub fn new(env: Env, log: MetaLog, state: State, leaf: Arc<Leaf>, queries: tokio::runtime::Handle) -> Self {
+    pub fn new(env: Env, log: MetaLog, state: State, leaf: Arc<Leaf>, queries: tokio::runtime::Handle) -> Arc<Self> {
         let view = RwLock::new(state.catalog.clone());
-        Self { env, log, change: tokio::sync::Mutex::new(state), view, leaf, queries }
+        Arc::new_cyclic(|me| Self { me: me.clone(), env, log, change: tokio::sync::Mutex::new(state), view, leaf, queries })
     }
 
     /// Gives a new cluster its first account: root, who may do everything and has no password.
@@ -143,8 +144,17 @@ impl Metadata for MetadataGroup {
         self.view.read().clone()
     }
 
+    /// Safe to drop: a change that has begun goes on by itself. Half of one would be a command in the log that the state does not have, and the next
+    /// command would be numbered as if it had never been.
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, Fault>> {
-        Box::pin(self.change(command))
+        let me = self.me.upgrade();
+        Box::pin(async move {
+            let Some(me) = me else { return Err(Fault::Internal { incident: "the metadata group is gone".into() }) };
+            match tokio::spawn(async move { me.change(command).await }).await {
+                Ok(done) => done,
+                Err(e) => Err(Fault::Internal { incident: e.to_string() }),
+            }
+        })
     }
 
     fn snapshot_database<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Fault>> {

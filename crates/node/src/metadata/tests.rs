@@ -27,7 +27,7 @@ type Model = BTreeMap<String, BTreeMap<i64, Vec<Value>>>;
 
 struct Node {
     leaf: Arc<Leaf>,
-    group: MetadataGroup,
+    group: Arc<MetadataGroup>,
     _dir: Arc<DataDir>,
 }
 
@@ -614,6 +614,32 @@ fn number_that_a_full_disk_gives_again_is_not_taken_for_one_that_a_snapshot_hold
     drop(node);
     let found = open(&Arc::new(disk.after_crash(Survives::Nothing)), 2).unwrap().contents();
     assert_eq!(found["a.t"].keys().copied().collect::<Vec<_>>(), [1, 2, 4]);
+}
+
+#[test]
+fn change_that_nobody_waits_for_any_more_is_made_whole() {
+    let disk = Arc::new(SimDisk::new());
+    let node = open(&disk, 1).unwrap();
+    let mut script = Script::new(&node, &disk, Model::new());
+    script.create_database("a", 1);
+    disk.hold_syncs();
+    RUNTIME.block_on(async {
+        let mut proposed = node.group.propose(Command::CreateTable { def: definition("a", "t", true) });
+        // Begun, and on its way to the disk; then its client goes.
+        let writes = disk.calls(Call::Write);
+        while disk.calls(Call::Write) == writes {
+            assert!(futures::poll!(&mut proposed).is_pending());
+            tokio::task::yield_now().await;
+        }
+    });
+    disk.release_syncs();
+    script.create_table("a", "u", true);
+    script.commit(&[("a", "u", 1, Some(vec![Value::Null]))]);
+    assert!(script.failures.is_empty(), "{:?}", script.failures);
+    let now = node.contents();
+    assert!(now.contains_key("a.t"));
+    drop(node);
+    assert_eq!(open(&Arc::new(disk.after_crash(Survives::Nothing)), 2).unwrap().contents(), now);
 }
 
 fn node_snapshot(leaf: &Leaf, d: &weald_catalog::DatabaseDef) {
