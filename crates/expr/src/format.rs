@@ -100,7 +100,7 @@ fn write_shortest(scientific: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(sign.as_bytes());
     let n = digits.len() as i32;
     // MySQL goes to exponents where the plain form would be wider than its field.
-    if exponent < -15 || exponent >= 15 {
+    if !(-15..15).contains(&exponent) {
         out.push(digits.as_bytes()[0]);
         if n > 1 {
             out.push(b'.');

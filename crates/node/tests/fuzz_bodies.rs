@@ -2,7 +2,10 @@
 //!
 //! Owns:     nothing.
 //! Promises: a finding is printed as bytes, to be added to the seeds beside its mending.
-//! Never:    takes longer by itself: WEALD_FUZZ_ROUNDS=100000 (default 2000) is the long mode; WEALD_FUZZ_SEED another generator.
+//! Never:    takes longer by itself: WEALD_FUZZ_ROUNDS=100000 (default 2000) is the long mode; WEALD_FUZZ_SEED another generator;
+//!           WEALD_FUZZ_ONLY=name one body; WEALD_FUZZ_CORPUS=fuzz/corpus writes the seeds where `cargo fuzz` looks for them.
+
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 #[path = "../../../fuzz/bodies.rs"]
 mod bodies;
@@ -47,6 +50,13 @@ fn mutate(seeds: &[&[u8]], rng: &mut StdRng) -> Vec<u8> {
 fn no_bytes_from_outside_break_a_promise() {
     let (rounds, seed) = (from_env("WEALD_FUZZ_ROUNDS", 2000), from_env("WEALD_FUZZ_SEED", 1));
     let only = std::env::var("WEALD_FUZZ_ONLY").ok();
+    if let Ok(corpus) = std::env::var("WEALD_FUZZ_CORPUS") {
+        for body in bodies::ALL {
+            let dir = std::path::Path::new(&corpus).join(body.name);
+            std::fs::create_dir_all(&dir).unwrap();
+            body.seeds.iter().enumerate().for_each(|(n, seed)| std::fs::write(dir.join(format!("seed-{n}")), seed).unwrap());
+        }
+    }
     for body in bodies::ALL.iter().filter(|b| only.as_ref().is_none_or(|o| o == b.name)) {
         body.seeds.iter().for_each(|s| (body.run)(s));
         let mut rng = StdRng::seed_from_u64(seed);

@@ -240,11 +240,6 @@ impl Session {
         }
         self.warnings.iter().filter(|w| w.level == weald_types::WarningLevel::Error).count() as u64
     }
-
-    /// What the metadata group is to remember: SET PERSIST.
-    pub(crate) fn persist(name: &str, value: Option<String>) -> Command {
-        Command::SetVariable { name: name.into(), value: value.map(Into::into) }
-    }
 }
 
 fn text(v: &Value) -> Option<&str> {

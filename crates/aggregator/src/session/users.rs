@@ -241,7 +241,8 @@ impl Session {
             if !set.minus(option).is_subset_of(all) {
                 return Err(Fault::mysql(1221, "HY000", "Incorrect usage of DB GRANT and GLOBAL PRIVILEGES"));
             }
-            if !self.user.may_globally(Privilege::Super) && !(held.has(Privilege::GrantOption) && set.is_subset_of(held)) {
+            let may_pass_on = held.has(Privilege::GrantOption) && set.is_subset_of(held);
+            if !self.user.may_globally(Privilege::Super) && !may_pass_on {
                 let on = match (&database, &table) {
                     (Some(d), Some(t)) => return Err(super::table_denied(Privilege::GrantOption, &self.user, &format!("{d}.{t}"))),
                     (Some(d), None) => d.clone(),

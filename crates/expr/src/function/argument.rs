@@ -200,6 +200,3 @@ pub fn literal_int(e: &Expr) -> Option<i64> {
         _ => None,
     }
 }
-pub fn is_null_literal(e: &Expr) -> bool {
-    matches!(e, Expr::Literal { value: Value::Null, .. })
-}

@@ -167,29 +167,3 @@ pub fn register(b: &mut Binder<'_>, level: Option<usize>, aggregate: Aggregate) 
     b.blocks[level].aggregates.push((aggregate, column));
     e
 }
-
-/// ANY_VALUE alone does not make a query an aggregated one: then it is its argument.
-pub fn dissolve_any_values(b: &mut Binder<'_>, exprs: &mut [&mut Expr]) {
-    let block = b.block();
-    if !block.groups.is_empty() || block.aggregates.is_empty() || block.aggregates.iter().any(|a| a.0.function != AggregateFunction::AnyValue) {
-        return;
-    }
-    let aggregates = std::mem::take(&mut block.aggregates);
-    for e in exprs {
-        walk::rewrite(e, &mut |n| match n {
-            Expr::Column { id, .. } => match aggregates.iter().find(|a| a.1.id == *id) {
-                Some((a, _)) => {
-                    *n = a.args[0].clone();
-                    true
-                }
-                None => false,
-            },
-            _ => false,
-        });
-    }
-}
-
-/// What an aggregate's argument evaluates to; kept here beside its users.
-pub fn argument_type(e: &Expr) -> SqlType {
-    value_type(e)
-}

@@ -220,7 +220,6 @@ fn close(rel: &Rel, set: &mut BTreeSet<ColumnId>) {
         Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Window { input, .. } => close(input, set),
         Rel::Distinct { input } => close(input, set),
         Rel::Virtual { .. } | Rel::JsonTable { .. } | Rel::Values { .. } | Rel::SetOp { .. } | Rel::Recursive { .. } | Rel::RecursionInput { .. } => {
-            ()
         }
     }
 }

@@ -52,7 +52,7 @@ pub fn bind_expr(env: &Bindings<'_>, expr: &ast::Expr) -> Result<(Expr, Vec<Rel>
 }
 
 /// A bound query block or set operation. `columns[i]` describes the i-th column of `rel` to a client; `rel.columns()` describes it to executors.
-pub(crate) struct Bound {
+pub struct Bound {
     pub rel: Rel,
     pub columns: Vec<Column>,
 }

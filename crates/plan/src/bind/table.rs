@@ -23,7 +23,7 @@ pub struct RowScope {
 }
 
 pub fn parse_options(sql_mode: SqlMode) -> weald_sql::ParseOptions {
-    weald_sql::ParseOptions { sql_mode, ..Default::default() }
+    weald_sql::ParseOptions { sql_mode }
 }
 
 /// A view's text.
