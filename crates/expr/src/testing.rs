@@ -35,11 +35,6 @@ pub fn in_session(change: impl FnOnce(&mut SessionFacts)) -> StatementContext {
     s
 }
 
-/// A strict statement that writes.
-pub fn writing() -> StatementContext {
-    StatementContext { modifies_data: true, ..unlimited() }
-}
-
 pub fn statement(s: &StatementContext) -> EvalContext<'_> {
     EvalContext { statement: s, params: &[], subqueries: &[] }
 }

@@ -6,7 +6,7 @@
 
 use super::{Change, Outcome, Session, Settings};
 use crate::variables::{self, Effect, Scope, VARIABLES};
-use weald_catalog::{Command, Privilege};
+use weald_catalog::Privilege;
 use weald_expr::{NoRow, eval};
 use weald_plan::bind;
 use weald_sql::ast::{self, SetItem, VarScope};

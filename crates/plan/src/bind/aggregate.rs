@@ -4,8 +4,8 @@
 //! Promises: an aggregate whose columns all come from an enclosing block is computed in that block, as MySQL does.
 //! Never:    decides what else may stand beside it: see [`super::group_check`].
 
+use super::Binder;
 use super::scope::Clause;
-use super::{Binder, value_type};
 use crate::query::{Aggregate, SortKey};
 use crate::walk;
 use weald_expr::{AggregateFunction, Expr};
