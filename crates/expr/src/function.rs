@@ -33,6 +33,8 @@ mod readable;
 mod regexp;
 mod result_type;
 mod session;
+#[cfg(test)]
+mod tests;
 mod text;
 mod text_code;
 mod text_list;

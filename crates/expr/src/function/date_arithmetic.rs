@@ -223,7 +223,7 @@ fn period_add(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Val
         return Ok(Value::Null);
     }
     let months = known!(months_of_period(&v[0], call, ctx)?).saturating_add(known!(super::argument::count(&v[1], ctx)));
-    Ok(Value::Int(if months <= 0 { 0 } else { full_year(months / 12).saturating_mul(100) + months % 12 + 1 }))
+    Ok(Value::Int(if months <= 0 { 0 } else { full_year(months / 12).saturating_mul(100).saturating_add(months % 12 + 1) }))
 }
 
 fn period_diff(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {

@@ -148,8 +148,8 @@ impl IntervalUnit {
 impl Amount {
     pub fn negated(self) -> Self {
         match self {
-            Amount::Months(n) => Amount::Months(-n),
-            Amount::Micros(n) => Amount::Micros(-n),
+            Amount::Months(n) => Amount::Months(n.saturating_neg()),
+            Amount::Micros(n) => Amount::Micros(n.saturating_neg()),
         }
     }
 }

@@ -234,7 +234,7 @@ fn bit_count(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, 
 
 fn conv(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let (from, to) = (known!(wide_int(&v[1], ctx)), known!(wide_int(&v[2], ctx)));
-    if v[0].is_null() || !(2..=36).contains(&from.abs()) || !(2..=36).contains(&to.abs()) {
+    if v[0].is_null() || !(2..=36).contains(&from.unsigned_abs()) || !(2..=36).contains(&to.unsigned_abs()) {
         return Ok(Value::Null);
     }
     in_base(call, &v[0], from as i32, to as i32, ctx)

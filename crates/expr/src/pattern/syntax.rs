@@ -668,6 +668,69 @@ mod tests {
     }
 
     #[test]
+    fn no_pattern_panics() {
+        const PIECES: &[&str] = &[
+            "a",
+            "é",
+            ".",
+            "*",
+            "+",
+            "?",
+            "{2}",
+            "{1,",
+            "}",
+            "(",
+            ")",
+            "(?",
+            ":",
+            "=",
+            "<=",
+            "!",
+            "<x>",
+            "#",
+            "[",
+            "]",
+            "^",
+            "-",
+            "&&",
+            "[:",
+            "alpha",
+            ":]",
+            "\\",
+            "d",
+            "Q",
+            "E",
+            "x41",
+            "p{L}",
+            "1",
+            "k",
+            "|",
+            "$",
+            "i)",
+            "\n",
+            " ",
+            "\u{1F600}",
+        ];
+        let mut state = 1u64;
+        for _ in 0..30_000 {
+            let mut pattern = String::new();
+            for _ in 0..12 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                pattern.push_str(PIECES[(state >> 33) as usize % PIECES.len()]);
+            }
+            let mode =
+                Mode { case_insensitive: state & 1 << 40 == 0, multi_line: state & 1 << 41 == 0, dot_all: false, unix_lines: state & 1 << 42 == 0 };
+            match compiled(&pattern, mode) {
+                Ok(p) => {
+                    let _ = p.groups_at("aé1\nA a\n", 0);
+                }
+                Err(Fault::MySql { .. }) => (),
+                Err(other) => panic!("{pattern}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn patterns_that_blow_up_end_soon() {
         assert_eq!(is_match("(a+)+$", &("a".repeat(5000) + "b"), false), Ok(false));
         let slow = is_match("(?=x*)(a+)+\\1$", &("a".repeat(200) + "b"), false);
