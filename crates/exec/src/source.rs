@@ -25,13 +25,16 @@ use weald_types::{Fault, TableId, Value};
 /// Rows of information_schema, by table name.
 pub type VirtualRows = Arc<dyn Fn(&str) -> Result<Vec<Row>, Fault> + Send + Sync>;
 
+/// Pieces of a table that can be read side by side.
+type Units = Arc<[(Arc<Table>, KeyRange)]>;
+
 /// The node's tables at a snapshot.
 pub struct Snapshotted {
     pub engine: Arc<Engine>,
     pub snapshot: Snapshot,
     pub virtual_rows: VirtualRows,
     /// Splits of single-partition tables: made once, so that shares neither overlap nor leave a gap.
-    splits: Mutex<HashMap<TableId, Arc<[(Arc<Table>, KeyRange)]>>>,
+    splits: Mutex<HashMap<TableId, Units>>,
     threads: usize,
 }
 
@@ -58,6 +61,9 @@ impl TableSource for Snapshotted {
         self.engine.size(table).0
     }
 }
+
+/// Rows looked at between two checks for KILL.
+const LOOKED_ROWS: usize = 8 * BATCH_ROWS;
 
 /// What is still to be read.
 enum Part {
@@ -121,14 +127,17 @@ impl ScanStream {
             };
             let schema = table.schema();
             let before = out.len();
+            let mut looked = 0;
             let mut take = |row: weald_partition::StoredRow<'_>| {
+                looked += 1;
                 let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
                 match r.filter.as_ref().map(|e| eval(e, &fields, &ctx)) {
                     Some(Err(e)) => {
                         fault = Some(e);
                         return ControlFlow::Break(());
                     }
-                    Some(Ok(v)) if !is_true(&v) => return ControlFlow::Continue(()),
+                    // A filter that lets nothing through must not go on for ever either.
+                    Some(Ok(v)) if !is_true(&v) => return if looked >= LOOKED_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) },
                     _ => (),
                 }
                 out.push(
@@ -139,7 +148,7 @@ impl ScanStream {
                         )
                         .collect(),
                 );
-                if out.len() - before >= BATCH_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if out.len() - before >= BATCH_ROWS || looked >= LOOKED_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let done = match part {
                 Part::Row(_, _, index, key) => {
@@ -185,7 +194,7 @@ impl BatchSource for Snapshotted {
 
 impl Snapshotted {
     /// Pieces of a table that can be read side by side.
-    fn units(&self, table: &TableRef) -> Arc<[(Arc<Table>, KeyRange)]> {
+    fn units(&self, table: &TableRef) -> Units {
         let mut splits = self.splits.lock();
         splits
             .entry(table.id)

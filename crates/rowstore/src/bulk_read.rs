@@ -48,7 +48,8 @@ impl Table {
         let pin = &reading.0;
         let passed = cursor.passed.clone();
         let Bounds { low, high } = Bounds::of(cursor, passed.as_ref());
-        let mut entries = self.rows.range(low, high, pin);
+        // Asked again after its end, the index would begin anew.
+        let mut entries = self.rows.range(low, high, pin).fuse();
         let mut last: Option<&Key> = None;
         let end = rows.len() + most.max(1);
         let mut group: Vec<(&'p Key, SlotRef<'p>)> = Vec::with_capacity(GROUP);
