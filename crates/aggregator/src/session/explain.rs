@@ -78,7 +78,10 @@ impl Session {
         let rows = self.server.engine.rows_read(query);
         if rows > super::query::SMALL_QUERY_ROWS {
             let snapshot = self.take_snapshot();
-            let source: Arc<dyn weald_exec::analytic::BatchSource> = self.source(snapshot);
+            let source: Arc<dyn weald_exec::analytic::BatchSource> = match self.source(snapshot, &query.tables) {
+                Ok(s) => s,
+                Err(f) => return lines.push(format!("executor: unknown, as a table is being changed ({f})")),
+            };
             match self.server.analytic.plan(query, &self.statement(), &params.into(), &source).await {
                 Ok(p) => {
                     lines.push(format!("executor: DataFusion, about {rows} rows read"));
