@@ -8,7 +8,7 @@
 
 use std::sync::{Arc, LazyLock};
 use weald_catalog::user::is_information_schema;
-use weald_catalog::{CatalogView, ColumnDef, DatabaseDef, DefaultValue, IndexDef, Privilege, PrivilegeSet, Sharding, TableDef, UserDef};
+use weald_catalog::{Access, CatalogView, ColumnDef, DatabaseDef, DefaultValue, IndexDef, Privilege, PrivilegeSet, Sharding, TableDef, UserDef};
 use weald_types::sql_type::BlobSize;
 use weald_types::{Collation, DateTime, SqlType, TypeKind, Value};
 
@@ -17,7 +17,9 @@ pub type Row = Vec<Value>;
 /// What the rows are made from.
 pub struct Facts<'a> {
     pub catalog: &'a CatalogView,
-    pub user: &'a UserDef,
+    /// The session's own: SHOW COLUMNS and SHOW INDEX know them, the tables of information_schema do not.
+    pub temporary: &'a [Arc<TableDef>],
+    pub user: &'a Access,
     pub server: &'a dyn ServerFacts,
     /// The session's temporary tables are not listed, as in MySQL; its variables are.
     pub session_variables: &'a dyn Fn() -> Vec<(String, String)>,
@@ -67,7 +69,7 @@ pub fn columns(name: &str) -> Option<Vec<(Arc<str>, SqlType)>> {
 }
 
 pub fn names() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|t| t.name)
+    TABLES.iter().map(|t| t.name).filter(|n| !n.starts_with('#'))
 }
 
 pub fn rows(name: &str, facts: &Facts<'_>) -> Option<Vec<Row>> {
@@ -99,7 +101,13 @@ fn parse_columns(text: &str) -> Columns {
         .collect()
 }
 
+const COLUMNS: &str = "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME COLUMN_NAME:v64? ORDINAL_POSITION:u COLUMN_DEFAULT:l? IS_NULLABLE:v3 DATA_TYPE:l? CHARACTER_MAXIMUM_LENGTH:i? CHARACTER_OCTET_LENGTH:i? NUMERIC_PRECISION:u? NUMERIC_SCALE:u? DATETIME_PRECISION:u? CHARACTER_SET_NAME:v64? COLLATION_NAME:v64? COLUMN_TYPE:l COLUMN_KEY:v3 EXTRA:v256? PRIVILEGES:v154? COLUMN_COMMENT:l GENERATION_EXPRESSION:l SRS_ID:u?";
+const STATISTICS: &str = "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME NON_UNIQUE:i INDEX_SCHEMA INDEX_NAME:v64? SEQ_IN_INDEX:u COLUMN_NAME:v64? COLLATION:v1? CARDINALITY:i? SUB_PART:i? PACKED:v1? NULLABLE:v3 INDEX_TYPE:v11 COMMENT:v8 INDEX_COMMENT:v2048 IS_VISIBLE:v3 EXPRESSION:l?";
+
 static TABLES: &[Table] = &[
+    // Not listed: SHOW reads them for temporary tables.
+    Table { name: "#COLUMNS", columns: COLUMNS, rows: temporary_columns },
+    Table { name: "#STATISTICS", columns: STATISTICS, rows: temporary_statistics },
     Table {
         name: "ADMINISTRABLE_ROLE_AUTHORIZATIONS",
         columns: "USER:v97? HOST:v256? GRANTEE:v97? GRANTEE_HOST:v256? ROLE_NAME:v255? ROLE_HOST:v256? IS_GRANTABLE:v3 IS_DEFAULT:v3? IS_MANDATORY:v3",
@@ -118,11 +126,7 @@ static TABLES: &[Table] = &[
         rows: collations,
     },
     Table { name: "COLLATION_CHARACTER_SET_APPLICABILITY", columns: "COLLATION_NAME:v64 CHARACTER_SET_NAME:v64", rows: collation_applicability },
-    Table {
-        name: "COLUMNS",
-        columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME COLUMN_NAME:v64? ORDINAL_POSITION:u COLUMN_DEFAULT:l? IS_NULLABLE:v3 DATA_TYPE:l? CHARACTER_MAXIMUM_LENGTH:i? CHARACTER_OCTET_LENGTH:i? NUMERIC_PRECISION:u? NUMERIC_SCALE:u? DATETIME_PRECISION:u? CHARACTER_SET_NAME:v64? COLLATION_NAME:v64? COLUMN_TYPE:l COLUMN_KEY:v3 EXTRA:v256? PRIVILEGES:v154? COLUMN_COMMENT:l GENERATION_EXPRESSION:l SRS_ID:u?",
-        rows: table_columns,
-    },
+    Table { name: "COLUMNS", columns: COLUMNS, rows: table_columns },
     Table {
         name: "COLUMN_PRIVILEGES",
         columns: "GRANTEE:v292 TABLE_CATALOG:v512 TABLE_SCHEMA TABLE_NAME COLUMN_NAME PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3",
@@ -219,11 +223,7 @@ static TABLES: &[Table] = &[
     },
     Table { name: "SESSION_STATUS", columns: "VARIABLE_NAME:v64 VARIABLE_VALUE:v1024?", rows: |f| pairs((f.session_status)()) },
     Table { name: "SESSION_VARIABLES", columns: "VARIABLE_NAME:v64 VARIABLE_VALUE:v1024?", rows: |f| pairs((f.session_variables)()) },
-    Table {
-        name: "STATISTICS",
-        columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME NON_UNIQUE:i INDEX_SCHEMA INDEX_NAME:v64? SEQ_IN_INDEX:u COLUMN_NAME:v64? COLLATION:v1? CARDINALITY:i? SUB_PART:i? PACKED:v1? NULLABLE:v3 INDEX_TYPE:v11 COMMENT:v8 INDEX_COMMENT:v2048 IS_VISIBLE:v3 EXPRESSION:l?",
-        rows: statistics,
-    },
+    Table { name: "STATISTICS", columns: STATISTICS, rows: statistics },
     Table {
         name: "TABLES",
         columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME TABLE_TYPE:v11 ENGINE:v64? VERSION:i? ROW_FORMAT:v10? TABLE_ROWS:u? AVG_ROW_LENGTH:u? DATA_LENGTH:u? MAX_DATA_LENGTH:u? INDEX_LENGTH:u? DATA_FREE:u? AUTO_INCREMENT:u? CREATE_TIME:d? UPDATE_TIME:d? CHECK_TIME:d? TABLE_COLLATION:v64? CHECKSUM:i? CREATE_OPTIONS:v256? TABLE_COMMENT:l?",
@@ -448,7 +448,7 @@ fn column_row(f: &Facts<'_>, database: &str, table: &str, position: usize, c: &C
 
 fn table_columns(f: &Facts<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (table, columns) in TYPES.iter() {
+    for (table, columns) in TYPES.iter().filter(|(name, _)| !name.starts_with('#')) {
         for (i, (name, ty)) in columns.iter().enumerate() {
             let c = ColumnDef {
                 name: (**name).into(),
@@ -471,37 +471,57 @@ fn table_columns(f: &Facts<'_>) -> Vec<Row> {
             rows.push(column_row(f, &d.name, &t.name, i, c, column_key(t, i as u16)));
         }
     }
+    for d in databases(f) {
+        for v in d.views.values().filter(|v| f.user.sees_table(&d.name, &v.name)) {
+            rows.extend(v.described.iter().enumerate().map(|(i, c)| column_row(f, &d.name, &v.name, i, c, "")));
+        }
+    }
     rows
 }
 
-fn statistics(f: &Facts<'_>) -> Vec<Row> {
+fn temporary_columns(f: &Facts<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (d, t) in visible_tables(f) {
-        let (count, _, _) = f.server.table_size(t);
-        for index in &t.indexes {
-            for (i, part) in index.parts.iter().enumerate() {
-                let c = &t.columns[part.column as usize];
-                rows.push(vec![
-                    def(),
-                    s(&d.name),
-                    s(&t.name),
-                    int(!index.unique as i64),
-                    s(&d.name),
-                    s(&index.name),
-                    uint(i as u64 + 1),
-                    s(&c.name),
-                    s(if part.descending { "D" } else { "A" }),
-                    int(count),
-                    opt(part.prefix, |n| int(n as i64)),
-                    Value::Null,
-                    s(if c.ty.nullable { "YES" } else { "" }),
-                    s(if index.hash { "HASH" } else { "BTREE" }),
-                    s(""),
-                    s(&index.comment),
-                    yes(!index.invisible),
-                    Value::Null,
-                ]);
-            }
+    for t in f.temporary {
+        rows.extend(t.columns.iter().enumerate().map(|(i, c)| column_row(f, &t.database_name, &t.name, i, c, column_key(t, i as u16))));
+    }
+    rows
+}
+
+fn temporary_statistics(f: &Facts<'_>) -> Vec<Row> {
+    f.temporary.iter().flat_map(|t| index_rows(f, &t.database_name, t)).collect()
+}
+
+fn statistics(f: &Facts<'_>) -> Vec<Row> {
+    visible_tables(f).flat_map(|(d, t)| index_rows(f, &d.name, t)).collect()
+}
+
+fn index_rows(f: &Facts<'_>, database: &str, t: &TableDef) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let (count, _, _) = f.server.table_size(t);
+    // One that is being filled, or dropped, is not there.
+    for index in t.indexes.iter().filter(|i| i.ready) {
+        for (i, part) in index.parts.iter().enumerate() {
+            let c = &t.columns[part.column as usize];
+            rows.push(vec![
+                def(),
+                s(database),
+                s(&t.name),
+                int(!index.unique as i64),
+                s(database),
+                s(&index.name),
+                uint(i as u64 + 1),
+                s(&c.name),
+                s(if part.descending { "D" } else { "A" }),
+                int(count),
+                opt(part.prefix, |n| int(n as i64)),
+                Value::Null,
+                s(if c.ty.nullable { "YES" } else { "" }),
+                s(if index.hash { "HASH" } else { "BTREE" }),
+                s(""),
+                s(&index.comment),
+                yes(!index.invisible),
+                Value::Null,
+            ]);
         }
     }
     rows
@@ -510,7 +530,7 @@ fn statistics(f: &Facts<'_>) -> Vec<Row> {
 fn table_constraints(f: &Facts<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
     for (d, t) in visible_tables(f) {
-        for (i, index) in t.indexes.iter().enumerate().filter(|(_, i)| i.unique) {
+        for (i, index) in t.indexes.iter().enumerate().filter(|(_, i)| i.unique && i.ready) {
             let kind = if i == 0 && t.primary_key { "PRIMARY KEY" } else { "UNIQUE" };
             rows.push(vec![def(), s(&d.name), s(&index.name), s(&d.name), s(&t.name), s(kind), s("YES")]);
         }
@@ -524,7 +544,7 @@ fn table_constraints(f: &Facts<'_>) -> Vec<Row> {
 fn key_column_usage(f: &Facts<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
     for (d, t) in visible_tables(f) {
-        for index in t.indexes.iter().filter(|i| i.unique) {
+        for index in t.indexes.iter().filter(|i| i.unique && i.ready) {
             for (i, part) in index.parts.iter().enumerate() {
                 let name = &t.columns[part.column as usize].name;
                 rows.push(vec![

@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod connection;
+pub mod definition_locks;
 pub mod information_schema;
 mod login;
 pub mod mysql_error;

@@ -4,6 +4,7 @@
 //! Promises: the catalogue a session sees is the newest this node has applied.
 //! Never:    changes the catalogue itself: it proposes commands through [`Metadata`].
 
+use crate::definition_locks::DefinitionLocks;
 use crate::information_schema::{Process, Row, ServerFacts};
 use crate::plan_cache::PlanCache;
 use crate::session::Shared;
@@ -22,13 +23,18 @@ use weald_types::{Fault, Value};
 /// The metadata group, as an aggregator sees it; and the leaf's housekeeping that statements ask for.
 pub trait Metadata: Send + Sync {
     fn catalog(&self) -> Arc<CatalogView>;
-    /// Durable and applied on this node when it returns; the partitions have followed.
+    /// Durable and applied on this node when it returns; the partitions have followed. It is carried out even if nobody waits for it any more.
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, Fault>>;
+    /// Until the catalogue is newer than this version.
+    fn newer_than(&self, version: u64) -> BoxFuture<'_, ()>;
     fn snapshot_database<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Fault>>;
     /// Rows of MV_RECOVERY_STATUS and DISTRIBUTED_PARTITIONS.
     fn recovery(&self) -> Vec<Row>;
     fn partitions(&self) -> Vec<Row>;
 }
+
+/// Between the moment when a table has changed and the moment when the catalogue says so lies no more than a few messages.
+const CATALOGUE_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 pub struct Server {
     pub env: Env,
@@ -37,6 +43,7 @@ pub struct Server {
     pub metadata: Arc<dyn Metadata>,
     pub variables: GlobalVariables,
     pub plans: PlanCache,
+    pub definitions: Arc<DefinitionLocks>,
     pub version: Arc<str>,
     pub wall_clock: fn() -> i64,
     /// Bytes a query may hold unless the session says otherwise.
@@ -99,13 +106,14 @@ impl Server {
         let started_micros = env.clock.wall_micros() as i64;
         let random = env.random.clone();
         let shared_state = Arc::new(weald_expr::server::ServerState::new(Box::new(move |bytes| random.fill(bytes)), started_micros));
-        Arc::new(Self {
+        let server = Arc::new(Self {
             env,
             engine,
             analytic,
             metadata,
             variables: GlobalVariables::default(),
             plans: PlanCache::default(),
+            definitions: Arc::default(),
             version,
             wall_clock,
             query_memory,
@@ -121,7 +129,9 @@ impl Server {
             stop: tokio::sync::watch::channel(false).0,
             random: Mutex::new(seed),
             draining: AtomicBool::new(false),
-        })
+        });
+        server.restore_variables();
+        server
     }
 
     pub fn catalog(&self) -> Arc<CatalogView> {
@@ -129,6 +139,10 @@ impl Server {
     }
     pub async fn propose(&self, command: Command) -> Result<Outcome, Fault> {
         self.metadata.propose(command).await
+    }
+    /// Returns once the catalogue is newer than `version`, or after a while: for who found that a table is not what that version says.
+    pub async fn newer_than(&self, version: u64) {
+        let _ = tokio::time::timeout(CATALOGUE_WAIT, self.metadata.newer_than(version)).await;
     }
     pub fn now_micros(&self) -> i64 {
         self.env.clock.wall_micros() as i64
@@ -141,7 +155,18 @@ impl Server {
         *s
     }
 
-    pub fn set_global(&self, at: usize, value: Value, _persist: bool) {
+    /// SET PERSIST of earlier runs.
+    fn restore_variables(&self) {
+        for (name, text) in &self.catalog().variables {
+            let known = crate::variables::find(name).and_then(|at| VARIABLES[at].read(text).map(|v| (at, v)));
+            match known {
+                Some((at, value)) => self.set_global(at, value),
+                None => tracing::warn!(%name, value = %text, "a persisted variable is not known to this version, or its value is not; ignored"),
+            }
+        }
+    }
+
+    pub fn set_global(&self, at: usize, value: Value) {
         if VARIABLES[at].name == "maximum_table_memory"
             && let Value::UInt(mb) = value
         {

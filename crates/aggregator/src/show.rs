@@ -19,6 +19,13 @@ impl ShowQuery {
         Self { inner: inner.into(), like_on, order }
     }
 
+    /// The same of the session's temporary tables.
+    pub fn of_temporary(&mut self) {
+        for name in ["COLUMNS", "STATISTICS"] {
+            self.inner = self.inner.replace(&format!("information_schema.{name}"), &format!("information_schema.`#{name}`"));
+        }
+    }
+
     /// The whole SELECT, without a WHERE (the session adds a bound one: `SHOW … WHERE` is an expression over the shown columns).
     pub fn text(&self, filter: Option<&ShowFilter>, where_text: Option<&str>) -> String {
         let condition = match (filter, where_text) {
@@ -39,17 +46,18 @@ pub fn query(show: &Show, database: &str) -> Option<ShowQuery> {
     let of = |t: &ObjectName| (quote_text(t.database.as_deref().unwrap_or(database)), quote_text(&t.name));
     Some(match &show.kind {
         ShowKind::Databases { extended: false } => {
-            ShowQuery::new("SELECT SCHEMA_NAME AS `Database` FROM information_schema.SCHEMATA", "Database", "1")
+            let (column, like) = named_after_pattern("Database".into(), "SCHEMA_NAME", &show.filter);
+            ShowQuery::new(
+                format!("SELECT SCHEMA_NAME AS {column} FROM information_schema.SCHEMATA{}", like.map_or(String::new(), |l| format!(" WHERE {l}"))),
+                "",
+                "1",
+            )
         }
         ShowKind::Tables { full, database: named } => {
             let name = named.as_deref().unwrap_or(database);
             let kind = if *full { ", TABLE_TYPE AS `Table_type`" } else { "" };
-            let column = quote(&format!("Tables_in_{name}"));
-            // LIKE names the first column, whose name depends on the database: it is filtered inside.
-            let like = match &show.filter {
-                Some(ShowFilter::Like(p)) => format!(" AND TABLE_NAME LIKE {}", quote_text(p)),
-                _ => String::new(),
-            };
+            let (column, like) = named_after_pattern(format!("Tables_in_{name}"), "TABLE_NAME", &show.filter);
+            let like = like.map_or(String::new(), |l| format!(" AND {l}"));
             ShowQuery::new(
                 format!("SELECT TABLE_NAME AS {column}{kind} FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}{like}", db(named)),
                 "",
@@ -164,6 +172,14 @@ pub fn query(show: &Show, database: &str) -> Option<ShowQuery> {
         ),
         _ => return None,
     })
+}
+
+/// A first column that has the pattern of LIKE in its name, as MySQL's SHOW DATABASES and SHOW TABLES have; and the condition, which goes inside.
+fn named_after_pattern(name: String, column: &str, filter: &Option<ShowFilter>) -> (String, Option<String>) {
+    match filter {
+        Some(ShowFilter::Like(p)) => (quote(&format!("{name} ({p})")), Some(format!("{column} LIKE {}", quote_text(p)))),
+        Some(ShowFilter::Where(_)) | None => (quote(&name), None),
+    }
 }
 
 /// SHOW [FULL] COLUMNS and DESCRIBE.

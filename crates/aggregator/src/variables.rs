@@ -370,6 +370,19 @@ impl Variable {
         }
     }
 
+    /// What [`Variable::show`] printed, read again; `None` if it is no value of this variable.
+    pub fn read(&self, text: &str) -> Option<Value> {
+        let given = match self.kind {
+            Kind::Int { .. } => text.parse::<u64>().map(Value::UInt).or_else(|_| text.parse::<i64>().map(Value::Int)).ok()?,
+            Kind::Double { .. } => Value::Double(text.parse().ok()?),
+            Kind::NullableText if text.is_empty() => Value::Null,
+            Kind::Bool | Kind::Enum(_) | Kind::Text | Kind::NullableText | Kind::SqlMode | Kind::TimeZone | Kind::Charset | Kind::Collation => {
+                Value::str(text)
+            }
+        };
+        self.check(&given).ok().map(|(v, _)| v)
+    }
+
     pub fn default_value(&self) -> Value {
         self.parse_default()
     }

@@ -30,12 +30,21 @@ pub enum Command {
     CreateTable {
         def: Box<TableDef>,
     },
+    /// As `CreateTable`, but no name leads to the table until `SwapTable` or `PublishTable`.
+    BuildTable {
+        def: Box<TableDef>,
+    },
+    /// The table has its rows (CREATE TABLE … SELECT): it gets its name.
+    PublishTable {
+        table: TableId,
+    },
     /// ALTER: `def` replaces the table of that id, if it still has version `expected`. The name may change, the database may not.
     ReplaceTable {
         expected: SchemaVersion,
         def: Box<TableDef>,
     },
-    /// The table is empty anew under a new id (TRUNCATE), or its rows have been copied into the table `with` (ALTER by copy), which takes over its name.
+    /// The rows of `old` have been copied into the table `with`, which was being built (ALTER by copy), or are to go (TRUNCATE): `with` gets its own name, which
+    /// most often is that of `old`, and `old` is dropped. This is the moment at which such a statement has happened.
     SwapTable {
         old: TableId,
         expected: SchemaVersion,

@@ -14,5 +14,5 @@ pub mod view;
 pub use command::{Command, Outcome, Rename};
 pub use privilege::{Privilege, PrivilegeSet};
 pub use table::{ColumnDef, DefaultValue, FieldSource, IndexDef, IndexPart, Layout, Sharding, TableDef, TableRef, ViewDef};
-pub use user::UserDef;
+pub use user::{Access, UserDef};
 pub use view::{CatalogView, DatabaseDef};

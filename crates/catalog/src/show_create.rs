@@ -35,7 +35,7 @@ pub fn quote_text(text: &str) -> String {
 pub fn table(t: &TableDef, auto_increment: u64) -> String {
     let mut out = format!("CREATE {}TABLE {} (\n", if t.options.temporary { "TEMPORARY " } else { "" }, quote(&t.name));
     let mut lines: Vec<String> = t.columns.iter().map(|c| format!("  {}", column(c, t.collation))).collect();
-    for (i, index) in t.indexes.iter().enumerate() {
+    for (i, index) in t.indexes.iter().enumerate().filter(|(_, i)| i.ready) {
         lines.push(format!("  {}", index_line(t, index, i == 0 && t.primary_key)));
     }
     if let Sharding::Hash { columns, declared: true } = &t.sharding {

@@ -141,6 +141,8 @@ pub struct ViewDef {
     pub security_invoker: bool,
     pub algorithm: Box<str>,
     pub check_option: Box<str>,
+    /// Its columns as they were when it was made: for information_schema.
+    pub described: Vec<ColumnDef>,
 }
 
 impl TableDef {

@@ -7,6 +7,7 @@
 use crate::{Privilege, PrivilegeSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserDef {
@@ -60,24 +61,37 @@ impl UserDef {
         if is_information_schema(database) {
             return self.global.union(PrivilegeSet::of(&[Privilege::Select]));
         }
-        self.databases.iter().filter(|(pattern, _)| matches_pattern(database, pattern)).fold(self.global, |all, (_, set)| all.union(*set))
+        self.global.union(self.granted_on_database(database))
+    }
+
+    /// Without what is held globally.
+    fn granted_on_database(&self, database: &str) -> PrivilegeSet {
+        let matching = self.databases.iter().filter(|(pattern, _)| matches_pattern(database, pattern));
+        matching.fold(PrivilegeSet::NONE, |all, (_, set)| all.union(*set))
     }
 
     /// What is held on the whole of `table`.
     pub fn on_table(&self, database: &str, table: &str) -> PrivilegeSet {
-        if self.tables.is_empty() {
-            return self.on_database(database);
-        }
-        let granted = self.tables.get(&(database.into(), table.into())).map_or(PrivilegeSet::NONE, |g| g.table);
-        self.on_database(database).union(granted)
+        self.on_database(database).union(self.granted_on_table(database, table))
     }
 
-    pub fn on_column(&self, database: &str, table: &str, column: &str) -> PrivilegeSet {
+    fn granted_on_table(&self, database: &str, table: &str) -> PrivilegeSet {
+        if self.tables.is_empty() {
+            return PrivilegeSet::NONE;
+        }
+        self.tables.get(&(database.into(), table.into())).map_or(PrivilegeSet::NONE, |g| g.table)
+    }
+
+    fn granted_on_column(&self, database: &str, table: &str, column: &str) -> PrivilegeSet {
         let granted = self
             .tables
             .get(&(database.into(), table.into()))
             .and_then(|g| g.columns.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, set)| *set));
-        self.on_table(database, table).union(granted.unwrap_or_default())
+        granted.unwrap_or_default()
+    }
+
+    pub fn on_column(&self, database: &str, table: &str, column: &str) -> PrivilegeSet {
+        self.on_table(database, table).union(self.granted_on_column(database, table, column))
     }
 
     /// Whether SHOW DATABASES lists it and USE accepts it.
@@ -126,6 +140,73 @@ impl UserDef {
             lines.push(format!("GRANT {} ON `{db}`.`{table}` TO {account}{option}", parts.join(", ")));
         }
         lines
+    }
+}
+
+/// An account as one session has it. As in MySQL (manual, "When Privilege Changes Take Effect") what is held globally is settled at the login, what is held
+/// on the current database when it became that, and everything else is looked up for each statement.
+#[derive(Clone, Debug)]
+pub struct Access {
+    account: Arc<UserDef>,
+    global: PrivilegeSet,
+    current: Option<(Box<str>, PrivilegeSet)>,
+}
+
+impl std::ops::Deref for Access {
+    type Target = UserDef;
+    fn deref(&self) -> &UserDef {
+        &self.account
+    }
+}
+
+impl Access {
+    pub fn new(account: Arc<UserDef>) -> Self {
+        Self { global: account.global, account, current: None }
+    }
+    pub fn account(&self) -> &Arc<UserDef> {
+        &self.account
+    }
+    /// The account as it is defined now.
+    pub fn set_account(&mut self, account: Arc<UserDef>) {
+        self.account = account;
+    }
+    pub fn use_database(&mut self, database: &str) {
+        self.current = Some((database.into(), self.account.granted_on_database(database)));
+    }
+
+    pub fn may_globally(&self, p: Privilege) -> bool {
+        self.global.has(p)
+    }
+    pub fn on_database(&self, database: &str) -> PrivilegeSet {
+        if is_information_schema(database) {
+            return self.global.union(PrivilegeSet::of(&[Privilege::Select]));
+        }
+        match &self.current {
+            Some((name, set)) if **name == *database => self.global.union(*set),
+            Some(_) | None => self.global.union(self.account.granted_on_database(database)),
+        }
+    }
+    pub fn on_table(&self, database: &str, table: &str) -> PrivilegeSet {
+        self.on_database(database).union(self.account.granted_on_table(database, table))
+    }
+    pub fn on_column(&self, database: &str, table: &str, column: &str) -> PrivilegeSet {
+        self.on_table(database, table).union(self.account.granted_on_column(database, table, column))
+    }
+    /// Whether it is held on any column of the table, if not on the whole.
+    pub fn on_some_column(&self, database: &str, table: &str, p: Privilege) -> bool {
+        let grant = self.account.tables.get(&(database.into(), table.into()));
+        grant.is_some_and(|g| g.columns.values().any(|set| set.has(p)))
+    }
+    /// Whether SHOW DATABASES lists it and USE accepts it.
+    pub fn sees_database(&self, database: &str) -> bool {
+        is_information_schema(database)
+            || !self.on_database(database).is_empty()
+            || !self.account.granted_on_database(database).is_empty()
+            || self.account.tables.keys().any(|(db, _)| **db == *database)
+    }
+    /// Whether SHOW TABLES lists it.
+    pub fn sees_table(&self, database: &str, table: &str) -> bool {
+        !self.on_table(database, table).is_empty() || self.account.tables.contains_key(&(database.into(), table.into()))
     }
 }
 

@@ -31,11 +31,18 @@ pub struct DatabaseDef {
     pub sync_replication: bool,
     pub tables: BTreeMap<Box<str>, Arc<TableDef>>,
     pub views: BTreeMap<Box<str>, Arc<ViewDef>>,
+    /// Tables that a statement is still making: their rows are being copied in, and no name leads to them. One that is found at a start belongs to a
+    /// statement that a crash ended; it is dropped.
+    pub building: BTreeMap<TableId, Arc<TableDef>>,
 }
 
 impl DatabaseDef {
     pub fn partition_ids(&self) -> impl Iterator<Item = PartitionId> + '_ {
         (0..self.partitions).map(|n| PartitionId::of(self.id, n))
+    }
+    /// Everything that has rows, whether a name leads to it or not.
+    pub fn stored_tables(&self) -> impl Iterator<Item = &Arc<TableDef>> {
+        self.tables.values().chain(self.building.values())
     }
 }
 
@@ -54,6 +61,6 @@ impl CatalogView {
         self.databases.values().find(|d| d.id == id)
     }
     pub fn table_by_id(&self, id: TableId) -> Option<&Arc<TableDef>> {
-        self.databases.values().find_map(|d| d.tables.values().find(|t| t.id == id))
+        self.databases.values().find_map(|d| d.stored_tables().find(|t| t.id == id))
     }
 }

@@ -16,7 +16,7 @@ use weald_catalog::TableDef;
 use weald_expr::sort::sort_key;
 use weald_expr::store::{self, Target as Column};
 use weald_expr::{EvalContext, Expr, eval, is_true};
-use weald_partition::{Outcome, Partition, RowHandle, Table, TableSchema};
+use weald_partition::{LockMode, Outcome, Partition, RowHandle, Table, TableSchema};
 use weald_plan::dml::{ChangeTarget, RowRules};
 use weald_plan::fragment::{Action, Fragment, FragmentPlan};
 use weald_plan::key_values::Keys;
@@ -74,7 +74,7 @@ impl Engine {
                     let old = schema.values(row.version, &row.bytes);
                     let new = assign(&f.table, &old, assignments, rules, n as u64 + 1, &ctx)?;
                     done.matched += 1;
-                    done.changed += self.update_row(partition, table, &schema, &row.handle, &old, new, *ignore, work).await? as u64;
+                    done.changed += self.update_row(partition, table, schema, &row.handle, &old, new, *ignore, work).await? as u64;
                 }
                 _ => (),
             }
@@ -99,6 +99,7 @@ impl Engine {
         work: Work<'_>,
     ) -> Result<bool, Fault> {
         if old == new.as_slice() {
+            lock(partition, table, handle, work).await?;
             return Ok(false);
         }
         self.note_auto_increment(schema.def(), &new);
@@ -171,7 +172,7 @@ impl Engine {
                         done.changed += 1;
                     }
                 } else {
-                    done.changed += self.update_row(partition, table, &schema, &handle, &old, new, ignore, work).await? as u64;
+                    done.changed += self.update_row(partition, table, schema, &handle, &old, new, ignore, work).await? as u64;
                 }
             }
         }
@@ -191,11 +192,11 @@ impl Engine {
 
 async fn insert_moved(partition: &Arc<Partition>, table: &Arc<Table>, row: &[Value], work: Work<'_>) -> Result<(), Fault> {
     let schema = table.schema();
-    let bytes = encode(&schema, row)?;
+    let bytes = encode(schema, row)?;
     loop {
         match partition.insert(work.transaction, table, &bytes)? {
             Outcome::Done => return Ok(()),
-            Outcome::Duplicate(d) => return Err(duplicate(&schema, d.index, row)),
+            Outcome::Duplicate(d) => return Err(duplicate(schema, d.index, row)),
             Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
             Outcome::Wait(w) => w.wait(work.lock_wait).await?,
         }
@@ -219,8 +220,8 @@ async fn collect(
     if stop_at == Some(0) {
         return Ok(());
     }
-    find::visit(table, &schema, keys, work.snapshot, &ctx, &mut |row| {
-        let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
+    find::visit(table, schema, keys, work.snapshot, &ctx, &mut |row| {
+        let fields = Fields { schema, version: row.version, bytes: row.bytes };
         let mut step = || -> Result<(), Fault> {
             if let Some(e) = &f.filter
                 && !is_true(&eval(e, &fields, &ctx)?)
@@ -257,6 +258,17 @@ pub(crate) async fn delete(partition: &Arc<Partition>, table: &Arc<Table>, handl
             Outcome::Done => return Ok(true),
             Outcome::Gone => return Ok(false),
             Outcome::Conflict | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
+            Outcome::Wait(w) => w.wait(work.lock_wait).await?,
+        }
+    }
+}
+
+/// A row that a change leaves as it is belongs to the transaction all the same.
+pub(crate) async fn lock(partition: &Arc<Partition>, table: &Arc<Table>, handle: &RowHandle, work: Work<'_>) -> Result<(), Fault> {
+    loop {
+        match partition.lock(work.transaction, table, handle, LockMode::Exclusive)? {
+            Outcome::Done => return Ok(()),
+            Outcome::Conflict | Outcome::Gone | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
             Outcome::Wait(w) => w.wait(work.lock_wait).await?,
         }
     }

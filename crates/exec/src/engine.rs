@@ -8,7 +8,7 @@ use crate::auto_increment::Counters;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use weald_catalog::{Sharding, TableDef};
 use weald_expr::StatementContext;
@@ -17,13 +17,17 @@ use weald_plan::Statistics;
 use weald_plan::query::{Query, Rel};
 use weald_txn::Isolation;
 use weald_types::key::{encode_shard_part, shard_hash};
-use weald_types::{DatabaseId, Fault, TxnId, Value};
+use weald_types::{DatabaseId, Fault, PartitionId, TableId, TxnId, Value};
+
+/// Ids of what the catalogue does not know begin here; its own are counted from 1.
+const PRIVATE: u32 = 1 << 31;
 
 pub struct Engine {
     pub node: Arc<NodeContext>,
     databases: RwLock<HashMap<DatabaseId, Arc<[Arc<Partition>]>>>,
     next_transaction: AtomicU64,
     next_row_partition: AtomicU64,
+    next_private: AtomicU32,
     pub(crate) counters: Counters,
 }
 
@@ -48,6 +52,9 @@ impl Places<'_> {
         Ok((partition, partition.table(self.table.id, self.table.version)?))
     }
 }
+
+/// A partition, and a table in it.
+pub type Place = (Arc<Partition>, Arc<Table>);
 
 /// What every piece of work is done under.
 #[derive(Clone, Copy)]
@@ -74,6 +81,7 @@ impl Engine {
             databases: RwLock::default(),
             next_transaction: AtomicU64::new(first),
             next_row_partition: AtomicU64::new(0),
+            next_private: AtomicU32::new(0),
             counters: Counters::default(),
         })
     }
@@ -86,13 +94,27 @@ impl Engine {
         self.databases.write().remove(&id);
     }
 
+    /// A partition that belongs to one session: its rows are not logged, and it is nobody else's. [`Engine::remove_database`] ends it.
+    pub fn open_private_partition(&self) -> (DatabaseId, Arc<Partition>) {
+        let id = DatabaseId::new(PRIVATE | self.next_private.fetch_add(1, Ordering::Relaxed));
+        let partition = Partition::unlogged(PartitionId::of(id, 0), self.node.clone());
+        self.put_database(id, vec![partition.clone()]);
+        (id, partition)
+    }
+    pub fn new_private_table(&self) -> TableId {
+        TableId::new(PRIVATE | self.next_private.fetch_add(1, Ordering::Relaxed))
+    }
+
     pub fn partitions(&self, id: DatabaseId) -> Result<Arc<[Arc<Partition>]>, Fault> {
         let found = self.databases.read().get(&id).cloned();
         found.ok_or_else(|| Fault::PartitionUnavailable { partition: format!("{id}:*"), reason: "its database is not open on this node".into() })
     }
 
     pub fn begin(&self, isolation: Isolation) -> Transaction {
-        Transaction::begin(&self.node, TxnId::new(self.next_transaction.fetch_add(1, Ordering::Relaxed)), isolation)
+        Transaction::begin(&self.node, self.new_transaction_id(), isolation)
+    }
+    pub fn new_transaction_id(&self) -> TxnId {
+        TxnId::new(self.next_transaction.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The partitions that hold rows of `table`.
@@ -111,7 +133,7 @@ impl Engine {
     }
 
     /// The table in each of its partitions, at the version the plan was made for.
-    pub fn tables(&self, table: &TableDef) -> Result<Vec<(Arc<Partition>, Arc<Table>)>, Fault> {
+    pub fn tables(&self, table: &TableDef) -> Result<Vec<Place>, Fault> {
         let places = self.places(table)?;
         (0..places.len()).map(|at| places.open(at).map(|(p, t)| (p.clone(), t))).collect()
     }

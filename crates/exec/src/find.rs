@@ -115,6 +115,12 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
     }
 }
 
+/// A table whose rows were copied out of another, or truncated, after the snapshot was taken has no rows of that time: every row counts as changed since. Who
+/// has seen nothing yet reads again at a newer time; who has must begin again (1213).
+pub fn readable(table: &Table, snapshot: &Snapshot) -> Result<(), Fault> {
+    if snapshot.at() < table.readable_from() { Err(Fault::WriteConflict) } else { Ok(()) }
+}
+
 /// Visits the rows until `f` breaks off.
 pub async fn visit(
     table: &Arc<Table>,
@@ -124,10 +130,11 @@ pub async fn visit(
     ctx: &EvalContext<'_>,
     f: &mut (dyn FnMut(StoredRow<'_>) -> ControlFlow<()> + Send),
 ) -> Result<(), Fault> {
+    readable(table, snapshot)?;
     match lookup(schema, keys) {
         Lookup::Rows(rows) => {
             for (index, key) in rows {
-                let flow = weald_partition::get(table, index, &key, snapshot, &mut *f).await;
+                let flow = weald_partition::get(table, index, &key, snapshot, &mut *f).await?;
                 if flow.is_some_and(|f| f.is_break()) {
                     return Ok(());
                 }
@@ -150,7 +157,7 @@ pub async fn visit(
                     broken = flow.is_break();
                     flow
                 })
-                .await;
+                .await?;
                 interrupted?;
                 if broken {
                     return Ok(());

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Work};
 use crate::find;
 use crate::rows::Row;
 use crate::stored::Fields;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_catalog::{Sharding, TableDef};
@@ -71,9 +71,10 @@ async fn read_partition(
     let Action::Read { exprs, group, aggregates, distinct, sort, limit, offset, lock } = &f.action else {
         return Err(Fault::Internal { incident: "a read that is none".into() });
     };
-    if let Some(lock) = lock {
-        lock_rows(partition, table, f, keys, *lock, work).await?;
-    }
+    let passed_by = match lock {
+        Some(lock) => lock_rows(partition, table, f, keys, *lock, work).await?,
+        None => HashSet::new(),
+    };
     if !group.is_empty() || !aggregates.is_empty() {
         return read_groups(table, f, keys, group, aggregates, work).await;
     }
@@ -89,8 +90,11 @@ async fn read_partition(
     let mut rows: Vec<Row> = Vec::new();
     let mut keyed: Vec<Vec<u8>> = Vec::new();
     let mut fault = None;
-    find::visit(table, &schema, keys, work.snapshot, &ctx, &mut |row| {
-        let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
+    find::visit(table, schema, keys, work.snapshot, &ctx, &mut |row| {
+        if !passed_by.is_empty() && passed_by.contains(row.handle_bytes()) {
+            return ControlFlow::Continue(());
+        }
+        let fields = Fields { schema, version: row.version, bytes: row.bytes };
         match one_row(&fields, f.filter.as_ref(), exprs, if *distinct { &[] } else { sort }, &ctx) {
             Ok(None) => (),
             Ok(Some((row, key))) => {
@@ -183,8 +187,8 @@ async fn read_groups(
     }
     let mut fault = None;
     let mut key = Vec::new();
-    find::visit(table, &schema, keys, work.snapshot, &ctx, &mut |row| {
-        let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
+    find::visit(table, schema, keys, work.snapshot, &ctx, &mut |row| {
+        let fields = Fields { schema, version: row.version, bytes: row.bytes };
         let mut step = || -> Result<(), Fault> {
             if let Some(e) = &f.filter
                 && !is_true(&eval(e, &fields, &ctx)?)
@@ -246,14 +250,35 @@ async fn read_groups(
         .collect()
 }
 
-/// FOR UPDATE and FOR SHARE: every row found is locked, or the statement ends.
-async fn lock_rows(partition: &Arc<Partition>, table: &Arc<Table>, f: &Fragment, keys: &Keys, lock: Locking, work: Work<'_>) -> Result<(), Fault> {
+/// How many rows a read without an order of its own takes at most.
+fn enough(f: &Fragment, ctx: &EvalContext<'_>) -> Result<Option<u64>, Fault> {
+    match &f.action {
+        Action::Read { group, aggregates, distinct: false, sort, limit, offset, .. }
+            if group.is_empty() && aggregates.is_empty() && sort.is_empty() =>
+        {
+            let offset = number(offset, ctx)?.unwrap_or(0);
+            Ok(number(limit, ctx)?.map(|l| l.saturating_add(offset)))
+        }
+        Action::Read { .. } | Action::Update { .. } | Action::Delete { .. } | Action::Insert { .. } => Ok(None),
+    }
+}
+
+/// FOR UPDATE and FOR SHARE: every row found is locked, or the statement ends. With SKIP LOCKED those that could not be are given back: they are not read.
+async fn lock_rows(
+    partition: &Arc<Partition>,
+    table: &Arc<Table>,
+    f: &Fragment,
+    keys: &Keys,
+    lock: Locking,
+    work: Work<'_>,
+) -> Result<HashSet<Vec<u8>>, Fault> {
     let ctx = work.context();
     let schema = table.schema();
+    let enough = enough(f, &ctx)?;
     let mut handles: Vec<RowHandle> = Vec::new();
     let mut fault = None;
-    find::visit(table, &schema, keys, work.snapshot, &ctx, &mut |row| {
-        let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
+    find::visit(table, schema, keys, work.snapshot, &ctx, &mut |row| {
+        let fields = Fields { schema, version: row.version, bytes: row.bytes };
         match f.filter.as_ref().map(|e| eval(e, &fields, &ctx)) {
             Some(Err(e)) => {
                 fault = Some(e);
@@ -269,10 +294,20 @@ async fn lock_rows(partition: &Arc<Partition>, table: &Arc<Table>, f: &Fragment,
         return Err(f);
     }
     let mode = if lock.exclusive { LockMode::Exclusive } else { LockMode::Shared };
+    let mut passed_by = HashSet::new();
+    let mut held = 0;
     for handle in handles {
-        lock_row(partition, table, &handle, mode, lock, work).await?;
+        // A limit without an order reads so many rows and no more: those behind it stay free for others.
+        if enough.is_some_and(|n| held >= n) {
+            break;
+        }
+        if lock_row(partition, table, &handle, mode, lock, work).await? {
+            held += 1;
+        } else {
+            passed_by.insert(handle.bytes().to_vec());
+        }
     }
-    Ok(())
+    Ok(passed_by)
 }
 
 pub(crate) async fn lock_row(

@@ -4,21 +4,29 @@
 //! Promises: every column has its value or the statement says why not; duplicates are handled as the statement asks.
 //! Never:    reads the source: rows are handed in.
 
-use crate::change::{check, complete, delete, duplicate, encode};
+use crate::change::{check, complete, delete, duplicate, encode, lock};
 use crate::engine::{Engine, Places, Work};
 use crate::rows::Row;
 use crate::stored::Pair;
 use weald_catalog::TableDef;
 use weald_expr::store::{self, Target as Column};
 use weald_expr::{EvalContext, eval};
-use weald_partition::Outcome;
-use weald_plan::dml::{Assigned, BoundInsert, BoundOnDuplicate, Fill, Given, RowRules};
-use weald_types::{Fault, SqlMode, SqlType, Value, WarningLevel};
+use weald_partition::{Outcome, TableSchema};
+use weald_plan::dml::{Assigned, BoundInsert, BoundOnDuplicate, CopiedColumn, Fill, Given, RowRules};
+use weald_types::{Fault, IndexId, SqlMode, SqlType, Value, WarningLevel};
 
 /// The source's rows, one value for each column that the statement names.
 pub enum InsertRows<'a> {
     Exprs(&'a [Vec<Given>]),
-    Values { rows: Vec<Row>, types: Vec<SqlType> },
+    Values {
+        rows: Vec<Row>,
+        types: Vec<SqlType>,
+    },
+    /// Rows of another definition of the table.
+    Copied {
+        rows: Vec<Row>,
+        columns: &'a [CopiedColumn],
+    },
 }
 
 /// What an insert did.
@@ -48,7 +56,7 @@ impl Engine {
         let mut done = Inserted::default();
         let count = match &source {
             InsertRows::Exprs(r) => r.len(),
-            InsertRows::Values { rows, .. } => rows.len(),
+            InsertRows::Values { rows, .. } | InsertRows::Copied { rows, .. } => rows.len(),
         };
         for n in 0..count {
             if n % 256 == 255 {
@@ -64,10 +72,18 @@ impl Engine {
                     })
                     .collect(),
                 InsertRows::Values { rows, types } => rows[n].iter().zip(types).map(|(v, t)| GivenValue::Value(v, t)).collect(),
+                InsertRows::Copied { rows, columns } => rows[n]
+                    .iter()
+                    .zip(*columns)
+                    .map(|(v, c)| match &c.ty {
+                        Some(ty) => GivenValue::Value(v, ty),
+                        None => GivenValue::Stored(v),
+                    })
+                    .collect(),
             };
             let further: &[Value] = match &source {
                 InsertRows::Values { rows, .. } => &rows[n],
-                InsertRows::Exprs(_) => &[],
+                InsertRows::Exprs(_) | InsertRows::Copied { .. } => &[],
             };
             let made = self.make_row(bound, &given, number, &mut done, &ctx);
             let row = match made {
@@ -99,8 +115,9 @@ impl Engine {
             let c = &table.columns[i];
             store::store(v, ty, Column { column: &c.name, ty: &c.ty, row: number }, ctx)
         };
-        // Defaults first: a given expression may read a column that stands before it, or that is not given.
+        // Defaults first: a given expression may read a column that stands before it, or that is not given. Those that read columns themselves come last.
         let mut needs_number = None;
+        let mut reading = Vec::new();
         for i in 0..table.columns.len() {
             let position = bound.source_of[i];
             let wants_default = match position {
@@ -111,6 +128,9 @@ impl Engine {
                 continue;
             }
             match &bound.fill[i] {
+                Fill::Default(e) if !matches!(e, weald_expr::Expr::Literal { .. }) && !weald_expr::walk::columns_of(e).is_empty() => {
+                    reading.push((i, e))
+                }
                 Fill::Default(e) => {
                     let v = eval(e, row.as_slice(), ctx)?;
                     row[i] = store(i, v, e.ty())?;
@@ -131,6 +151,16 @@ impl Engine {
                 GivenValue::Default => continue,
                 GivenValue::Expr(e) => (eval(e, row.as_slice(), ctx)?, e.ty().clone()),
                 GivenValue::Value(v, ty) => ((*v).clone(), (*ty).clone()),
+                GivenValue::Stored(v) => {
+                    if v.is_null() && !table.columns[i].ty.nullable {
+                        return Err(Fault::NullNotAllowed { column: table.columns[i].name.to_string() });
+                    }
+                    row[i] = (*v).clone();
+                    if auto {
+                        self.note_auto_increment(table, &row);
+                    }
+                    continue;
+                }
             };
             if auto {
                 let zero = matches!(&v, Value::Int(0) | Value::UInt(0))
@@ -165,9 +195,18 @@ impl Engine {
             done.generated.get_or_insert(n);
             let v = if table.columns[i].ty.kind.is_unsigned() { Value::UInt(n) } else { Value::Int(i64::try_from(n).unwrap_or(i64::MAX)) };
             row[i] = match store(i, v, &table.columns[i].ty) {
-                Err(Fault::OutOfRange { .. }) => return Err(Fault::mysql(1467, "HY000", "Failed to read auto-increment value from storage engine")),
+                // All numbers are used: the last one is tried again, which most often is a duplicate (1062).
+                Err(Fault::OutOfRange { .. }) => match table.columns[i].ty.kind.integer_range() {
+                    Some((_, most)) if table.columns[i].ty.kind.is_unsigned() => Value::UInt(most as u64),
+                    Some((_, most)) => Value::Int(most as i64),
+                    None => return Err(Fault::mysql(1467, "HY000", "Failed to read auto-increment value from storage engine")),
+                },
                 other => other?,
             };
+        }
+        for (i, e) in reading {
+            let v = eval(e, row.as_slice(), ctx)?;
+            row[i] = store(i, v, e.ty())?;
         }
         generated(table, &mut row, &bound.rules, number, ctx)?;
         check(&row, &bound.rules, ctx)?;
@@ -190,7 +229,7 @@ impl Engine {
         let (partition, table) = places.open(at)?;
         let table = &table;
         let schema = table.schema();
-        let bytes = encode(&schema, &row)?;
+        let bytes = encode(schema, &row)?;
         let mut affected = 1;
         loop {
             match partition.insert(work.transaction, table, &bytes)? {
@@ -201,13 +240,19 @@ impl Engine {
                 Outcome::Wait(w) => w.wait(work.lock_wait).await?,
                 Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
                 Outcome::Duplicate(d) => match &bound.on_duplicate {
+                    // The row is there as it is to be: nothing is replaced. MySQL sees this only where no further key could be in the way.
+                    BoundOnDuplicate::Replace if is_last_unique(schema, d.index) && schema.values(d.version, &d.bytes) == row => {
+                        lock(partition, table, &d.row, work).await?;
+                        done.affected += affected;
+                        return Ok(());
+                    }
                     BoundOnDuplicate::Replace => {
                         delete(partition, table, &d.row, work).await?;
                         affected += 1;
                         done.duplicates += 1;
                     }
                     BoundOnDuplicate::Error => {
-                        let fault = duplicate(&schema, d.index, &row);
+                        let fault = duplicate(schema, d.index, &row);
                         if !bound.ignore {
                             return Err(fault);
                         }
@@ -235,17 +280,18 @@ impl Engine {
                         complete(&bound.table, &old, &mut new, rules, number, &ctx)?;
                         done.duplicates += 1;
                         if new == old {
+                            lock(partition, table, &d.row, work).await?;
                             done.affected += found_rows as u64;
                             return Ok(());
                         }
-                        let changed = encode(&schema, &new)?;
+                        let changed = encode(schema, &new)?;
                         match partition.update(work.transaction, table, &d.row, &changed)? {
                             Outcome::Done => {
                                 self.note_auto_increment(&bound.table, &new);
                                 done.affected += 2;
                                 return Ok(());
                             }
-                            Outcome::Duplicate(other) => return Err(duplicate(&schema, other.index, &new)),
+                            Outcome::Duplicate(other) => return Err(duplicate(schema, other.index, &new)),
                             Outcome::Conflict => return Err(Fault::WriteConflict),
                             // It went away: the insert is tried again.
                             Outcome::Gone => (),
@@ -258,9 +304,15 @@ impl Engine {
     }
 }
 
+fn is_last_unique(schema: &TableSchema, index: IndexId) -> bool {
+    schema.def().indexes.iter().rfind(|i| i.unique).is_some_and(|i| i.id == index)
+}
+
 enum GivenValue<'a> {
     Expr(&'a weald_expr::Expr),
     Value(&'a Value, &'a SqlType),
+    /// As the column stores it.
+    Stored(&'a Value),
     Default,
 }
 

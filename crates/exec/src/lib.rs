@@ -7,6 +7,7 @@
 pub mod analytic;
 mod auto_increment;
 mod change;
+mod copy;
 mod engine;
 mod find;
 mod fragment_read;
@@ -21,5 +22,5 @@ pub use engine::{Engine, Work};
 pub use gather::gather;
 pub use insert::{InsertRows, Inserted};
 pub use source::{Snapshotted, VirtualRows};
-pub use weald_partition::{Durability, Mark, NodeContext, Partition, Snapshot, Transaction};
+pub use weald_partition::{Durability, FillPosition, Filling, Gate, Mark, NodeContext, Partition, Snapshot, Transaction};
 pub use weald_txn::Isolation;

@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_catalog::TableRef;
 use weald_expr::{EvalContext, eval, is_true};
-use weald_partition::{Cursor, KeyRange, Reading, Snapshot, Step, Table};
+use weald_partition::{Cursor, KeyRange, Partition, Reading, Snapshot, Step, Table};
 use weald_plan::key_values::Keys;
 use weald_plan::query::ROW_LOCATOR;
 use weald_types::{Fault, TableId, Value};
@@ -25,7 +25,7 @@ use weald_types::{Fault, TableId, Value};
 /// Rows of information_schema, by table name.
 pub type VirtualRows = Arc<dyn Fn(&str) -> Result<Vec<Row>, Fault> + Send + Sync>;
 
-/// Pieces of a table that can be read side by side.
+type Opened = Arc<[(Arc<Partition>, Arc<Table>)]>;
 type Units = Arc<[(Arc<Table>, KeyRange)]>;
 
 /// The node's tables at a snapshot.
@@ -33,15 +33,37 @@ pub struct Snapshotted {
     pub engine: Arc<Engine>,
     pub snapshot: Snapshot,
     pub virtual_rows: VirtualRows,
+    /// The query's tables as they were when it was planned: however late a scan begins, it reads what the others read.
+    opened: HashMap<TableId, Opened>,
     /// Splits of single-partition tables: made once, so that shares neither overlap nor leave a gap.
     splits: Mutex<HashMap<TableId, Units>>,
     threads: usize,
 }
 
 impl Snapshotted {
-    pub fn new(engine: Arc<Engine>, snapshot: Snapshot, virtual_rows: VirtualRows, threads: usize) -> Self {
-        Self { engine, snapshot, virtual_rows, splits: Mutex::default(), threads: threads.max(1) }
+    /// [`Fault::SchemaChanged`] if one of `tables` is no longer what the query was planned for; [`Fault::WriteConflict`] if it is not readable at the snapshot.
+    pub fn new(engine: Arc<Engine>, snapshot: Snapshot, tables: &[TableRef], virtual_rows: VirtualRows, threads: usize) -> Result<Self, Fault> {
+        let mut opened = HashMap::with_capacity(tables.len());
+        for t in tables {
+            opened.insert(t.id, open(&engine, t, &snapshot)?);
+        }
+        Ok(Self { engine, snapshot, virtual_rows, opened, splits: Mutex::default(), threads: threads.max(1) })
     }
+
+    fn opened(&self, table: &TableRef) -> Result<Opened, Fault> {
+        match self.opened.get(&table.id) {
+            Some(found) => Ok(found.clone()),
+            None => open(&self.engine, table, &self.snapshot),
+        }
+    }
+}
+
+fn open(engine: &Engine, table: &TableRef, snapshot: &Snapshot) -> Result<Opened, Fault> {
+    let tables = engine.tables(table)?;
+    for (_, t) in &tables {
+        find::readable(t, snapshot)?;
+    }
+    Ok(tables.into())
 }
 
 impl std::fmt::Debug for Snapshotted {
@@ -52,7 +74,8 @@ impl std::fmt::Debug for Snapshotted {
 
 impl TableSource for Snapshotted {
     fn scan(&self, request: ScanRequest) -> BoxStream {
-        Box::new(ScanStream { engine: self.engine.clone(), snapshot: self.snapshot.clone(), request, parts: None })
+        let tables = self.opened(&request.table);
+        Box::new(ScanStream { engine: self.engine.clone(), tables, snapshot: self.snapshot.clone(), request, parts: None })
     }
     fn virtual_rows<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Row>, Fault>> {
         Box::pin(std::future::ready((self.virtual_rows)(name)))
@@ -73,6 +96,7 @@ enum Part {
 
 struct ScanStream {
     engine: Arc<Engine>,
+    tables: Result<Opened, Fault>,
     snapshot: Snapshot,
     request: ScanRequest,
     parts: Option<std::collections::VecDeque<Part>>,
@@ -84,7 +108,7 @@ impl ScanStream {
         let ctx = EvalContext { statement: &r.statement, params: &r.params, subqueries: &[] };
         let keys = find::keys(&r.table, &r.access, &ctx)?;
         let mut parts = std::collections::VecDeque::new();
-        let tables = self.engine.tables(&r.table)?;
+        let tables = self.tables.clone()?;
         // A full shard key names the partition.
         let only = match (&keys, &r.table.sharding) {
             (Keys::Equal { index, keys }, weald_catalog::Sharding::Hash { columns, .. }) if keys.len() == 1 => {
@@ -102,7 +126,7 @@ impl ScanStream {
             if only.is_some_and(|o| o != at) {
                 continue;
             }
-            match find::lookup(&table.schema(), &keys) {
+            match find::lookup(table.schema(), &keys) {
                 Lookup::Rows(rows) => parts.extend(rows.into_iter().map(|(i, k)| Part::Row(at, table.clone(), i, k))),
                 Lookup::Cursors(cursors) => parts.extend(cursors.into_iter().map(|c| Part::Cursor(at, table.clone(), c))),
             }
@@ -130,7 +154,7 @@ impl ScanStream {
             let mut looked = 0;
             let mut take = |row: weald_partition::StoredRow<'_>| {
                 looked += 1;
-                let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
+                let fields = Fields { schema, version: row.version, bytes: row.bytes };
                 match r.filter.as_ref().map(|e| eval(e, &fields, &ctx)) {
                     Some(Err(e)) => {
                         fault = Some(e);
@@ -152,11 +176,11 @@ impl ScanStream {
             };
             let done = match part {
                 Part::Row(_, _, index, key) => {
-                    weald_partition::get(&table, *index, key, &self.snapshot, &mut take).await;
+                    weald_partition::get(&table, *index, key, &self.snapshot, &mut take).await?;
                     true
                 }
                 Part::Cursor(_, _, cursor) => {
-                    weald_partition::scan(&table, cursor, &self.snapshot, &mut take).await;
+                    weald_partition::scan(&table, cursor, &self.snapshot, &mut take).await?;
                     cursor.is_done()
                 }
             };
@@ -179,44 +203,44 @@ impl Stream for ScanStream {
 
 impl BatchSource for Snapshotted {
     fn shares(&self, table: &TableRef) -> usize {
-        self.units(table).len().clamp(1, self.threads)
+        self.units(table).map_or(1, |u| u.len()).clamp(1, self.threads)
     }
     fn row_count(&self, table: &TableRef) -> u64 {
         self.engine.size(table).0
     }
     fn open(&self, request: ShareRequest) -> Box<dyn RowCursor> {
-        let units = self.units(&request.table);
-        let mine =
-            units.iter().skip(request.share).step_by(request.shares.max(1)).map(|(t, range)| (t.clone(), Cursor::rows(range.clone()))).collect();
+        let mine = self.units(&request.table).map(|units| {
+            units.iter().skip(request.share).step_by(request.shares.max(1)).map(|(t, range)| (t.clone(), Cursor::rows(range.clone()))).collect()
+        });
         Box::new(ShareCursor { parts: mine, snapshot: self.snapshot.clone() })
     }
 }
 
 impl Snapshotted {
     /// Pieces of a table that can be read side by side.
-    fn units(&self, table: &TableRef) -> Units {
-        let mut splits = self.splits.lock();
-        splits
-            .entry(table.id)
-            .or_insert_with(|| {
-                let tables = self.engine.tables(table).unwrap_or_default();
-                let each = self.threads.div_ceil(tables.len().max(1));
-                tables.iter().flat_map(|(_, t)| t.split(each).into_iter().map(|r| (t.clone(), r)).collect::<Vec<_>>()).collect()
-            })
-            .clone()
+    fn units(&self, table: &TableRef) -> Result<Units, Fault> {
+        if let Some(known) = self.splits.lock().get(&table.id) {
+            return Ok(known.clone());
+        }
+        let tables = self.opened(table)?;
+        let each = self.threads.div_ceil(tables.len().max(1));
+        let units: Units = tables.iter().flat_map(|(_, t)| t.split(each).into_iter().map(|r| (t.clone(), r)).collect::<Vec<_>>()).collect();
+        Ok(self.splits.lock().entry(table.id).or_insert(units).clone())
     }
 }
 
 struct ShareCursor {
-    parts: std::collections::VecDeque<(Arc<Table>, Cursor)>,
+    /// The fault is told when the rows are asked for.
+    parts: Result<std::collections::VecDeque<(Arc<Table>, Cursor)>, Fault>,
     snapshot: Snapshot,
 }
 
 impl RowCursor for ShareCursor {
     fn next<'a>(&'a mut self, rows: usize, take: &'a mut RowsTaker<'_>) -> BoxFuture<'a, Result<usize, Fault>> {
         Box::pin(async move {
+            let parts = self.parts.as_mut().map_err(|f| f.clone())?;
             loop {
-                let Some((table, cursor)) = self.parts.front_mut() else { return Ok(0) };
+                let Some((table, cursor)) = parts.front_mut() else { return Ok(0) };
                 let schema = table.schema();
                 // In a block of its own: what keeps the rows in place must be gone before anything is waited for.
                 let (given, step) = {
@@ -224,17 +248,18 @@ impl RowCursor for ShareCursor {
                     let mut found = Vec::with_capacity(rows + 64);
                     let step = table.scan_rows_into(cursor, self.snapshot.view(), rows, &reading, &mut found);
                     if !found.is_empty() {
-                        take(&schema, &found)?;
+                        take(schema, &found)?;
                     }
                     (found.len(), step)
                 };
                 match step {
                     Step::Done => {
-                        self.parts.pop_front();
+                        parts.pop_front();
                     }
                     Step::More => (),
                     Step::Blocked(writer) if given == 0 => writer.ended().await,
                     Step::Blocked(_) => (),
+                    Step::IndexGone => return Err(Fault::SchemaChanged),
                 }
                 if given > 0 {
                     return Ok(given);

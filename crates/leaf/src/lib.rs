@@ -18,7 +18,6 @@ use commit_log::NodeLog;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use weald_catalog::{CatalogView, DatabaseDef};
 use weald_env::Env;
 use weald_exec::Engine;
@@ -28,9 +27,6 @@ use weald_types::{Epoch, Fault, Lsn, PartitionId};
 
 /// The log may be so many times as long as it takes for one partition's snapshot; beyond that, those who keep it long are made to take theirs.
 const LOG_LENGTH_MOST: u64 = 32;
-/// How long a dropped table's writers may take to end.
-const DROP_WAIT: Duration = Duration::from_secs(60);
-
 pub struct Leaf {
     pub engine: Arc<Engine>,
     env: Env,
@@ -128,35 +124,36 @@ impl Leaf {
         Ok(())
     }
 
-    /// Follows the catalogue from one version to the next: makes, changes and drops what it says.
-    pub async fn follow(&self, old: &CatalogView, new: &CatalogView) -> Result<(), Fault> {
+    /// Follows the catalogue from one version to the next: makes, changes and drops what it says. Call it once the change is decided: it does not wait for
+    /// anyone, so whoever decided a drop has seen to it that no transaction has changes in the table.
+    pub fn follow(&self, old: &CatalogView, new: &CatalogView) -> Result<(), Fault> {
         for (name, d) in &new.databases {
             let before = old.databases.get(name).filter(|o| o.id == d.id);
             if before.is_none() {
                 self.create_database(d)?;
             }
-            for t in d.tables.values() {
-                let known = before.and_then(|b| b.tables.values().find(|o| o.id == t.id));
+            for t in d.stored_tables() {
+                let known = before.and_then(|b| b.stored_tables().find(|o| o.id == t.id));
+                if known.is_some_and(|o| o.version == t.version) {
+                    continue;
+                }
                 for p in self.engine.partitions_of(t)? {
                     match known {
                         None => p.create_table(t.clone()),
-                        Some(o) if o.version != t.version => p.change_table(t.clone()),
-                        Some(_) => (),
+                        Some(_) => p.change_table(t.clone()),
                     }
                 }
             }
         }
         for d in old.databases.values() {
             let after = new.databases.values().find(|n| n.id == d.id);
-            match after {
-                None => self.drop_database(d)?,
-                Some(after) => {
-                    for t in d.tables.values().filter(|t| !after.tables.values().any(|n| n.id == t.id)) {
-                        for p in self.engine.partitions_of(t)? {
-                            p.drop_table(t.id, DROP_WAIT).await?;
-                        }
-                    }
+            for t in d.stored_tables().filter(|t| !after.is_some_and(|a| a.stored_tables().any(|n| n.id == t.id))) {
+                for p in self.engine.partitions_of(t)? {
+                    p.drop_table(t.id);
                 }
+            }
+            if after.is_none() {
+                self.drop_database(d);
             }
         }
         Ok(())
@@ -184,7 +181,7 @@ impl Leaf {
         Ok(())
     }
 
-    fn drop_database(&self, d: &DatabaseDef) -> Result<(), Fault> {
+    fn drop_database(&self, d: &DatabaseDef) {
         self.engine.remove_database(d.id);
         for id in d.partition_ids() {
             self.held.lock().remove(&id);
@@ -193,7 +190,6 @@ impl Leaf {
             }
             snapshot::remove_files(&self.env, &self.dir.snapshots_of(id));
         }
-        Ok(())
     }
 
     /// (partition, state) of all.

@@ -81,7 +81,7 @@ pub fn recover(
     for d in catalog.databases.values() {
         for id in d.partition_ids() {
             let partition = Partition::new(id, epoch, node.clone());
-            for t in d.tables.values() {
+            for t in d.stored_tables() {
                 let here = match &t.sharding {
                     Sharding::Single { ordinal } => ordinal % d.partitions.max(1) == id.ordinal(),
                     Sharding::Reference => id.ordinal() == 0,

@@ -48,6 +48,7 @@ impl State {
                     sync_replication,
                     tables: BTreeMap::new(),
                     views: BTreeMap::new(),
+                    building: BTreeMap::new(),
                 };
                 catalog.databases.insert(name, Arc::new(def));
                 Ok(Outcome::Database(id))
@@ -64,16 +65,25 @@ impl State {
                 self.places.retain(|p, _| p.database() != d.id);
                 Ok(Outcome::Done)
             }
-            Command::CreateTable { mut def } => {
-                let d = database(catalog, &def.database_name)?;
-                free_name(d, &def.name)?;
-                def.id = TableId::new(self.next_table);
-                def.database = d.id;
-                def.version = SchemaVersion::FIRST;
+            Command::CreateTable { def } => {
+                free_name(database(catalog, &def.database_name)?, &def.name)?;
+                let def = self.numbered(catalog, *def)?;
                 let id = def.id;
-                d.tables.insert(def.name.clone(), Arc::new(*def));
-                self.next_table += 1;
+                database(catalog, &def.database_name)?.tables.insert(def.name.clone(), Arc::new(def));
                 Ok(Outcome::Table(id))
+            }
+            Command::BuildTable { def } => {
+                let def = self.numbered(catalog, *def)?;
+                let id = def.id;
+                database(catalog, &def.database_name)?.building.insert(id, Arc::new(def));
+                Ok(Outcome::Table(id))
+            }
+            Command::PublishTable { table } => {
+                let t = take_building(catalog, table)?;
+                let d = database(catalog, &t.database_name)?;
+                free_name(d, &t.name)?;
+                d.tables.insert(t.name.clone(), t);
+                Ok(Outcome::Table(table))
             }
             Command::ReplaceTable { expected, def } => {
                 let old = current(catalog, def.id, expected)?;
@@ -93,14 +103,11 @@ impl State {
             }
             Command::SwapTable { old, expected, with } => {
                 let old = current(catalog, old, expected)?;
-                let new = catalog.table_by_id(with).cloned().ok_or(Fault::SchemaChanged)?;
+                let new = take_building(catalog, with)?;
                 remove_table(catalog, &old)?;
-                remove_table(catalog, &new)?;
-                let mut new = TableDef::clone(&new);
-                new.name = old.name.clone();
-                new.database_name = old.database_name.clone();
-                new.version = new.version.next();
-                database(catalog, &old.database_name)?.tables.insert(new.name.clone(), Arc::new(new));
+                let d = database(catalog, &new.database_name)?;
+                free_name(d, &new.name)?;
+                d.tables.insert(new.name.clone(), new);
                 Ok(Outcome::Table(with))
             }
             Command::DropTables { tables } => {
@@ -203,6 +210,17 @@ impl State {
     }
 }
 
+impl State {
+    /// A definition with its ids.
+    fn numbered(&mut self, catalog: &mut CatalogView, mut def: TableDef) -> Result<TableDef, Fault> {
+        def.database = database(catalog, &def.database_name)?.id;
+        def.id = TableId::new(self.next_table);
+        def.version = SchemaVersion::FIRST;
+        self.next_table += 1;
+        Ok(def)
+    }
+}
+
 fn database<'a>(catalog: &'a mut CatalogView, name: &str) -> Result<&'a mut DatabaseDef, Fault> {
     catalog.databases.get_mut(name).map(Arc::make_mut).ok_or_else(|| Fault::NoSuchDatabase { name: name.into() })
 }
@@ -220,7 +238,16 @@ fn current(catalog: &CatalogView, id: TableId, expected: SchemaVersion) -> Resul
 }
 
 fn remove_table(catalog: &mut CatalogView, t: &TableDef) -> Result<(), Fault> {
-    database(catalog, &t.database_name)?.tables.remove(&t.name).map(drop).ok_or(Fault::SchemaChanged)
+    let d = database(catalog, &t.database_name)?;
+    if d.building.remove(&t.id).is_some() {
+        return Ok(());
+    }
+    d.tables.remove(&t.name).map(drop).ok_or(Fault::SchemaChanged)
+}
+
+fn take_building(catalog: &mut CatalogView, id: TableId) -> Result<Arc<TableDef>, Fault> {
+    let t = catalog.table_by_id(id).cloned().ok_or(Fault::SchemaChanged)?;
+    database(catalog, &t.database_name)?.building.remove(&id).ok_or(Fault::SchemaChanged)
 }
 
 fn rename(catalog: &mut CatalogView, from: &(Box<str>, Box<str>), to: &(Box<str>, Box<str>)) -> Result<(), Fault> {

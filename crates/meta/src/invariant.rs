@@ -26,6 +26,16 @@ pub fn broken(s: &State) -> Option<String> {
             }
         }
     }
+    for d in s.catalog.databases.values() {
+        for (id, t) in &d.building {
+            if *id != t.id || t.database != d.id || id.raw() >= s.next_table {
+                return Some(format!("table {} is filed under {id} among those being built", t.name));
+            }
+            if d.tables.values().any(|other| other.id == *id) {
+                return Some(format!("table {} is both whole and being built", t.name));
+            }
+        }
+    }
     let known = s.places.keys().all(|p| s.catalog.database_by_id(p.database()).is_some());
     if known { None } else { Some("a place belongs to no database".into()) }
 }

@@ -92,7 +92,8 @@ fn commands() -> Vec<(&'static str, Command)> {
     wider.columns.push(added);
     let mut alone = table("alone");
     (alone.sharding, alone.primary_key) = (Sharding::Single { ordinal: 1 }, true);
-    let mut spread = table("spread");
+    // It takes the place of `alone`, whose name it has.
+    let mut spread = table("alone");
     (spread.sharding, spread.primary_key) = (Sharding::RowId, false);
     spread.indexes.remove(0);
     let mut everywhere = table("everywhere");
@@ -107,6 +108,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         security_invoker: true,
         algorithm: "MERGE".into(),
         check_option: "".into(),
+        described: vec![table("t").columns[1].clone()],
     };
     let database = |name: &str| Command::CreateDatabase {
         name: name.into(),
@@ -123,7 +125,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("create_table", Command::CreateTable { def: Box::new(table("t")) }),
         ("replace_table", Command::ReplaceTable { expected: SchemaVersion::FIRST, def: Box::new(wider) }),
         ("create_table_alone", Command::CreateTable { def: Box::new(alone) }),
-        ("create_table_spread", Command::CreateTable { def: Box::new(spread) }),
+        ("build_table", Command::BuildTable { def: Box::new(spread.clone()) }),
         ("create_table_everywhere", Command::CreateTable { def: Box::new(everywhere) }),
         ("swap_table", Command::SwapTable { old: TableId::new(2), expected: SchemaVersion::FIRST, with: TableId::new(3) }),
         ("rename_tables", Command::RenameTables { moves: vec![Rename { from: ("d".into(), "alone".into()), to: ("d".into(), "other".into()) }] }),
@@ -138,6 +140,8 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("set_variable", Command::SetVariable { name: "sql_mode".into(), value: Some("".into()) }),
         ("set_variable_2", Command::SetVariable { name: "nothing".into(), value: None }),
         ("promote", Command::Promote { partition: PartitionId::of(DatabaseId::new(1), 0), node: NodeId::new(1), expected: Epoch::FIRST }),
+        ("build_table_2", Command::BuildTable { def: Box::new(TableDef { name: "made".into(), ..spread }) }),
+        ("publish_table", Command::PublishTable { table: TableId::new(7) }),
         ("set_node_address", Command::SetNodeAddress { node: NodeId::new(1), host: "h".into(), port: 3307 }),
     ]
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use weald_aggregator::information_schema::Row;
 use weald_aggregator::server::Metadata;
 use weald_catalog::privilege::{Privilege, PrivilegeSet};
-use weald_catalog::{CatalogView, Command, Outcome, UserDef};
+use weald_catalog::{CatalogView, Command, Outcome, TableDef, UserDef};
 use weald_env::Env;
 use weald_leaf::{Leaf, Phase};
 use weald_log::meta_log::Recovered;
@@ -35,6 +35,8 @@ pub(crate) struct MetadataGroup {
     /// Held while a change is made.
     change: tokio::sync::Mutex<State>,
     view: RwLock<Arc<CatalogView>>,
+    /// Of the view: for those who wait for a newer one.
+    version: tokio::sync::watch::Sender<u64>,
     leaf: Arc<Leaf>,
     queries: tokio::runtime::Handle,
 }
@@ -83,12 +85,26 @@ fn log_fault(e: &weald_log::Error) -> Fault {
 impl MetadataGroup {
     pub fn new(env: Env, log: MetaLog, state: State, leaf: Arc<Leaf>, queries: tokio::runtime::Handle) -> Arc<Self> {
         let view = RwLock::new(state.catalog.clone());
-        Arc::new_cyclic(|me| Self { me: me.clone(), env, log, change: tokio::sync::Mutex::new(state), view, leaf, queries })
+        let version = tokio::sync::watch::Sender::new(state.catalog.version);
+        Arc::new_cyclic(|me| Self { me: me.clone(), env, log, change: tokio::sync::Mutex::new(state), view, version, leaf, queries })
     }
 
-    /// Gives a new cluster its first account: root, who may do everything and has no password.
+    /// Takes back what a crash left half made: tables that were being built, indexes that were being filled or dropped. Gives a new cluster its first account:
+    /// root, who may do everything and has no password.
     pub async fn prepare(&self) -> Result<(), Fault> {
-        if !self.catalog().users.is_empty() {
+        let catalog = self.catalog();
+        let built: Vec<_> = catalog.databases.values().flat_map(|d| d.building.keys().copied()).collect();
+        if !built.is_empty() {
+            tracing::info!(tables = built.len(), "dropping tables that a crash left half made");
+            self.change(Command::DropTables { tables: built }).await?;
+        }
+        for t in catalog.databases.values().flat_map(|d| d.tables.values()).filter(|t| t.indexes.iter().any(|i| !i.ready)) {
+            tracing::info!(table = %t.name, "dropping indexes that a crash left half made");
+            let mut def = TableDef::clone(t);
+            def.indexes.retain(|i| i.ready);
+            self.change(Command::ReplaceTable { expected: t.version, def: Box::new(def) }).await?;
+        }
+        if !catalog.users.is_empty() {
             return Ok(());
         }
         let mut root = UserDef::new("root", "%");
@@ -101,7 +117,7 @@ impl MetadataGroup {
         let mut state = self.change.lock().await;
         let mut next = state.clone();
         let bytes = weald_meta::encode_command(&command);
-        let moves_rows = matches!(command, Command::SwapTable { .. });
+        let moves_rows = matches!(command, Command::SwapTable { .. } | Command::PublishTable { .. });
         let outcome = next.apply(command)?;
         self.leaf.prepare(&next.catalog)?;
         if moves_rows {
@@ -120,8 +136,9 @@ impl MetadataGroup {
         // From here on it has happened, whatever follows.
         let (old, new) = (state.catalog.clone(), next.catalog.clone());
         *state = next;
-        let followed = self.leaf.follow(&old, &new).await;
+        let followed = self.leaf.follow(&old, &new);
         *self.view.write() = new;
+        self.version.send_replace(state.catalog.version);
         if self.log.bytes_since_state() > STATE_TRIGGER_BYTES
             && let Err(error) = self.log.store_state(&weald_meta::encode_state(&state))
         {
@@ -154,6 +171,14 @@ impl Metadata for MetadataGroup {
                 Ok(done) => done,
                 Err(e) => Err(Fault::Internal { incident: e.to_string() }),
             }
+        })
+    }
+
+    fn newer_than(&self, version: u64) -> BoxFuture<'_, ()> {
+        let mut current = self.version.subscribe();
+        Box::pin(async move {
+            // The sender lives as long as this group does.
+            let _ = current.wait_for(|v| *v > version).await;
         })
     }
 

@@ -24,6 +24,7 @@
 pub mod change;
 pub mod commit_log;
 pub mod context;
+pub mod gate;
 pub mod partition;
 pub mod read;
 pub mod record;
@@ -33,7 +34,10 @@ pub mod transaction;
 pub use change::{Duplicate, LockWait, Outcome};
 pub use commit_log::{CommitLog, LogTicket, MemoryLog, NotAppended};
 pub use context::NodeContext;
-pub use partition::Partition;
-pub use read::{Snapshot, get, read_row, scan};
+pub use gate::Gate;
+pub use partition::{Filling, Partition};
+pub use read::{Snapshot, get, read_row, scan, scan_changes};
 pub use transaction::{Durability, Mark, Transaction};
-pub use weald_rowstore::{Cursor, Direction, KeyRange, LockMode, MemoryLimit, Read, Reading, RowHandle, Step, StoredRow, Table, TableSchema};
+/// What executors hold of a table is the table under the definition they were planned for.
+pub use weald_rowstore::OpenTable as Table;
+pub use weald_rowstore::{Cursor, Direction, FillPosition, KeyRange, LockMode, MemoryLimit, Read, Reading, RowHandle, Step, StoredRow, TableSchema};

@@ -10,16 +10,26 @@ use crate::{Outcome, Transaction};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use weald_catalog::TableRef;
-use weald_rowstore::{FillPosition, FillStep, Key, LockMode, RowChange, RowHandle, Table};
+use weald_rowstore::{FillPosition, FillStep, Key, LockMode, OpenTable, RowChange, RowHandle, Table};
+use weald_txn::Txn;
 use weald_types::{Epoch, Fault, IndexId, PartitionId, SchemaVersion, TableId, Timestamp};
 
 pub struct Partition {
     id: PartitionId,
     epoch: Epoch,
     node: Arc<NodeContext>,
-    tables: RwLock<HashMap<TableId, Arc<Table>>>,
+    /// Whether what is committed here goes to the log.
+    logged: bool,
+    tables: RwLock<HashMap<TableId, Arc<OpenTable>>>,
+}
+
+/// How far the filling of an index has come.
+pub enum Filling {
+    Done,
+    More,
+    /// Whether a key is taken depends on how this transaction ends.
+    Blocked(Arc<Txn>),
 }
 
 /// Rows of an index that are entered in one go.
@@ -27,7 +37,14 @@ const FILL_BATCH: usize = 1000;
 
 impl Partition {
     pub fn new(id: PartitionId, epoch: Epoch, node: Arc<NodeContext>) -> Arc<Self> {
-        Arc::new(Self { id, epoch, node, tables: RwLock::default() })
+        Arc::new(Self { id, epoch, node, logged: true, tables: RwLock::default() })
+    }
+    /// For tables that no restart needs to find.
+    pub fn unlogged(id: PartitionId, node: Arc<NodeContext>) -> Arc<Self> {
+        Arc::new(Self { id, epoch: Epoch::FIRST, node, logged: false, tables: RwLock::default() })
+    }
+    pub fn is_logged(&self) -> bool {
+        self.logged
     }
     pub fn id(&self) -> PartitionId {
         self.id
@@ -39,83 +56,73 @@ impl Partition {
         &self.node
     }
     /// The table, if its definition is the one the caller's plan was made for; [`Fault::SchemaChanged`] otherwise.
-    pub fn table(&self, id: TableId, version: SchemaVersion) -> Result<Arc<Table>, Fault> {
-        let found = self.tables.read().get(&id).cloned();
-        found.filter(|t| t.schema().version() == version).ok_or(Fault::SchemaChanged)
+    pub fn table(&self, id: TableId, version: SchemaVersion) -> Result<Arc<OpenTable>, Fault> {
+        let tables = self.tables.read();
+        tables.get(&id).filter(|t| t.schema().version() == version).cloned().ok_or(Fault::SchemaChanged)
     }
     /// The table, whatever its version.
     pub fn current_table(&self, id: TableId) -> Option<Arc<Table>> {
-        self.tables.read().get(&id).cloned()
+        self.tables.read().get(&id).map(|t| t.table().clone())
     }
     pub fn tables(&self) -> Vec<Arc<Table>> {
-        self.tables.read().values().cloned().collect()
+        self.tables.read().values().map(|t| t.table().clone()).collect()
     }
 
     /// A new, empty table; nothing if it is there.
     pub fn create_table(&self, def: TableRef) {
-        self.tables.write().entry(def.id).or_insert_with(|| Table::new(def, self.node.memory.clone()));
+        let new = || Arc::new(OpenTable::new(Table::new(def.clone(), self.node.memory.clone())));
+        self.tables.write().entry(def.id).or_insert_with(new);
     }
     /// A new version of a table's definition: see [`Table::change_definition`].
     pub fn change_table(&self, def: TableRef) {
         if let Some(t) = self.current_table(def.id)
             && t.schema().version() != def.version
         {
-            t.change_definition(def);
+            t.change_definition(def.clone());
+            self.tables.write().insert(def.id, Arc::new(OpenTable::new(t)));
         }
     }
-    /// Refuses changes from now on, waits for those under way, and forgets the table. [`Fault::LockWaitTimeout`], and it is as it was.
-    pub async fn drop_table(&self, id: TableId, timeout: Duration) -> Result<(), Fault> {
-        let Some(table) = self.current_table(id) else { return Ok(()) };
-        table.close();
-        let open = async {
-            while let Some(txn) = table.open_transactions().into_iter().next() {
-                txn.ended().await;
-            }
-        };
-        if tokio::time::timeout(timeout, open).await.is_err() {
-            table.reopen();
-            return Err(Fault::LockWaitTimeout);
+    /// Forgets the table. Whoever reads it goes on; every change of it is refused. That no transaction still has changes in it is the caller's to see to,
+    /// with a [`crate::Gate`].
+    pub fn drop_table(&self, id: TableId) {
+        if let Some(t) = self.tables.write().remove(&id) {
+            t.retire();
         }
-        self.tables.write().remove(&id);
-        Ok(())
     }
-    /// Enters all rows in an index that is not ready yet; 1062 if it is unique and they are not.
-    pub async fn fill_index(&self, table: TableId, index: IndexId) -> Result<(), Fault> {
+    /// Enters the next rows of an index that is not ready yet: call it until it is done. 1062 if the index is unique and the rows are not.
+    pub fn fill_index(&self, table: TableId, index: IndexId, position: &mut FillPosition) -> Result<Filling, Fault> {
         let Some(table) = self.current_table(table) else { return Err(Fault::SchemaChanged) };
-        let mut position = FillPosition::default();
-        loop {
-            match table.fill_index(index, &mut position, FILL_BATCH) {
-                FillStep::Done => return Ok(()),
-                FillStep::More => tokio::task::yield_now().await,
-                FillStep::Blocked(txn) => txn.ended().await,
-                FillStep::Fault(fault) => return Err(fault),
-                FillStep::Duplicate(d) => {
-                    let schema = table.schema();
-                    let def = schema.def();
-                    let Some(i) = def.indexes.iter().find(|i| i.id == d.index) else { return Err(Fault::SchemaChanged) };
-                    let values: Vec<String> = i.parts.iter().map(|p| shown(&schema.value(d.version, &d.bytes, p.column as usize))).collect();
-                    return Err(Fault::DuplicateKey { entry: values.join("-"), key: format!("{}.{}", def.name, i.name) });
-                }
+        match table.fill_index(index, position, FILL_BATCH) {
+            FillStep::Done => Ok(Filling::Done),
+            FillStep::More => Ok(Filling::More),
+            FillStep::Blocked(txn) => Ok(Filling::Blocked(txn)),
+            FillStep::Fault(fault) => Err(fault),
+            FillStep::Duplicate(d) => {
+                let schema = table.schema();
+                let def = schema.def();
+                let Some(i) = def.indexes.iter().find(|i| i.id == d.index) else { return Err(Fault::SchemaChanged) };
+                let values: Vec<String> = i.parts.iter().map(|p| shown(&schema.value(d.version, &d.bytes, p.column as usize))).collect();
+                Err(Fault::DuplicateKey { entry: values.join("-"), key: format!("{}.{}", def.name, i.name) })
             }
         }
     }
 
     // ------------------------------------------------------------------ changes; see `change.rs` for what comes of them
 
-    pub fn insert(&self, by: &Transaction, table: &Arc<Table>, row: &[u8]) -> Result<Outcome, Fault> {
+    pub fn insert(&self, by: &Transaction, table: &Arc<OpenTable>, row: &[u8]) -> Result<Outcome, Fault> {
         let version = table.schema().version();
-        by.with_set(self, |set, number| set.insert(number, table, version, row))
+        by.with_set(self, table, |set, number| set.insert(number, table.table(), version, row))
     }
-    pub fn update(&self, by: &Transaction, table: &Arc<Table>, row: &RowHandle, new: &[u8]) -> Result<Outcome, Fault> {
+    pub fn update(&self, by: &Transaction, table: &Arc<OpenTable>, row: &RowHandle, new: &[u8]) -> Result<Outcome, Fault> {
         let version = table.schema().version();
-        by.with_set(self, |set, number| set.update(number, table, row, version, new))
+        by.with_set(self, table, |set, number| set.update(number, table.table(), row, version, new))
     }
-    pub fn delete(&self, by: &Transaction, table: &Arc<Table>, row: &RowHandle) -> Result<Outcome, Fault> {
-        by.with_set(self, |set, number| set.delete(number, table, row))
+    pub fn delete(&self, by: &Transaction, table: &Arc<OpenTable>, row: &RowHandle) -> Result<Outcome, Fault> {
+        by.with_set(self, table, |set, number| set.delete(number, table.table(), row))
     }
     /// Holds the row until the transaction ends, without changing it.
-    pub fn lock(&self, by: &Transaction, table: &Arc<Table>, row: &RowHandle, mode: LockMode) -> Result<Outcome, Fault> {
-        by.with_set(self, |set, _| set.lock(table, row, mode))
+    pub fn lock(&self, by: &Transaction, table: &Arc<OpenTable>, row: &RowHandle, mode: LockMode) -> Result<Outcome, Fault> {
+        by.with_set(self, table, |set, _| set.lock(table.table(), row, mode))
     }
 
     // ------------------------------------------------------------------ recovery

@@ -4,12 +4,11 @@
 //! Promises: the sync path is the whole path unless a writer is about to commit below the snapshot.
 //! Never:    holds anything of the table while it waits.
 
-use crate::Table;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use weald_rowstore::{Cursor, Read, RowHandle, Step, StoredRow, View};
+use weald_rowstore::{Changed, Cursor, Read, RowHandle, Step, StoredRow, Table, View};
 use weald_txn::{Lease, Txn};
-use weald_types::{IndexId, Timestamp};
+use weald_types::{Fault, IndexId, Timestamp};
 
 /// Everything committed at or before one timestamp, and one transaction's own writes. Keeps what it needs from being collected.
 #[derive(Clone, Debug)]
@@ -30,12 +29,19 @@ impl Snapshot {
     }
 }
 
-/// [`Table::get`], waiting where it must.
-pub async fn get<R>(table: &Table, index: IndexId, key: &[u8], snapshot: &Snapshot, mut f: impl FnMut(StoredRow<'_>) -> R) -> Option<R> {
+/// [`Table::get`], waiting where it must. [`Fault::SchemaChanged`] if the index has been dropped.
+pub async fn get<R>(
+    table: &Table,
+    index: IndexId,
+    key: &[u8],
+    snapshot: &Snapshot,
+    mut f: impl FnMut(StoredRow<'_>) -> R,
+) -> Result<Option<R>, Fault> {
     loop {
         match table.get(index, key, snapshot.view(), &mut f) {
-            Read::Ready(found) => return found,
+            Read::Ready(found) => return Ok(found),
             Read::Blocked(writer) => writer.ended().await,
+            Read::IndexGone => return Err(Fault::SchemaChanged),
         }
     }
 }
@@ -46,6 +52,8 @@ pub async fn read_row<R>(table: &Table, row: &RowHandle, snapshot: &Snapshot, mu
         match table.read_row(row, snapshot.view(), &mut f) {
             Read::Ready(found) => return found,
             Read::Blocked(writer) => writer.ended().await,
+            // No index leads to the row: its handle does.
+            Read::IndexGone => return None,
         }
     }
 }
@@ -53,8 +61,14 @@ pub async fn read_row<R>(table: &Table, row: &RowHandle, snapshot: &Snapshot, mu
 /// Entries between two looks at whether somebody else wants the thread.
 const SCAN_BUDGET: usize = 4096;
 
-/// Gives every row of the cursor's range until the callback breaks off; lets other tasks run between batches.
-pub async fn scan(table: &Table, cursor: &mut Cursor, snapshot: &Snapshot, f: &mut (dyn FnMut(StoredRow<'_>) -> ControlFlow<()> + Send)) {
+/// Gives every row of the cursor's range until the callback breaks off; lets other tasks run between batches. [`Fault::SchemaChanged`] if the index has
+/// been dropped meanwhile: some of the rows may not have been given.
+pub async fn scan(
+    table: &Table,
+    cursor: &mut Cursor,
+    snapshot: &Snapshot,
+    f: &mut (dyn FnMut(StoredRow<'_>) -> ControlFlow<()> + Send),
+) -> Result<(), Fault> {
     let mut broken_off = false;
     loop {
         let step = table.scan_batch(cursor, snapshot.view(), SCAN_BUDGET, &mut |row| {
@@ -63,7 +77,27 @@ pub async fn scan(table: &Table, cursor: &mut Cursor, snapshot: &Snapshot, f: &m
             flow
         });
         match step {
-            Step::Done => return,
+            Step::Done => return Ok(()),
+            Step::More if broken_off => return Ok(()),
+            Step::More => tokio::task::yield_now().await,
+            Step::Blocked(writer) => writer.ended().await,
+            Step::IndexGone => return Err(Fault::SchemaChanged),
+        }
+    }
+}
+
+/// Gives every row that differs between two snapshots: see [`Table::scan_changes`].
+pub async fn scan_changes(table: &Table, cursor: &mut Cursor, since: &Snapshot, until: &Snapshot, f: &mut Changed<'_>) {
+    let mut broken_off = false;
+    loop {
+        let step = table.scan_changes(cursor, since.at(), until.view(), SCAN_BUDGET, &mut |before, after| {
+            let flow = f(before, after);
+            broken_off = flow.is_break();
+            flow
+        });
+        match step {
+            // It walks over the rows, not over an index.
+            Step::Done | Step::IndexGone => return,
             Step::More if broken_off => return,
             Step::More => tokio::task::yield_now().await,
             Step::Blocked(writer) => writer.ended().await,

@@ -56,7 +56,7 @@ pub async fn write<E: From<Fault>>(partition: &Arc<Partition>, mut sink: impl Fn
                 record::push(&mut item, Op { table: table.id(), schema: row.version, key: row.handle_bytes(), bytes: Some(row.bytes) });
                 if item.len() >= ITEM_BYTES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
-            .await;
+            .await?;
             if item.len() > empty {
                 sink(&item)?;
             }

@@ -14,7 +14,7 @@ use crate::record::{self, Head, Op};
 use crate::{LogTicket, NotAppended, Outcome};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use weald_rowstore::{Refusal, WriteSet};
+use weald_rowstore::{OpenTable, Refusal, WriteSet};
 use weald_txn::{Isolation, Txn};
 use weald_types::{Epoch, Fault, PartitionId, Timestamp, TxnId};
 
@@ -42,7 +42,8 @@ pub struct Transaction {
 struct Inner {
     /// Number of the last change, in any partition.
     last: u64,
-    sets: Vec<(PartitionId, Epoch, WriteSet)>,
+    /// `None` for a partition that keeps no log.
+    sets: Vec<(PartitionId, Option<Epoch>, WriteSet)>,
     snapshot: Option<Snapshot>,
 }
 
@@ -86,7 +87,12 @@ impl Transaction {
     }
 
     /// One change or lock in one partition.
-    pub(crate) fn with_set(&self, partition: &Partition, f: impl FnOnce(&mut WriteSet, u64) -> Result<(), Refusal>) -> Result<Outcome, Fault> {
+    pub(crate) fn with_set(
+        &self,
+        partition: &Partition,
+        table: &Arc<OpenTable>,
+        f: impl FnOnce(&mut WriteSet, u64) -> Result<(), Refusal>,
+    ) -> Result<Outcome, Fault> {
         // A writer is judged by its read timestamp: it must have one.
         if self.inner.lock().snapshot.is_none() {
             self.renew_snapshot();
@@ -96,12 +102,16 @@ impl Transaction {
             Some(at) => at,
             None => {
                 let set = WriteSet::new(self.txn.clone(), self.node.snapshots.clone());
-                inner.sets.push((partition.id(), partition.epoch(), set));
+                inner.sets.push((partition.id(), partition.is_logged().then(|| partition.epoch()), set));
                 inner.sets.len() - 1
             }
         };
         inner.last += 1;
         let number = inner.last;
+        // The gate of a table is closed partition by partition; a transaction that got in at one of them belongs inside at all.
+        if table.is_gated() && inner.sets.iter().any(|s| s.2.holds(table.id())) && !inner.sets[at].2.holds(table.id()) {
+            inner.sets[at].2.join(table.table());
+        }
         let done = f(&mut inner.sets[at].2, number);
         drop(inner);
         crate::change::outcome(done, &self.node, &self.txn)
@@ -125,11 +135,9 @@ impl Transaction {
         self.txn.set_committing(at);
         let mut records: Vec<(PartitionId, Vec<u8>)> = Vec::with_capacity(inner.sets.len());
         for (partition, epoch, set) in &inner.sets {
-            if !set.has_changes() {
-                continue;
-            }
+            let Some(epoch) = epoch.filter(|_| set.has_changes()) else { continue };
             let mut out = Vec::with_capacity(64 + 256 * set.change_count());
-            record::begin(&mut out, Head { txn: self.txn.id(), at, epoch: *epoch });
+            record::begin(&mut out, Head { txn: self.txn.id(), at, epoch });
             set.for_each_final(|c| {
                 record::push(&mut out, Op { table: c.table.id(), schema: c.change.schema, key: c.change.key.bytes(), bytes: c.change.bytes });
             });
@@ -137,6 +145,10 @@ impl Transaction {
         }
         let borrowed: Vec<(PartitionId, &[u8])> = records.iter().map(|(p, r)| (*p, r.as_slice())).collect();
         let mut ending = Ending { txn: self.txn.clone(), at, sets: inner.sets.drain(..).map(|s| s.2).collect(), ticket: None };
+        if borrowed.is_empty() {
+            ending.commit();
+            return Ok(at);
+        }
         let ticket = loop {
             match self.node.log.append(&borrowed, durability) {
                 Ok(ticket) => break ticket,

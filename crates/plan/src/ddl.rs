@@ -36,8 +36,17 @@ fn duplicate_column(name: &str) -> Fault {
     Fault::mysql(1060, "42S21", format!("Duplicate column name '{name}'"))
 }
 
+/// A column that CREATE TABLE … SELECT gets from its query.
+#[derive(Clone, Debug)]
+pub struct SelectedColumn {
+    pub name: String,
+    pub ty: SqlType,
+    /// The table's column that it is, unchanged.
+    pub origin: Option<ColumnDef>,
+}
+
 /// A new table.
-pub fn create_table(c: &ast::CreateTable, name: &str, from_query: &[(String, SqlType)], ctx: &mut DdlContext<'_>) -> Result<TableDef, Fault> {
+pub fn create_table(c: &ast::CreateTable, name: &str, from_query: &[SelectedColumn], ctx: &mut DdlContext<'_>) -> Result<TableDef, Fault> {
     if c.columnstore {
         return Err(Fault::not_supported("COLUMNSTORE tables"));
     }
@@ -56,21 +65,26 @@ pub fn create_table(c: &ast::CreateTable, name: &str, from_query: &[(String, Sql
         columns.push(column);
     }
     // CREATE … SELECT: what the query brings beyond the columns written.
-    for (name, ty) in from_query {
+    for SelectedColumn { name, ty, origin } in from_query {
         if columns.iter().any(|c: &ColumnDef| c.name.eq_ignore_ascii_case(name)) {
             continue;
         }
-        let ty = evaluated(ty).as_number();
+        let ty = if origin.is_some() { ty.clone() } else { evaluated(ty).as_number() };
         let ty = if matches!(ty.kind, TypeKind::Null) { SqlType::new(TypeKind::Binary { bytes: 0 }, true) } else { ty };
-        let default = if ty.nullable { DefaultValue::Null } else { zero_default(&ty) };
+        let default = match origin {
+            // What an outer join may leave out can be NULL whatever the table says.
+            Some(o) if o.ty.nullable == ty.nullable && !o.auto_increment && o.generated.is_none() => o.default.clone(),
+            _ if ty.nullable => DefaultValue::Null,
+            _ => zero_default(&ty),
+        };
         columns.push(ColumnDef {
             name: name.as_str().into(),
             ty,
             default,
-            on_update_now: false,
+            on_update_now: origin.as_ref().is_some_and(|o| o.on_update_now),
             auto_increment: false,
             invisible: false,
-            comment: "".into(),
+            comment: origin.as_ref().map_or_else(|| "".into(), |o| o.comment.clone()),
             generated: None,
         });
     }
@@ -116,7 +130,7 @@ pub fn create_table(c: &ast::CreateTable, name: &str, from_query: &[(String, Sql
     for fk in c.foreign_keys.iter().chain(c.columns.iter().filter_map(|c| c.options.references.as_ref())) {
         foreign_key(fk, ctx)?;
     }
-    finish(&mut t, shard, c.reference, ctx)?;
+    finish(&mut t, shard, c.reference, Said::Nothing, ctx)?;
     Ok(t)
 }
 
@@ -360,8 +374,12 @@ fn column(def: &ast::ColumnDef, table: Collation, ctx: &mut DdlContext<'_>) -> R
         d.collation = o.collation.clone();
     }
     let auto = o.auto_increment;
+    if o.primary_key && o.nullable == Some(true) {
+        return Err(null_in_primary_key());
+    }
     let nullable = o.nullable.unwrap_or(!o.primary_key) && !o.primary_key && !auto;
     let ty = resolve_type(&d, &def.name, nullable, table)?;
+    deprecated(&d, ctx);
     if auto && !matches!(ty.kind, TypeKind::Int { .. } | TypeKind::Float { .. } | TypeKind::Double { .. }) {
         return Err(Fault::mysql(1063, "42000", format!("Incorrect column specifier for column '{}'", def.name)));
     }
@@ -396,7 +414,6 @@ fn column(def: &ast::ColumnDef, table: Collation, ctx: &mut DdlContext<'_>) -> R
         Some(_) => return Err(Fault::mysql(1294, "HY000", format!("Invalid ON UPDATE clause for '{}' column", def.name))),
     };
     let generated = o.generated.as_ref().map(|g| GeneratedColumn { expression: print::stored_expr(&g.expr).into(), stored: g.stored });
-    let _ = ctx;
     Ok(ColumnDef {
         name: def.name.as_str().into(),
         ty,
@@ -407,6 +424,27 @@ fn column(def: &ast::ColumnDef, table: Collation, ctx: &mut DdlContext<'_>) -> R
         comment: o.comment.clone().unwrap_or_default().into(),
         generated,
     })
+}
+
+/// What MySQL 8.0 warns of in a type.
+fn deprecated(d: &ast::DataType, ctx: &mut DdlContext<'_>) {
+    let mut warn = |text: &str| ctx.warnings.push(Fault::mysql(1681, "HY000", text));
+    let real = matches!(d.name.as_str(), "FLOAT" | "DOUBLE");
+    if d.zerofill {
+        warn(
+            "The ZEROFILL attribute is deprecated and will be removed in a future release. Use the LPAD function to zero-pad numbers, or store the formatted numbers in a CHAR column.",
+        );
+    }
+    if d.unsigned && (real || d.name == "DECIMAL") {
+        warn("UNSIGNED for decimal and floating point data types is deprecated and support for it will be removed in a future release.");
+    }
+    if real && d.decimals.is_some() {
+        warn("Specifying number of digits for floating point data types is deprecated and will be removed in a future release.");
+    }
+    let whole = matches!(d.name.as_str(), "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT");
+    if whole && d.length.is_some() && !(d.name == "TINYINT" && d.length == Some(1)) {
+        warn("Integer display width is deprecated and will be removed in a future release.");
+    }
 }
 
 fn default_value(e: &ast::Expr, in_parens: bool, ty: &SqlType, name: &str) -> Result<DefaultValue, Fault> {
@@ -528,6 +566,10 @@ fn zero_default(ty: &SqlType) -> DefaultValue {
         TypeKind::Char { .. } | TypeKind::VarChar { .. } => DefaultValue::Literal("".into()),
         _ => DefaultValue::None,
     }
+}
+
+fn null_in_primary_key() -> Fault {
+    Fault::mysql(1171, "42000", "All parts of a PRIMARY KEY must be NOT NULL; if you need NULL in a key, use UNIQUE instead")
 }
 
 fn key_column(name: &str) -> Fault {
@@ -678,8 +720,16 @@ fn foreign_key(fk: &ast::ForeignKeyDef, ctx: &mut DdlContext<'_>) -> Result<(), 
     Ok(())
 }
 
+/// What the user has been told of the table's place before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    /// That it is whole in one partition, when it became so.
+    Whole,
+}
+
 /// What holds for the whole table; and where its rows go.
-fn finish(t: &mut TableDef, shard: Option<Vec<u16>>, reference: bool, ctx: &mut DdlContext<'_>) -> Result<(), Fault> {
+fn finish(t: &mut TableDef, shard: Option<Vec<u16>>, reference: bool, said: Said, ctx: &mut DdlContext<'_>) -> Result<(), Fault> {
     if t.columns.iter().filter(|c| !c.invisible).count() == 0 {
         return Err(if t.columns.is_empty() {
             Fault::mysql(1113, "42000", "A table must have at least 1 column")
@@ -739,7 +789,7 @@ fn finish(t: &mut TableDef, shard: Option<Vec<u16>>, reference: bool, ctx: &mut 
             {
                 None => Sharding::Hash { columns: primary, declared: false },
                 Some(i) => {
-                    if ctx.partitions > 1 {
+                    if ctx.partitions > 1 && said == Said::Nothing {
                         let text = format!(
                             "Table '{}' is kept whole in one partition, because its unique key '{}' does not contain its primary key; to spread it, declare a SHARD KEY whose columns are in every unique key",
                             t.name, i.name
@@ -751,7 +801,7 @@ fn finish(t: &mut TableDef, shard: Option<Vec<u16>>, reference: bool, ctx: &mut 
             }
         }
         (_, _, false) if t.indexes.iter().any(|i| i.unique) => {
-            if ctx.partitions > 1 {
+            if ctx.partitions > 1 && said == Said::Nothing {
                 ctx.warn(format!("Table '{}' is kept whole in one partition, because it has a unique key and no primary key; to spread it, declare a SHARD KEY whose columns are in every unique key", t.name));
             }
             single_partition(t, ctx)
@@ -780,6 +830,30 @@ pub struct Altered {
     pub fill: Vec<IndexId>,
     /// (database, name)
     pub rename: Option<(Option<String>, String)>,
+}
+
+impl Altered {
+    /// The table as it is, in another place.
+    pub fn unchanged(def: TableDef, from: Vec<Option<u16>>) -> Self {
+        Self { def, copy: true, from, added: Vec::new(), fill: Vec::new(), rename: None }.by_copy()
+    }
+    /// Nothing but indexes changes.
+    pub fn only_indexes(&self, old: &TableDef) -> bool {
+        let without = |t: &TableDef| TableDef { indexes: Vec::new(), ..t.clone() };
+        without(&self.def) == without(old)
+    }
+    /// The same, its rows being copied.
+    pub fn by_copy(mut self) -> Self {
+        self.copy = true;
+        self.def.layouts.clear();
+        self.def.indexes.iter_mut().for_each(|i| i.ready = true);
+        self.fill.clear();
+        self
+    }
+}
+
+pub fn check_table_name(name: &str) -> Result<(), Fault> {
+    check_name(name, 1103, "table")
 }
 
 pub fn alter_table(old: &TableDef, actions: &[AlterAction], ctx: &mut DdlContext<'_>) -> Result<Altered, Fault> {
@@ -957,17 +1031,16 @@ pub fn alter_table(old: &TableDef, actions: &[AlterAction], ctx: &mut DdlContext
         add_index(&mut t, i)?;
     }
     let highest = old.indexes.iter().map(|i| i.id.raw()).max().unwrap_or(0);
-    let mut next = highest + 1;
     let mut fill = Vec::new();
-    for i in t.indexes.iter_mut().filter(|i| !known.contains(&i.id) && i.id.raw() != 0) {
+    for (next, i) in (highest + 1..).zip(t.indexes.iter_mut().filter(|i| !known.contains(&i.id) && i.id.raw() != 0)) {
         i.id = IndexId::new(next);
-        next += 1;
         i.ready = false;
         fill.push(i.id);
     }
     let shard = shard.map(|names| names.iter().map(|n| t.column(n).ok_or_else(|| key_column(n))).collect::<Result<Vec<u16>, _>>()).transpose()?;
     let reference = matches!(old.sharding, Sharding::Reference);
-    finish(&mut t, shard, reference, ctx)?;
+    let said = if matches!(old.sharding, Sharding::Single { .. }) { Said::Whole } else { Said::Nothing };
+    finish(&mut t, shard, reference, said, ctx)?;
     // Where rows live must not change under them.
     let place_of = |t: &TableDef| match &t.sharding {
         Sharding::Hash { columns, .. } => columns.iter().map(|c| t.columns[*c as usize].name.to_lowercase()).collect::<Vec<_>>(),

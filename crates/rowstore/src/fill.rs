@@ -9,7 +9,7 @@
 
 use crate::heap::{Pin, Stamp};
 use crate::key::Key;
-use crate::table::Table;
+use crate::table::{Gate, Table};
 use crate::write_set::{Asking, DuplicateRow, Refusal};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Table {
     pub fn fill_index(self: &Arc<Self>, index: IndexId, position: &mut FillPosition, most: usize) -> FillStep {
         let pin = Pin::new();
         let w = self.writer.lock();
-        if w.closed {
+        if matches!(w.gate, Gate::Gone) {
             return FillStep::Fault(Fault::SchemaChanged);
         }
         let shape = self.shape();

@@ -32,7 +32,12 @@ pub enum Read<T> {
     Ready(T),
     /// A writer is about to commit at or below the snapshot: read again once it has ended.
     Blocked(Arc<Txn>),
+    /// The index has been dropped meanwhile: what it led to is not known.
+    IndexGone,
 }
+
+/// Takes a row as it was and as it is.
+pub type Changed<'f> = dyn FnMut(Option<StoredRow<'_>>, Option<StoredRow<'_>>) -> ControlFlow<()> + Send + 'f;
 
 /// Where a scan stands after a batch.
 #[derive(Debug)]
@@ -42,6 +47,8 @@ pub enum Step {
     More,
     /// As [`Read::Blocked`]; everything before it was given.
     Blocked(Arc<Txn>),
+    /// As [`Read::IndexGone`]; rows may be missing among those just given.
+    IndexGone,
 }
 
 /// A row, for as long as it is being looked at.
@@ -78,6 +85,15 @@ pub(crate) enum Visible<'p> {
     Row(VersionRef<'p>),
     Nothing,
     Blocked(Arc<Txn>),
+}
+
+impl<'p> Visible<'p> {
+    fn row(self) -> Option<VersionRef<'p>> {
+        match self {
+            Visible::Row(v) => Some(v),
+            Visible::Nothing | Visible::Blocked(_) => None,
+        }
+    }
 }
 
 /// How often a reader looks again at a writer that is taking its timestamp, before it goes to sleep until that writer's end. Waiting is always right;
@@ -153,7 +169,7 @@ impl Table {
             };
         }
         let shape = self.shape();
-        let Some(position) = shape.position(index) else { return Read::Ready(None) };
+        let Some(position) = shape.position(index) else { return Read::IndexGone };
         let mut f = Some(f);
         let mut answer = Read::Ready(None);
         shape.stores[position].each_equal(key, None, &pin, &mut |primary, slot| match visible(slot, view) {
@@ -167,7 +183,17 @@ impl Table {
                 false
             }
         });
-        answer
+        match answer {
+            Read::Ready(None) if self.lost(&shape, index) => Read::IndexGone,
+            answer => answer,
+        }
+    }
+
+    /// Whether the index has been dropped since `shape` was taken: its entries are being taken away, so that one may have been missed. A definition is
+    /// replaced before entries go, so who finds it in place afterwards has missed none.
+    fn lost(&self, shape: &Arc<Shape>, index: IndexId) -> bool {
+        let now = self.shape();
+        !Arc::ptr_eq(shape, &now) && now.position(index).is_none()
     }
 
     /// The row that a handle names, as `view` sees it.
@@ -213,8 +239,8 @@ impl Table {
     ) -> Step {
         let pin = Pin::new();
         let shape = self.shape();
-        let Some(position) = shape.position(index) else { return Step::Done };
-        match &*shape.stores[position] {
+        let Some(position) = shape.position(index) else { return Step::IndexGone };
+        let step = match &*shape.stores[position] {
             IndexStore::Rows => Step::Done,
             IndexStore::Ordered(tree) => walk(tree, cursor, &pin, budget, &mut |entry, slot| match visible(slot, view) {
                 Visible::Row(v) => match key_length(&shape, position, v, entry.bytes()) {
@@ -253,7 +279,28 @@ impl Table {
                 });
                 step
             }
+        };
+        if self.lost(&shape, index) { Step::IndexGone } else { step }
+    }
+
+    /// What became of the rows between two times: gives each row that differs, as it was at `since` and as it is at `view`'s time; `None` is "not there".
+    /// Hold snapshots of both times, so that neither is collected. The budget and the cursor (over rows, forward) are those of [`Table::scan_batch`].
+    pub fn scan_changes(&self, cursor: &mut Cursor, since: Timestamp, view: View<'_>, budget: usize, f: &mut Changed<'_>) -> Step {
+        if cursor.done {
+            return Step::Done;
         }
+        let pin = Pin::new();
+        let step = walk(&self.rows, cursor, &pin, budget, &mut |key, slot| {
+            let (before, after) = match (visible(slot, View { at: since, own: None }), visible(slot, view)) {
+                (Visible::Blocked(writer), _) | (_, Visible::Blocked(writer)) => return Passed::Blocked(writer),
+                (Visible::Nothing, Visible::Nothing) => return Passed::Gave(ControlFlow::Continue(())),
+                (Visible::Row(b), Visible::Row(a)) if b.is_same(a) => return Passed::Gave(ControlFlow::Continue(())),
+                (before, after) => (before.row(), after.row()),
+            };
+            Passed::Gave(f(before.map(|v| stored(v, RowKey::Whole(key))), after.map(|v| stored(v, RowKey::Whole(key)))))
+        });
+        cursor.done = matches!(step, Step::Done);
+        step
     }
 }
 

@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use weald_catalog::TableRef;
 use weald_txn::Txn;
 use weald_types::row::FieldRef;
@@ -33,6 +33,10 @@ pub struct Table {
     live_rows: AtomicI64,
     auto_increment: AtomicU64,
     last_row_id: AtomicU64,
+    /// The rows stand for those of an older table only from here on: see [`Table::readable_from`].
+    readable_from: AtomicU64,
+    /// Whether the gate is not open: so that a transaction need not look into its other partitions for nothing.
+    gated: AtomicBool,
 }
 
 /// What a definition says, and where its indexes are. Replaced whole, with the writer's mutex held.
@@ -52,9 +56,20 @@ pub(crate) struct Writer {
     pub garbage: VecDeque<(Timestamp, Key)>,
     /// Transactions with changes or locks here.
     pub open: Vec<Arc<Txn>>,
-    /// Dropped or truncated: takes no more changes.
-    pub closed: bool,
+    pub gate: Gate,
     samples: Samples,
+}
+
+/// Who may begin to change a table. A transaction that has changes or locks in it already goes on until it ends, whatever the gate says: who closes the
+/// gate waits for it, so keeping it out would be a deadlock.
+#[derive(Default)]
+pub(crate) enum Gate {
+    #[default]
+    Open,
+    /// A change of definition is about to take the table's rows as they are: newcomers wait for its end.
+    Held(Arc<Txn>),
+    /// Dropped, truncated, or replaced by another table.
+    Gone,
 }
 
 /// SELECT … FOR UPDATE, FOR SHARE. A row that a transaction has changed is locked by its uncommitted version and stands here only if it was locked before.
@@ -95,6 +110,8 @@ impl Table {
             live_rows: AtomicI64::new(0),
             auto_increment: AtomicU64::new(def.auto_increment_start.saturating_sub(1)),
             last_row_id: AtomicU64::new(0),
+            readable_from: AtomicU64::new(0),
+            gated: AtomicBool::new(false),
         })
     }
     pub fn id(&self) -> TableId {
@@ -149,13 +166,42 @@ impl Table {
     pub fn open_transactions(&self) -> Vec<Arc<Txn>> {
         self.writer.lock().open.clone()
     }
-    /// From now on every change is refused; those of open transactions can still be rolled back or committed.
-    pub fn close(&self) {
-        self.writer.lock().closed = true;
+    /// Closes the gate: see [`Gate`]. False if somebody else holds it, or the table is gone.
+    pub fn hold(&self, by: &Arc<Txn>) -> bool {
+        let mut w = self.writer.lock();
+        match &w.gate {
+            Gate::Open => {
+                w.gate = Gate::Held(by.clone());
+                self.gated.store(true, SeqCst);
+                true
+            }
+            Gate::Held(holder) => Arc::ptr_eq(holder, by),
+            Gate::Gone => false,
+        }
     }
-    /// Takes back [`Table::close`]: the drop did not happen.
-    pub fn reopen(&self) {
-        self.writer.lock().closed = false;
+    /// Opens the gate again: the change of definition did not happen, or leaves the table in place. End `by` and wake its waiters afterwards.
+    pub fn release(&self, by: &Arc<Txn>) {
+        let mut w = self.writer.lock();
+        if matches!(&w.gate, Gate::Held(holder) if Arc::ptr_eq(holder, by)) {
+            w.gate = Gate::Open;
+            self.gated.store(false, SeqCst);
+        }
+    }
+    /// The table is no more: every change is refused from here on.
+    pub fn retire(&self) {
+        let mut w = self.writer.lock();
+        w.gate = Gate::Gone;
+        self.gated.store(true, SeqCst);
+    }
+    pub fn is_gated(&self) -> bool {
+        self.gated.load(SeqCst)
+    }
+    /// Snapshots before this time cannot be read here: the rows were copied out of another table, or taken away with it, and what they were then is not known.
+    pub fn readable_from(&self) -> Timestamp {
+        Timestamp::new(self.readable_from.load(SeqCst))
+    }
+    pub fn set_readable_from(&self, at: Timestamp) {
+        self.readable_from.store(at.raw(), SeqCst);
     }
     /// A new version of the definition. Indexes with known ids keep their entries; new ones are empty, and maintained from this moment on; those that are
     /// gone are forgotten.
@@ -413,6 +459,40 @@ impl Drop for Table {
         for (_, slot) in self.rows.range(Bound::Unbounded, Bound::Unbounded, &pin) {
             slot.ptr().free_with_versions();
         }
+    }
+}
+
+/// A table under the definition that a statement was planned for: what the table becomes meanwhile does not change how the statement reads its rows, and
+/// a change made for this definition is refused once there is another.
+pub struct OpenTable {
+    table: Arc<Table>,
+    schema: Arc<TableSchema>,
+}
+
+impl OpenTable {
+    /// Under its definition of this moment.
+    pub fn new(table: Arc<Table>) -> Self {
+        let schema = table.schema();
+        Self { table, schema }
+    }
+    pub fn schema(&self) -> &Arc<TableSchema> {
+        &self.schema
+    }
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+}
+
+impl std::ops::Deref for OpenTable {
+    type Target = Table;
+    fn deref(&self) -> &Table {
+        &self.table
+    }
+}
+
+impl std::fmt::Debug for OpenTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.table.fmt(f)
     }
 }
 

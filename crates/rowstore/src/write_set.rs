@@ -18,10 +18,10 @@
 use crate::heap::{MAX_ROW_BYTES, NewStamp, Pin, SlotPtr, SlotRef, Stamp, VersionPtr, VersionRef};
 use crate::index::IndexStore;
 use crate::key::{Key, RowHandle};
-use crate::table::{RowChange, Shape, Table, Writer};
+use crate::table::{Gate, RowChange, Shape, Table, Writer};
 use std::sync::Arc;
 use weald_txn::{Snapshots, Txn, TxnState};
-use weald_types::{Fault, IndexId, SchemaVersion, Timestamp};
+use weald_types::{Fault, IndexId, SchemaVersion, TableId, Timestamp};
 
 /// Rows of garbage that each change looks at: more than it can make.
 const COLLECT_PER_CHANGE: usize = 3;
@@ -103,7 +103,7 @@ impl WriteSet {
         table.memory.node().admit()?;
         let pin = Pin::new();
         let mut w = table.writer.lock();
-        let shape = current_shape(table, &w, version)?;
+        let shape = current_shape(table, &w, version, &self.txn)?;
         let key = match primary_key(&shape, version, row) {
             Some(key) => key,
             None => table.next_row_id(),
@@ -122,7 +122,7 @@ impl WriteSet {
         table.memory.node().admit()?;
         let pin = Pin::new();
         let mut w = table.writer.lock();
-        let shape = current_shape(table, &w, version)?;
+        let shape = current_shape(table, &w, version, &self.txn)?;
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
         let old = asks.changeable(&row.0)?;
@@ -144,7 +144,7 @@ impl WriteSet {
     pub fn delete(&mut self, number: u64, table: &Arc<Table>, row: &RowHandle) -> Result<(), Refusal> {
         let pin = Pin::new();
         let mut w = table.writer.lock();
-        let shape = open_shape(table, &w)?;
+        let shape = open_shape(table, &w, &self.txn)?;
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
         asks.changeable(&row.0)?;
@@ -156,7 +156,7 @@ impl WriteSet {
     pub fn lock(&mut self, table: &Arc<Table>, row: &RowHandle, mode: LockMode) -> Result<(), Refusal> {
         let pin = Pin::new();
         let mut w = table.writer.lock();
-        let shape = open_shape(table, &w)?;
+        let shape = open_shape(table, &w, &self.txn)?;
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
         asks.changeable(&row.0)?;
@@ -212,6 +212,15 @@ impl WriteSet {
                 self.tables.len() as u32 - 1
             }
         }
+    }
+
+    /// Whether it has changes or locks in this table.
+    pub fn holds(&self, table: TableId) -> bool {
+        self.tables.iter().any(|t| t.id() == table)
+    }
+    /// Counts as one of the table's writers from here on: it is one in another partition of it, so its gate does not keep it out here either.
+    pub fn join(&mut self, table: &Arc<Table>) {
+        self.table_number(table, &mut table.writer.lock());
     }
 
     /// Every row's final change, in the order in which the rows were changed last.
@@ -309,12 +318,17 @@ fn check_size(row: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn open_shape(table: &Table, w: &Writer) -> Result<Arc<Shape>, Refusal> {
-    if w.closed { Err(Refusal::Fault(Fault::SchemaChanged)) } else { Ok(table.shape()) }
+fn open_shape(table: &Table, w: &Writer, txn: &Arc<Txn>) -> Result<Arc<Shape>, Refusal> {
+    match &w.gate {
+        Gate::Open => Ok(table.shape()),
+        Gate::Held(holder) if Arc::ptr_eq(holder, txn) || w.open.iter().any(|t| Arc::ptr_eq(t, txn)) => Ok(table.shape()),
+        Gate::Held(holder) => Err(Refusal::Wait(holder.clone())),
+        Gate::Gone => Err(Refusal::Fault(Fault::SchemaChanged)),
+    }
 }
 
-fn current_shape(table: &Table, w: &Writer, version: SchemaVersion) -> Result<Arc<Shape>, Refusal> {
-    let shape = open_shape(table, w)?;
+fn current_shape(table: &Table, w: &Writer, version: SchemaVersion, txn: &Arc<Txn>) -> Result<Arc<Shape>, Refusal> {
+    let shape = open_shape(table, w, txn)?;
     if shape.schema.version() != version { Err(Refusal::Fault(Fault::SchemaChanged)) } else { Ok(shape) }
 }
 

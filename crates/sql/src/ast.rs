@@ -188,6 +188,11 @@ pub enum Statement {
     },
     /// Each option in upper case: PRIVILEGES, TABLES, STATUS, LOGS, BINARY LOGS …
     Flush(Vec<String>),
+    /// All of them, without a name.
+    ResetPersist {
+        name: Option<String>,
+        if_exists: bool,
+    },
     /// FLUSH TABLES [names] WITH READ LOCK | FOR EXPORT, and FLUSH TABLES with names; plain FLUSH TABLES is [`Statement::Flush`].
     FlushTables {
         tables: Vec<ObjectName>,

@@ -23,6 +23,7 @@ impl Session {
         self.changing(i.ignore, rows);
         let types = Self::param_types(params);
         for _ in 0..RETRIES {
+            let version = self.catalog().version;
             let engine = self.server.engine.clone();
             let bound = self.bind(text, &types, |env| dml::insert::bind_insert(env, &*engine, i))?;
             self.check(&bound.needs)?;
@@ -30,7 +31,7 @@ impl Session {
                 self.statement().warn(w.level, w.fault.clone());
             }
             match self.run_insert(&bound, params).await {
-                Err(Fault::SchemaChanged) => continue,
+                Err(Fault::SchemaChanged) => self.server.newer_than(version).await,
                 done => return done,
             }
         }
@@ -107,6 +108,7 @@ impl Session {
         self.changing(u.ignore, Rows::Many);
         let types = Self::param_types(params);
         for _ in 0..RETRIES {
+            let version = self.catalog().version;
             let engine = self.server.engine.clone();
             let bound = self.bind(text, &types, |env| dml::update::bind_update(env, &*engine, u))?;
             let done = match &bound {
@@ -117,7 +119,7 @@ impl Session {
                 BoundUpdate::Rows(changes) => self.change_found(changes, params).await,
             };
             match done {
-                Err(Fault::SchemaChanged) => continue,
+                Err(Fault::SchemaChanged) => self.server.newer_than(version).await,
                 done => return self.updated(done?),
             }
         }
@@ -133,6 +135,7 @@ impl Session {
         self.changing(d.ignore, Rows::Many);
         let types = Self::param_types(params);
         for _ in 0..RETRIES {
+            let version = self.catalog().version;
             let engine = self.server.engine.clone();
             let bound = self.bind(text, &types, |env| dml::delete::bind_delete(env, &*engine, d))?;
             let done = match &bound {
@@ -143,7 +146,7 @@ impl Session {
                 BoundDelete::Rows(changes) => self.change_found(changes, params).await,
             };
             match done {
-                Err(Fault::SchemaChanged) => continue,
+                Err(Fault::SchemaChanged) => self.server.newer_than(version).await,
                 done => return Outcome::affected(done?.changed),
             }
         }
@@ -221,7 +224,7 @@ impl Session {
 
     /// Remembers whether the commit must wait for the disk.
     fn note_database(&mut self, id: weald_types::DatabaseId) {
-        let sync = self.catalog().database_by_id(id).is_none_or(|d| d.sync_durability);
+        let sync = self.catalog().database_by_id(id).is_some_and(|d| d.sync_durability);
         let open = self.current();
         open.sync |= sync;
     }

@@ -6,15 +6,13 @@
 
 use super::{Outcome, Session};
 use std::sync::Arc;
-use weald_catalog::table::{FieldSource, TableRef};
-use weald_catalog::{Command, DatabaseDef, Privilege, Rename, TableDef, ViewDef};
+use weald_catalog::table::TableRef;
+use weald_catalog::{ColumnDef, Command, DatabaseDef, DefaultValue, Privilege, TableDef, ViewDef};
 use weald_plan::ddl::{self, DdlContext};
+use weald_plan::query::{Column, Query};
 use weald_plan::{bind, dml};
 use weald_sql::ast::{self, Statement};
-use weald_types::row::RowLayout;
-use weald_types::{Collation, Fault, IndexId, SqlType, TableId};
-
-const RETRIES: usize = 8;
+use weald_types::{Collation, Fault, TableId};
 
 impl Session {
     pub(crate) async fn define(&mut self, s: &Statement, text: &str) -> Result<Outcome, Fault> {
@@ -46,6 +44,10 @@ impl Session {
                     }
                     return Err(no_database_to_drop(name));
                 };
+                let tables: Vec<_> = d.tables.values().cloned().collect();
+                let names = tables.iter().map(|t| ast::ObjectName { database: Some(name.clone()), name: t.name.to_string() }).collect::<Vec<_>>();
+                let _names = self.lock_definitions(&names).await?;
+                let _gate = self.empty_of_writers(&tables).await?;
                 self.server.propose(Command::DropDatabase { name: d.name.clone() }).await?;
                 if self.database.as_deref() == Some(name.as_str()) {
                     self.database = None;
@@ -53,21 +55,9 @@ impl Session {
                 Outcome::affected(d.tables.len() as u64)
             }
             Statement::CreateTable(c) => self.create_table(c, text).await,
-            Statement::AlterTable { name, actions, .. } => self.alter_table(name, actions).await,
-            Statement::DropTable { names, if_exists, .. } => self.drop_tables(names, *if_exists).await,
-            Statement::RenameTable(moves) => {
-                let mut list = Vec::new();
-                for (from, to) in moves {
-                    let a = (self.database_of(from.database.as_deref())?.to_string(), from.name.clone());
-                    let b = (self.database_of(to.database.as_deref())?.to_string(), to.name.clone());
-                    self.require_on_table(Privilege::Alter, &a.0, &a.1)?;
-                    self.require_on_table(Privilege::Drop, &a.0, &a.1)?;
-                    self.require_on_table(Privilege::Create, &b.0, &b.1)?;
-                    list.push(Rename { from: (a.0.into(), a.1.into()), to: (b.0.into(), b.1.into()) });
-                }
-                self.server.propose(Command::RenameTables { moves: list }).await?;
-                Outcome::ok()
-            }
+            Statement::AlterTable { name, actions, .. } => self.alter(name, actions, Privilege::Alter).await,
+            Statement::DropTable { names, if_exists, temporary, .. } => self.drop_tables(names, *if_exists, *temporary).await,
+            Statement::RenameTable(moves) => self.rename_tables(moves).await,
             Statement::Truncate(name) => self.truncate(name).await,
             Statement::CreateIndex { table, index, if_not_exists, .. } => {
                 if *if_not_exists
@@ -95,6 +85,9 @@ impl Session {
                     self.require_on_table(Privilege::Drop, &d, &n.name)?;
                     match catalog.view(&d, &n.name) {
                         Some(_) => views.push((d.into(), n.name.as_str().into())),
+                        None if catalog.table(&d, &n.name).is_some() => {
+                            return Err(Fault::mysql(1347, "HY000", format!("'{d}.{}' is not VIEW", n.name)));
+                        }
                         None => missing.push(format!("{d}.{}", n.name)),
                     }
                 }
@@ -121,12 +114,18 @@ impl Session {
         Ok(())
     }
 
-    fn database_def(&self, name: &str) -> Result<Arc<DatabaseDef>, Fault> {
+    pub(super) fn database_def(&self, name: &str) -> Result<Arc<DatabaseDef>, Fault> {
         self.catalog().database(name).cloned().ok_or_else(|| Fault::NoSuchDatabase { name: name.into() })
     }
 
-    fn table_def(&self, n: &ast::ObjectName) -> Result<TableRef, Fault> {
+    pub(super) fn table_def(&self, n: &ast::ObjectName) -> Result<TableRef, Fault> {
         let d = self.database_of(n.database.as_deref())?;
+        if let Some(t) = self.temporary.find(d, &n.name) {
+            return Ok(t.clone());
+        }
+        if self.catalog().view(d, &n.name).is_some() {
+            return Err(Fault::mysql(1347, "HY000", format!("'{d}.{}' is not BASE TABLE", n.name)));
+        }
         self.catalog().table(d, &n.name).cloned().ok_or_else(|| Fault::NoSuchTable { database: d.into(), table: n.name.clone() })
     }
 
@@ -163,7 +162,7 @@ impl Session {
         Outcome::affected(1)
     }
 
-    fn ddl_context<'a>(&self, d: &'a DatabaseDef) -> DdlContext<'a> {
+    pub(super) fn ddl_context<'a>(&self, d: &'a DatabaseDef) -> DdlContext<'a> {
         DdlContext {
             database: &d.name,
             database_id: d.id,
@@ -177,10 +176,13 @@ impl Session {
     async fn create_table(&mut self, c: &ast::CreateTable, text: &str) -> Result<Outcome, Fault> {
         let Some(name) = &c.name else { return Err(Fault::Internal { incident: "CREATE TABLE without a name".into() }) };
         if c.temporary {
-            return Err(Fault::not_supported("CREATE TEMPORARY TABLE"));
+            return self.create_temporary(c, name, text).await;
         }
         let database = self.database_of(name.database.as_deref())?.to_string();
         self.require_on_table(Privilege::Create, &database, &name.name)?;
+        if c.select.is_some() {
+            self.require_on_table(Privilege::Insert, &database, &name.name)?;
+        }
         let d = self.database_def(&database)?;
         if d.tables.contains_key(name.name.as_str()) || d.views.contains_key(name.name.as_str()) {
             let fault = Fault::TableExists { name: name.name.clone() };
@@ -200,15 +202,7 @@ impl Session {
             def.auto_increment_start = 1;
             return self.make_table(def).await.map(|_| Outcome::Ok(Default::default()));
         }
-        let query = match &c.select {
-            Some(q) => {
-                let bound = self.bind(text, &[], |env| bind::bind_query(env, q))?;
-                self.check(&bound.needs)?;
-                Some(bound)
-            }
-            None => None,
-        };
-        let from: Vec<(String, SqlType)> = query.iter().flat_map(|q| q.columns.iter().map(|c| (c.name.to_string(), c.ty.clone()))).collect();
+        let from = self.columns_of_select(c, text)?;
         let mut ctx = self.ddl_context(&d);
         let def = ddl::create_table(c, &name.name, &from, &mut ctx)?;
         for w in std::mem::take(&mut ctx.warnings) {
@@ -222,31 +216,38 @@ impl Session {
             ));
         }
         self.check_definition(&def)?;
-        let id = self.make_table(def).await?;
-        let Some(q) = &c.select else { return Outcome::ok() };
-        // The rows of CREATE … SELECT: as INSERT … SELECT into the new table.
-        let insert = ast::Insert {
-            replace: c.select_duplicates == Some(ast::LoadDuplicates::Replace),
-            ignore: c.select_duplicates == Some(ast::LoadDuplicates::Ignore),
-            table: ast::ObjectName { database: Some(database), name: name.name.clone() },
-            columns: from.iter().map(|f| f.0.clone()).collect(),
-            source: ast::InsertSource::Query(q.clone()),
-            row_alias: None,
-            on_duplicate: Vec::new(),
-        };
-        match self.insert(&insert, text, &[]).await {
-            Ok(Outcome::Ok(done)) => Ok(Outcome::Ok(done)),
-            Ok(_) => Outcome::ok(),
+        let Some(q) = &c.select else { return self.make_table(def).await.map(|_| Outcome::Ok(Default::default())) };
+        let building = self.build_table(def).await?;
+        let insert = insert_of_select(c, name, &database, &from, q);
+        // Until it has its rows, the name leads to the table in this session only, and only now.
+        self.temporary.veil(&building.def);
+        let filled = self.insert(&insert, text, &[]).await;
+        self.temporary.unveil(&building.def);
+        let filled = match filled {
+            Ok(filled) => filled,
             Err(f) => {
                 self.rollback_open();
-                self.server.propose(Command::DropTables { tables: vec![id] }).await?;
-                Err(f)
+                return Err(f);
             }
-        }
+        };
+        self.server.propose(Command::PublishTable { table: building.def.id }).await?;
+        building.done();
+        Ok(match filled {
+            Outcome::Ok(done) => Outcome::Ok(done),
+            Outcome::Rows { .. } | Outcome::SendFile { .. } => Outcome::Ok(Default::default()),
+        })
+    }
+
+    /// What the query of CREATE TABLE … SELECT brings: columns of tables with what is said of them there, others with their types.
+    pub(super) fn columns_of_select(&mut self, c: &ast::CreateTable, text: &str) -> Result<Vec<ddl::SelectedColumn>, Fault> {
+        let Some(q) = &c.select else { return Ok(Vec::new()) };
+        let bound = self.bind(text, &[], |env| bind::bind_query(env, q))?;
+        self.check(&bound.needs)?;
+        Ok(bound.columns.iter().map(|c| ddl::SelectedColumn { name: c.name.to_string(), ty: c.ty.clone(), origin: origin_of(&bound, c) }).collect())
     }
 
     /// Expressions of the definition must bind: defaults, generated columns, checks.
-    fn check_definition(&self, def: &TableDef) -> Result<(), Fault> {
+    pub(super) fn check_definition(&self, def: &TableDef) -> Result<(), Fault> {
         let table = Arc::new(def.clone());
         self.bind("", &[], |env| {
             dml::rules::row_rules(env, &table, None)?;
@@ -263,211 +264,39 @@ impl Session {
         }
     }
 
-    async fn drop_tables(&mut self, names: &[ast::ObjectName], if_exists: bool) -> Result<Outcome, Fault> {
+    async fn drop_tables(&mut self, names: &[ast::ObjectName], if_exists: bool, temporary: bool) -> Result<Outcome, Fault> {
+        let (own, names): (Vec<_>, Vec<_>) = names.iter().cloned().map(|n| (self.temporary_table(&n), n)).partition(|(t, _)| t.is_some());
+        let names: Vec<ast::ObjectName> = names.into_iter().map(|(_, n)| n).collect();
+        for n in &names {
+            let d = self.database_of(n.database.as_deref())?;
+            if !temporary {
+                self.require_on_table(Privilege::Drop, d, &n.name)?;
+            }
+        }
+        if temporary || names.is_empty() {
+            let unknown = |n: &ast::ObjectName| Ok(format!("{}.{}", self.database_of(n.database.as_deref())?, n.name));
+            self.missing(names.iter().map(unknown).collect::<Result<_, Fault>>()?, if_exists)?;
+            own.iter().filter_map(|(t, _)| t.as_ref()).for_each(|t| self.drop_temporary(t));
+            return Outcome::ok();
+        }
+        let names = &names[..];
+        let _names = self.lock_definitions(names).await?;
         let catalog = self.catalog();
         let (mut tables, mut missing) = (Vec::new(), Vec::new());
         for n in names {
             let d = self.database_of(n.database.as_deref())?.to_string();
             match catalog.table(&d, &n.name) {
-                Some(t) => {
-                    self.require_on_table(Privilege::Drop, &d, &n.name)?;
-                    tables.push(t.id)
-                }
+                Some(t) => tables.push(t.clone()),
                 None => missing.push(format!("{d}.{}", n.name)),
             }
         }
         self.missing(missing, if_exists)?;
         if !tables.is_empty() {
-            self.server.propose(Command::DropTables { tables }).await?;
+            let _gate = self.empty_of_writers(&tables).await?;
+            self.server.propose(Command::DropTables { tables: tables.iter().map(|t| t.id).collect() }).await?;
         }
+        own.iter().filter_map(|(t, _)| t.as_ref()).for_each(|t| self.drop_temporary(t));
         Outcome::ok()
-    }
-
-    async fn truncate(&mut self, name: &ast::ObjectName) -> Result<Outcome, Fault> {
-        let t = self.table_def(name)?;
-        self.require_on_table(Privilege::Drop, &t.database_name, &t.name)?;
-        let mut empty = TableDef::clone(&t);
-        empty.name = format!("#truncate-{}-{}", t.id, self.shared.id).into();
-        empty.layouts.clear();
-        empty.auto_increment_start = 1;
-        let with = self.make_table(empty).await?;
-        self.swap(&t, with).await?;
-        Outcome::ok()
-    }
-
-    async fn swap(&mut self, t: &TableDef, with: TableId) -> Result<(), Fault> {
-        if let Err(f) = self.server.propose(Command::SwapTable { old: t.id, expected: t.version, with }).await {
-            self.server.propose(Command::DropTables { tables: vec![with] }).await?;
-            return Err(f);
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn alter_table(&mut self, name: &ast::ObjectName, actions: &[ast::AlterAction]) -> Result<Outcome, Fault> {
-        self.alter(name, actions, Privilege::Alter).await
-    }
-
-    async fn alter(&mut self, name: &ast::ObjectName, actions: &[ast::AlterAction], needs: Privilege) -> Result<Outcome, Fault> {
-        for _ in 0..RETRIES {
-            let old = self.table_def(name)?;
-            self.require_on_table(needs, &old.database_name, &old.name)?;
-            match self.alter_once(&old, actions).await {
-                // Somebody else altered it meanwhile: from the start.
-                Err(Fault::SchemaChanged) => continue,
-                done => return done,
-            }
-        }
-        Err(Fault::SchemaChanged)
-    }
-
-    async fn alter_once(&mut self, old: &TableRef, actions: &[ast::AlterAction]) -> Result<Outcome, Fault> {
-        let d = self.database_def(&old.database_name)?;
-        let mut ctx = self.ddl_context(&d);
-        let mut altered = ddl::alter_table(old, actions, &mut ctx)?;
-        for w in std::mem::take(&mut ctx.warnings) {
-            self.warn(w);
-        }
-        if let Some((db, name)) = &altered.rename {
-            if db.as_ref().is_some_and(|db| **db != *old.database_name) {
-                return Err(Fault::not_supported("ALTER TABLE … RENAME to another database"));
-            }
-            altered.def.name = name.as_str().into();
-        }
-        self.check_definition(&altered.def)?;
-        if altered.copy {
-            return self.alter_by_copy(old, altered).await;
-        }
-        // Old rows read an added column's default, as it is now.
-        for i in &altered.added {
-            let bytes = self.constant_field(&altered.def, *i)?;
-            for l in &mut altered.def.layouts {
-                if matches!(&l.columns[*i as usize], FieldSource::Constant(b) if b.is_empty()) {
-                    l.columns[*i as usize] = FieldSource::Constant(bytes.clone());
-                }
-            }
-        }
-        let id = old.id;
-        self.server.propose(Command::ReplaceTable { expected: old.version, def: Box::new(altered.def) }).await?;
-        self.server.engine.reset_auto_increment(old);
-        if !altered.fill.is_empty() {
-            self.fill_indexes(id, &altered.fill).await?;
-        }
-        Outcome::ok()
-    }
-
-    fn constant_field(&self, def: &TableDef, i: u16) -> Result<Vec<u8>, Fault> {
-        let table = Arc::new(def.clone());
-        let c = &table.columns[i as usize];
-        let fill = self.bind("", &[], |env| {
-            let mut b = bind::Binder::new(env);
-            dml::rules::fill(&mut b, &table, i as usize)
-        })?;
-        let statement = self.statement();
-        let eval = weald_expr::EvalContext { statement: &statement, params: &[], subqueries: &[] };
-        let value = match &fill {
-            dml::Fill::Default(e) => {
-                let v = weald_expr::eval(e, &weald_expr::NoRow, &eval)?;
-                weald_expr::store::store(v, e.ty(), weald_expr::store::Target { column: &c.name, ty: &c.ty, row: 1 }, &eval)?
-            }
-            _ => weald_expr::store::zero(&c.ty),
-        };
-        let mut bytes = Vec::new();
-        RowLayout::new(std::slice::from_ref(&c.ty)).encode(&[value], &mut bytes).map_err(|e| Fault::Internal { incident: e.to_string() })?;
-        Ok(bytes)
-    }
-
-    /// New indexes take in what is there while writers go on, then become ready; or go again if a unique one finds duplicates.
-    async fn fill_indexes(&mut self, id: TableId, indexes: &[IndexId]) -> Result<(), Fault> {
-        let current = || self.catalog().table_by_id(id).cloned().ok_or(Fault::SchemaChanged);
-        let table = current()?;
-        let mut failed = None;
-        'fill: for p in self.server.engine.partitions_of(&table)? {
-            for i in indexes {
-                self.statement().check_interrupted()?;
-                if let Err(f) = p.fill_index(id, *i).await {
-                    failed = Some(f);
-                    break 'fill;
-                }
-            }
-        }
-        for _ in 0..RETRIES {
-            let table = current()?;
-            let mut def = TableDef::clone(&table);
-            if failed.is_some() {
-                def.indexes.retain(|i| !indexes.contains(&i.id));
-            } else {
-                def.indexes.iter_mut().filter(|i| indexes.contains(&i.id)).for_each(|i| i.ready = true);
-            }
-            match self.server.propose(Command::ReplaceTable { expected: table.version, def: Box::new(def) }).await {
-                Err(Fault::SchemaChanged) => continue,
-                Err(f) => return Err(f),
-                Ok(_) => {
-                    return match failed {
-                        Some(f) => Err(f),
-                        None => Ok(()),
-                    };
-                }
-            }
-        }
-        Err(Fault::SchemaChanged)
-    }
-
-    /// The rows go through INSERT … SELECT into a table of the new definition, which then takes the name.
-    async fn alter_by_copy(&mut self, old: &TableRef, altered: ddl::Altered) -> Result<Outcome, Fault> {
-        let final_name = altered.def.name.clone();
-        let mut def = altered.def.clone();
-        def.name = format!("#alter-{}-{}", old.id, self.shared.id).into();
-        def.auto_increment_start = def.auto_increment_start.max(self.server.engine.next_auto_increment(old));
-        let copy_name = def.name.to_string();
-        let with = self.make_table(def.clone()).await?;
-        let quote = weald_catalog::show_create::quote;
-        let pairs: Vec<(String, String)> = def
-            .columns
-            .iter()
-            .zip(&altered.from)
-            .filter(|(c, _)| c.generated.is_none())
-            .filter_map(|(c, f)| f.map(|f| (quote(&c.name), quote(&old.columns[f as usize].name))))
-            .collect();
-        let (to, from): (Vec<String>, Vec<String>) = pairs.into_iter().unzip();
-        let sql = format!(
-            "INSERT INTO {}.{} ({}) SELECT {} FROM {}.{}",
-            quote(&old.database_name),
-            quote(&copy_name),
-            to.join(","),
-            from.join(","),
-            quote(&old.database_name),
-            quote(&old.name)
-        );
-        let mode = self.settings.sql_mode;
-        // 0 in an AUTO_INCREMENT column is a value like others here.
-        self.settings.sql_mode = weald_types::SqlMode(mode.0 | weald_types::SqlMode::NO_AUTO_VALUE_ON_ZERO & !weald_types::SqlMode::ANSI_QUOTES);
-        let copied = self.copy_rows(&sql).await;
-        self.settings.sql_mode = mode;
-        let done = match copied {
-            Ok(n) => self.swap(old, with).await.map(|()| n),
-            Err(f) => {
-                self.rollback_open();
-                let _ = self.server.propose(Command::DropTables { tables: vec![with] }).await;
-                Err(f)
-            }
-        };
-        let n = done?;
-        if final_name != old.name {
-            let database = old.database_name.clone();
-            self.server
-                .propose(Command::RenameTables { moves: vec![Rename { from: (database.clone(), old.name.clone()), to: (database, final_name) }] })
-                .await?;
-        }
-        Ok(Outcome::Ok(super::Done { affected: n, last_insert_id: 0, info: format!("Records: {n}  Duplicates: 0  Warnings: 0") }))
-    }
-
-    async fn copy_rows(&mut self, sql: &str) -> Result<u64, Fault> {
-        let statement = weald_sql::parse(sql, &weald_sql::ParseOptions { sql_mode: weald_types::SqlMode::DEFAULT })?;
-        let Statement::Insert(i) = &statement else { return Err(Fault::Internal { incident: sql.into() }) };
-        match self.insert(i, sql, &[]).await? {
-            Outcome::Ok(d) => Ok(d.affected),
-            _ => Ok(0),
-        }
     }
 
     async fn create_view(&mut self, v: &ast::CreateView, text: &str) -> Result<Outcome, Fault> {
@@ -477,7 +306,8 @@ impl Session {
         if v.check_option.is_some() {
             return Err(Fault::not_supported("WITH CHECK OPTION (views are read-only)"));
         }
-        let bound = self.bind(text, &[], |env| bind::bind_query(env, &v.query))?;
+        let mut query = v.query.clone();
+        let (bound, stars) = self.bind(text, &[], |env| bind::bind_view_text(env, &query))?;
         self.check(&bound.needs)?;
         if !v.columns.is_empty() && v.columns.len() != bound.columns.len() {
             return Err(Fault::mysql(
@@ -496,8 +326,8 @@ impl Session {
             Some(u) if !u.user.is_empty() => (u.user.as_str().into(), u.host.as_str().into()),
             _ => (self.user.user.clone(), self.user.host.clone()),
         };
-        // Names are kept whole, so that the view means the same from every database.
-        let query = qualified(&v.query, &database);
+        // Names are kept whole, so that the view means the same from every database; stars as what they stand for now, so that it keeps its columns.
+        let query = settled(&mut query, &database, &stars);
         let view = ViewDef {
             id: TableId::new(0),
             database_name: database.as_str().into(),
@@ -508,6 +338,7 @@ impl Session {
             security_invoker: v.security_invoker,
             algorithm: v.algorithm.clone().unwrap_or_default().into(),
             check_option: "".into(),
+            described: described(&bound, &v.columns),
         };
         if v.alter && self.catalog().view(&database, &v.name.name).is_none() {
             return Err(Fault::NoSuchTable { database, table: v.name.name.clone() });
@@ -517,34 +348,86 @@ impl Session {
     }
 }
 
+/// The rows of CREATE TABLE … SELECT go in as those of INSERT … SELECT do.
+pub(super) fn insert_of_select(
+    c: &ast::CreateTable,
+    name: &ast::ObjectName,
+    database: &str,
+    from: &[ddl::SelectedColumn],
+    query: &ast::Query,
+) -> ast::Insert {
+    ast::Insert {
+        replace: c.select_duplicates == Some(ast::LoadDuplicates::Replace),
+        ignore: c.select_duplicates == Some(ast::LoadDuplicates::Ignore),
+        table: ast::ObjectName { database: Some(database.into()), name: name.name.clone() },
+        columns: from.iter().map(|f| f.name.clone()).collect(),
+        source: ast::InsertSource::Query(Box::new(query.clone())),
+        row_alias: None,
+        on_duplicate: Vec::new(),
+    }
+}
+
 fn no_database_to_drop(name: &str) -> Fault {
     Fault::mysql(1008, "HY000", format!("Can't drop database '{name}'; database doesn't exist"))
 }
 
-/// The query's text with every table's database written out.
-fn qualified(q: &ast::Query, database: &str) -> String {
-    fn table(t: &mut ast::TableRef, database: &str, ctes: &[String]) {
+/// The table's column that a query gives unchanged.
+fn origin_of(query: &Query, c: &Column) -> Option<ColumnDef> {
+    let o = c.origin.as_ref()?;
+    let table = query.tables.iter().find(|t| t.database_name == o.database && t.name == o.table)?;
+    table.columns.iter().find(|x| x.name == o.column).cloned()
+}
+
+fn described(query: &Query, names: &[String]) -> Vec<ColumnDef> {
+    let column = |(i, c): (usize, &Column)| ColumnDef {
+        name: names.get(i).map_or(&*c.name, String::as_str).into(),
+        ty: c.ty.clone(),
+        default: match origin_of(query, c) {
+            Some(o) => o.default,
+            None if c.ty.nullable => DefaultValue::Null,
+            None => DefaultValue::None,
+        },
+        on_update_now: false,
+        auto_increment: false,
+        invisible: false,
+        comment: "".into(),
+        generated: None,
+    };
+    query.columns.iter().enumerate().map(column).collect()
+}
+
+type Stars = std::collections::HashMap<usize, Vec<ast::SelectItem>>;
+
+/// The query's text with every table's database and every star's columns written out.
+fn settled(q: &mut ast::Query, database: &str, stars: &Stars) -> String {
+    fn table(t: &mut ast::TableRef, database: &str, ctes: &[String], stars: &Stars) {
         match t {
             ast::TableRef::Table { name, .. } => {
                 if name.database.is_none() && !ctes.contains(&name.name) {
                     name.database = Some(database.into())
                 }
             }
-            ast::TableRef::Derived { query: q, .. } => query(q, database, ctes),
+            ast::TableRef::Derived { query: q, .. } => query(q, database, ctes, stars),
             ast::TableRef::Join { left, right, .. } => {
-                table(left, database, ctes);
-                table(right, database, ctes)
+                table(left, database, ctes, stars);
+                table(right, database, ctes, stars)
             }
             ast::TableRef::JsonTable { .. } => (),
         }
     }
-    fn body(b: &mut ast::SetExpr, database: &str, ctes: &[String]) {
+    fn body(b: &mut ast::SetExpr, database: &str, ctes: &[String], stars: &Stars) {
         match b {
-            ast::SetExpr::Select(s) => s.from.iter_mut().for_each(|t| table(t, database, ctes)),
-            ast::SetExpr::Query(q) => query(q, database, ctes),
+            ast::SetExpr::Select(s) => {
+                let at = std::ptr::from_ref(&**s) as usize;
+                if let (Some(items), true) = (stars.get(&at), s.items.iter().any(|i| !matches!(i, ast::SelectItem::Expr { .. }))) {
+                    s.items.clone_from(items);
+                }
+                s.from.iter_mut().for_each(|t| table(t, database, ctes, stars))
+            }
+            ast::SetExpr::Query(q) => query(q, database, ctes, stars),
             ast::SetExpr::SetOp { left, right, .. } => {
-                body(left, database, ctes);
-                body(right, database, ctes)
+                body(left, database, ctes, stars);
+                body(right, database, ctes, stars)
             }
             ast::SetExpr::Table(name) => {
                 if name.database.is_none() {
@@ -554,17 +437,16 @@ fn qualified(q: &ast::Query, database: &str) -> String {
             ast::SetExpr::Values(_) => (),
         }
     }
-    fn query(q: &mut ast::Query, database: &str, ctes: &[String]) {
+    fn query(q: &mut ast::Query, database: &str, ctes: &[String], stars: &Stars) {
         let mut known = ctes.to_vec();
         if let Some(w) = &mut q.with {
             for c in &mut w.ctes {
                 known.push(c.name.clone());
-                query(&mut c.query, database, &known);
+                query(&mut c.query, database, &known, stars);
             }
         }
-        body(&mut q.body, database, &known);
+        body(&mut q.body, database, &known, stars);
     }
-    let mut q = q.clone();
-    query(&mut q, database, &[]);
-    weald_sql::print::query(&q)
+    query(q, database, &[], stars);
+    weald_sql::print::query(q)
 }

@@ -135,7 +135,7 @@ impl Session {
             Chosen::Rows => (),
             Chosen::Analytic => {
                 let snapshot = self.take_snapshot();
-                let large = self.large(self.statement(), params.into(), self.source(snapshot), executor);
+                let large = self.large(self.statement(), params.into(), self.source(snapshot, &query.tables)?, executor);
                 match large.plan(query).await {
                     Ok(p) => {
                         return Ok(Explained {
@@ -217,7 +217,7 @@ impl Session {
         }
         let snapshot = self.take_snapshot();
         self.current().used = true;
-        let source = self.source(snapshot);
+        let source = self.source(snapshot, &query.tables)?;
         let params: Arc<[Value]> = params.into();
         if matches!(chosen, Chosen::Analytic) {
             let large = self.large(statement.clone(), params.clone(), source.clone(), executor);

@@ -23,6 +23,10 @@ impl Session {
 
     /// `None`: the long way.
     pub(crate) async fn try_fast(&mut self, text: &str) -> Option<Result<Outcome, Fault>> {
+        // A plan that others share must not know of a table that only this session has.
+        if !self.temporary.is_empty() {
+            return None;
+        }
         let mut n = std::mem::take(&mut self.normal);
         let taken = normalise(text.as_bytes(), self.settings.sql_mode, &mut n);
         let found = if taken { self.fast_entry(text, &n) } else { None };
@@ -142,6 +146,9 @@ impl Session {
     pub(crate) async fn try_fast_prepared(&mut self, p: &Prepared, params: &[Value]) -> Option<Result<Outcome, Fault>> {
         // A text that stands for other bytes is no key to a plan.
         if !p.is_text || !matches!(&*p.statement, Statement::Select(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Insert(_)) {
+            return None;
+        }
+        if !self.temporary.is_empty() {
             return None;
         }
         let version = self.catalog().version;

@@ -4,6 +4,7 @@
 //! Promises: a statement either does all it says or nothing; its warnings and counters are those of the last statement, as MySQL keeps them.
 //! Never:    reads or writes packets: `connection` does; knows how rows are stored: `exec` does.
 
+mod alter;
 mod change;
 mod client;
 mod define;
@@ -17,6 +18,7 @@ mod prepared;
 mod query;
 mod set;
 mod showing;
+mod temporary;
 mod transaction;
 mod users;
 
@@ -31,8 +33,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
+use temporary::Temporary;
 use transaction::Open;
-use weald_catalog::{CatalogView, Privilege, TableDef, UserDef};
+use weald_catalog::{Access, CatalogView, Privilege, UserDef};
 use weald_exec::rows::BoxStream;
 use weald_expr::StatementContext;
 use weald_expr::context::{SessionFacts, TimeZone, UserVariables, Warnings};
@@ -147,7 +150,11 @@ impl Shared {
 pub struct Session {
     pub(crate) server: Arc<Server>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) user: Arc<UserDef>,
+    pub(crate) user: Arc<Access>,
+    /// The catalogue version that `user` was looked up in.
+    user_as_of: u64,
+    /// SET PERSIST of the running statement: remembered when all of it is known to be right.
+    pub(crate) to_persist: Vec<(&'static str, Option<String>)>,
     /// 'name@host' as the client came.
     pub(crate) login: Arc<str>,
     pub(crate) database: Option<Arc<str>>,
@@ -157,7 +164,7 @@ pub struct Session {
     /// For RAND().
     random: u64,
     pub(crate) user_variables: UserVariables,
-    pub(crate) temporary: HashMap<(Box<str>, Box<str>), Arc<TableDef>>,
+    pub(crate) temporary: Temporary,
     pub(crate) transaction: Option<Open>,
     /// SET TRANSACTION without a scope: for the next one only.
     pub(crate) next_isolation: Option<ast::Isolation>,
@@ -200,7 +207,7 @@ pub(crate) struct Facts {
     pub warnings_kept: usize,
     pub lock_wait: Duration,
     /// What it was made of.
-    user: Arc<UserDef>,
+    user: Arc<Access>,
     variables: Values,
 }
 
@@ -256,10 +263,13 @@ impl Session {
         client.apply(&mut variables);
         let settings = Settings::of(&variables);
         let random = server.random();
+        let temporary = Temporary::new(&server.engine);
         Self {
             server,
             shared,
-            user,
+            user: Arc::new(Access::new(user)),
+            user_as_of: 0,
+            to_persist: Vec::new(),
             login,
             database: None,
             variables,
@@ -267,7 +277,7 @@ impl Session {
             facts: None,
             random,
             user_variables: Arc::default(),
-            temporary: HashMap::new(),
+            temporary,
             transaction: None,
             next_isolation: None,
             next_read_only: None,
@@ -298,13 +308,13 @@ impl Session {
     pub fn reset(&mut self) {
         let database = self.database.clone();
         self.end();
-        *self = Session::new(self.server.clone(), self.shared.clone(), self.user.clone(), self.login.clone(), self.client.clone());
+        *self = Session::new(self.server.clone(), self.shared.clone(), self.user.account().clone(), self.login.clone(), self.client.clone());
         self.database = database;
     }
 
     pub fn change_user(&mut self, user: Arc<UserDef>, login: Arc<str>, database: Option<&str>, collation: Option<Collation>) -> Result<(), Fault> {
         self.reset();
-        self.user = user;
+        self.user = Arc::new(Access::new(user));
         self.login = login;
         self.database = None;
         self.shared.process.lock().database = None;
@@ -350,6 +360,7 @@ impl Session {
         self.changes.clear();
         self.touched = false;
         self.counted = None;
+        self.refresh_user();
         let facts = self.facts();
         let now = self.server.now_micros();
         self.context = Some(Arc::new(self.statement_context(facts.fixed_now.unwrap_or(now))));
@@ -435,6 +446,17 @@ impl Session {
     /// The running statement's facts.
     pub(crate) fn statement(&self) -> Arc<StatementContext> {
         self.context.clone().expect("set by begin_statement, which every way in calls")
+    }
+
+    /// As [`Session::changing`], under another sql_mode.
+    pub(crate) fn changing_under(&mut self, mode: SqlMode) -> Arc<StatementContext> {
+        let now = self.statement().now_micros;
+        let mut c = self.statement_context(now);
+        c.modifies_data = true;
+        c.session = Arc::new(SessionFacts { sql_mode: mode, ..SessionFacts::clone(&c.session) });
+        let c = Arc::new(c);
+        self.context = Some(c.clone());
+        c
     }
 
     /// The same facts for a statement that changes data.
@@ -546,7 +568,7 @@ impl Session {
             | Statement::CreateView(_)
             | Statement::DropView { .. } => self.define(statement, text).await,
             Statement::Unsupported { feature } => Err(Fault::not_supported(feature)),
-            Statement::Begin { read_only, .. } => self.begin(*read_only).await,
+            Statement::Begin { read_only, consistent_snapshot } => self.begin(*read_only, *consistent_snapshot).await,
             Statement::Commit { chain, release } => self.commit(*chain, *release).await,
             Statement::Rollback { chain, release } => self.rollback(*chain, *release).await,
             Statement::Savepoint(name) => self.savepoint(name),
@@ -582,6 +604,7 @@ impl Session {
             | Statement::SetRole(_)
             | Statement::SetDefaultRole { .. } => Err(Fault::not_supported("roles")),
             Statement::Flush(what) => self.flush(what),
+            Statement::ResetPersist { name, if_exists } => self.reset_persist(name.as_deref(), *if_exists).await,
             Statement::FlushTables { .. } => Err(Fault::not_supported("FLUSH TABLES … WITH READ LOCK")),
             Statement::Show(show) => self.show(show).await,
             Statement::Describe { table, column } => self.describe(table, column.as_deref()).await,
@@ -638,6 +661,7 @@ impl Session {
         let collation = catalog.database(name).map_or(Collation::UTF8MB3_GENERAL_CI, |d| d.collation);
         self.variables.set("collation_database", Value::str(collation.name()));
         self.variables.set("character_set_database", Value::str(collation.charset()));
+        Arc::make_mut(&mut self.user).use_database(&shown);
         self.database = Some(shown);
         Ok(())
     }
@@ -665,12 +689,9 @@ impl Session {
     /// What a bound statement needs. A view is read with its definer's privileges.
     pub(crate) fn check(&self, needs: &[Need]) -> Result<(), Fault> {
         for n in needs {
-            let definer = n.definer.as_ref().and_then(|d| self.catalog().users.get(d).cloned());
-            let user = match &n.definer {
-                None => &self.user,
-                Some(_) => definer.as_ref().unwrap_or(&self.user),
-            };
-            let temporary = !self.temporary.is_empty() && self.temporary.contains_key(&(n.database.clone(), n.table.clone()));
+            let definer = n.definer.as_ref().and_then(|d| self.catalog().users.get(d).cloned()).map(Access::new);
+            let user = definer.as_ref().unwrap_or(&self.user);
+            let temporary = self.temporary.find(&n.database, &n.table).is_some();
             if temporary || user.on_table(&n.database, &n.table).has(n.privilege) {
                 continue;
             }
@@ -679,7 +700,8 @@ impl Session {
             }
             for c in &n.columns {
                 if !user.on_column(&n.database, &n.table, c).has(n.privilege) {
-                    if !user.sees_table(&n.database, &n.table) {
+                    // Who holds it on no column at all is refused the table.
+                    if !user.on_some_column(&n.database, &n.table, n.privilege) {
                         return Err(table_denied(n.privilege, user, &n.table));
                     }
                     let message = format!(

@@ -27,9 +27,7 @@ impl Names for SessionNames<'_> {
         self.catalog.database(name).cloned()
     }
     fn table(&self, database: &str, name: &str) -> Option<Arc<TableDef>> {
-        if !self.session.temporary.is_empty()
-            && let Some(t) = self.session.temporary.get(&(database.into(), name.into()))
-        {
+        if let Some(t) = self.session.temporary.find(database, name) {
             return Some(t.clone());
         }
         self.catalog.table(database, name).cloned()

@@ -12,6 +12,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use weald_catalog::TableRef;
 use weald_exec::rows::{self, BoxStream, Execution, Memory, Meter, Row, Scope, Stream, TableSource};
 use weald_exec::{Isolation, Snapshot, Snapshotted, Work};
 use weald_expr::{Expr, StatementContext};
@@ -33,9 +34,18 @@ impl Session {
     pub(crate) async fn select(&mut self, q: &ast::Query, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
         let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
         for _ in 0..RETRIES {
+            let version = self.catalog().version;
             let query = self.bind(text, &types, |env| bind::bind_query(env, q))?;
             match self.run_bound(query, params, q.into.as_ref()).await {
-                Err(Fault::SchemaChanged) => continue,
+                Err(Fault::WriteConflict) if self.may_read_again() => {
+                    // A table took another's place after the snapshot was taken, and nothing was seen at that yet.
+                    self.current().used = false;
+                }
+                Err(Fault::WriteConflict | Fault::Deadlock) => {
+                    self.rollback_open();
+                    return Err(Fault::Deadlock);
+                }
+                Err(Fault::SchemaChanged) => self.server.newer_than(version).await,
                 done => return done,
             }
         }
@@ -63,6 +73,7 @@ impl Session {
                 (self.limit_value(count.as_ref(), params)?.unwrap_or(u64::MAX), self.limit_value(offset.as_ref(), params)?.unwrap_or(0));
             rows = Box::new(Counted { rows, skip, take, counted });
         }
+        let rows = begun(rows).await?;
         match into {
             None => Ok(Outcome::Rows { columns: query.columns.as_slice().into(), rows }),
             Some(into) => self.select_into(into, rows).await,
@@ -88,6 +99,12 @@ impl Session {
             tokio::time::sleep(Duration::from_millis(limit)).await;
             shared.time_is_up(number);
         })));
+    }
+
+    /// Whether the client has seen nothing yet at the snapshot of its transaction, or is not bound to it.
+    fn may_read_again(&mut self) -> bool {
+        let open = self.current();
+        open.seen_by_client == 0 || open.transaction.txn().isolation() == Isolation::ReadCommitted
     }
 
     /// What a statement reads at: the transaction's snapshot; at READ COMMITTED, and where nothing of it was seen yet, a new one.
@@ -121,7 +138,7 @@ impl Session {
         let statement = self.statement();
         let snapshot = self.take_snapshot();
         self.current().used = true;
-        let source = self.source(snapshot);
+        let source = self.source(snapshot, &query.tables)?;
         let params: Arc<[Value]> = params.into();
         if matches!(by, Chosen::Analytic) {
             let rows = self.large(statement.clone(), params, source, executor).open(query.clone());
@@ -185,6 +202,8 @@ impl Session {
             match engine.read(plan, work).await {
                 // Nothing was seen yet: again, at a newer time, unseen by the client.
                 Err(Fault::WriteConflict) if !open.used || open.transaction.txn().isolation() == Isolation::ReadCommitted => continue,
+                // Only this statement has seen anything: whoever runs it begins it again.
+                Err(Fault::WriteConflict) if open.seen_by_client == 0 => return Err(Fault::WriteConflict),
                 Err(Fault::WriteConflict | Fault::Deadlock) => {
                     self.rollback_open();
                     return Err(Fault::Deadlock);
@@ -199,17 +218,19 @@ impl Session {
         Err(Fault::Deadlock)
     }
 
-    pub(crate) fn source(&self, snapshot: Snapshot) -> Arc<Snapshotted> {
+    pub(crate) fn source(&self, snapshot: Snapshot, tables: &[TableRef]) -> Result<Arc<Snapshotted>, Fault> {
         // information_schema is made from what is known now: it has no snapshot.
         let server = self.server.clone();
         let user = self.user.clone();
         let session_variables = super::set::shown(&self.variables, true);
         let client = self.client.clone();
         let global = self.server.clone();
+        let temporary = self.temporary.all();
         let virtual_rows = move |name: &str| {
             let catalog = server.catalog();
             let facts = Facts {
                 catalog: &catalog,
+                temporary: &temporary,
                 user: &user,
                 server: &*server,
                 session_variables: &|| session_variables.clone(),
@@ -222,7 +243,7 @@ impl Session {
             };
             information_schema::rows(name.rsplit('.').next().unwrap_or(name), &facts).ok_or_else(|| Fault::UnknownTable { name: name.to_string() })
         };
-        Arc::new(Snapshotted::new(self.server.engine.clone(), snapshot, Arc::new(virtual_rows), self.server.threads))
+        Snapshotted::new(self.server.engine.clone(), snapshot, tables, Arc::new(virtual_rows), self.server.threads).map(Arc::new)
     }
 
     fn row_executor(
@@ -437,6 +458,26 @@ impl Drop for Deadline {
 
 /// How long a client may wait for what a KILL does to its query.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The rows, once the first of them are there: what goes wrong until then can still be begun again unseen.
+async fn begun(mut rows: BoxStream) -> Result<BoxStream, Fault> {
+    let first = rows.next().await?;
+    Ok(Box::new(Begun { first, rows }))
+}
+
+struct Begun {
+    first: Option<Vec<Row>>,
+    rows: BoxStream,
+}
+
+impl Stream for Begun {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
+        match self.first.take() {
+            Some(batch) => Box::pin(std::future::ready(Ok(Some(batch)))),
+            None => self.rows.next(),
+        }
+    }
+}
 
 /// Rows that come from the query threads; dropping it ends them.
 struct Remote {

@@ -6,7 +6,7 @@
 
 use super::{Change, Outcome, Session, Settings};
 use crate::variables::{self, Effect, Scope, VARIABLES};
-use weald_catalog::Privilege;
+use weald_catalog::{Command, Privilege};
 use weald_expr::{NoRow, eval};
 use weald_plan::bind;
 use weald_sql::ast::{self, SetItem, VarScope};
@@ -16,11 +16,15 @@ impl Session {
     pub(crate) async fn set(&mut self, items: &[SetItem], text: &str, params: &[Value]) -> Result<Outcome, Fault> {
         // Values first, all of them: a later error must leave earlier variables alone.
         let before = (self.variables.clone(), self.settings.clone());
+        self.to_persist.clear();
         for item in items {
             if let Err(f) = self.set_item(item, text, params).await {
                 (self.variables, self.settings) = before;
                 return Err(f);
             }
+        }
+        for (name, value) in std::mem::take(&mut self.to_persist) {
+            self.server.propose(Command::SetVariable { name: name.into(), value: value.map(Into::into) }).await?;
         }
         self.settings = Settings::of(&self.variables);
         if before.1.autocommit != self.settings.autocommit && self.settings.autocommit {
@@ -134,7 +138,12 @@ impl Session {
             self.warn(Fault::mysql(1235, "42000", format!("'{}' has no effect here", v.name)));
         }
         if global {
-            self.server.set_global(at, value.clone(), matches!(scope, VarScope::Persist | VarScope::PersistOnly));
+            if matches!(scope, VarScope::Persist | VarScope::PersistOnly) {
+                self.to_persist.push((v.name, Some(v.show(&value))));
+            }
+            if scope != VarScope::PersistOnly {
+                self.server.set_global(at, value);
+            }
             return Ok(());
         }
         match v.name {
@@ -239,6 +248,32 @@ impl Session {
             return self.warning_total;
         }
         self.warnings.iter().filter(|w| w.level == weald_types::WarningLevel::Error).count() as u64
+    }
+
+    /// RESET PERSIST: what runs keeps its values; the next start takes the defaults.
+    pub(crate) async fn reset_persist(&mut self, name: Option<&str>, if_exists: bool) -> Result<Outcome, Fault> {
+        self.require(Privilege::Super, None)?;
+        let persisted = self.catalog().variables.clone();
+        let gone: Vec<Box<str>> = match name {
+            None => persisted.into_keys().collect(),
+            Some(name) => {
+                let at = variables::find(name).ok_or_else(|| variables::unknown(name))?;
+                let name = VARIABLES[at].name;
+                if !persisted.contains_key(name) {
+                    let fault = Fault::mysql(3615, "HY000", format!("Variable {name} does not exist in persisted config file"));
+                    if !if_exists {
+                        return Err(fault);
+                    }
+                    self.warn(fault);
+                    return Outcome::ok();
+                }
+                vec![name.into()]
+            }
+        };
+        for name in gone {
+            self.server.propose(Command::SetVariable { name, value: None }).await?;
+        }
+        Outcome::ok()
     }
 }
 

@@ -102,7 +102,12 @@ impl Session {
             ShowKind::Columns { table, .. } | ShowKind::Index { table } => self.must_see_table(table)?,
             _ => (),
         }
-        let Some(q) = show::query(s, self.database.as_deref().unwrap_or("")) else { return Ok(None) };
+        let Some(mut q) = show::query(s, self.database.as_deref().unwrap_or("")) else { return Ok(None) };
+        if let ShowKind::Columns { table, .. } | ShowKind::Index { table } = &s.kind
+            && self.temporary_table(table).is_some()
+        {
+            q.of_temporary();
+        }
         let condition = match &s.filter {
             Some(ShowFilter::Where(e)) => Some(weald_sql::print::expr(e)),
             _ => None,
@@ -169,7 +174,7 @@ impl Session {
         if catalog.database(d).is_none() {
             return Err(Fault::NoSuchDatabase { name: d.into() });
         }
-        if self.temporary.contains_key(&(d.into(), t.name.as_str().into())) {
+        if self.temporary.find(d, &t.name).is_some() {
             return Ok(());
         }
         if !self.user.sees_table(d, &t.name) {
@@ -185,7 +190,7 @@ impl Session {
         self.must_see_table(name)?;
         let d = self.database_of(name.database.as_deref())?.to_string();
         let catalog = self.catalog();
-        let found = self.temporary.get(&(d.as_str().into(), name.name.as_str().into())).or_else(|| catalog.table(&d, &name.name)).cloned();
+        let found = self.temporary.find(&d, &name.name).or_else(|| catalog.table(&d, &name.name)).cloned();
         match found {
             Some(t) => {
                 let text = show_create::table(&t, self.server.engine.next_auto_increment(&t));
@@ -242,7 +247,10 @@ impl Session {
     fn describe_as_select(&self, name: &ObjectName, column: Option<&str>) -> Result<String, Fault> {
         self.must_see_table(name)?;
         let d = self.database_of(name.database.as_deref())?;
-        let q = show::columns(false, &(show_create::quote_text(d), show_create::quote_text(&name.name)));
+        let mut q = show::columns(false, &(show_create::quote_text(d), show_create::quote_text(&name.name)));
+        if self.temporary_table(name).is_some() {
+            q.of_temporary();
+        }
         let filter = column.map(|c| ShowFilter::Like(c.to_string()));
         Ok(q.text(filter.as_ref(), None))
     }

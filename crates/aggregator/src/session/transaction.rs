@@ -121,9 +121,16 @@ impl Session {
         }
     }
 
-    pub(crate) async fn begin(&mut self, read_only: Option<bool>) -> Result<Outcome, Fault> {
+    pub(crate) async fn begin(&mut self, read_only: Option<bool>, consistent_snapshot: bool) -> Result<Outcome, Fault> {
         self.locked_tables.clear();
         self.start(false, read_only);
+        let open = self.current();
+        // At READ COMMITTED the clause means nothing, as in MySQL: each statement takes a snapshot of its own.
+        if consistent_snapshot && open.transaction.txn().isolation() == Isolation::RepeatableRead {
+            open.transaction.renew_snapshot();
+            open.used = true;
+            open.seen_by_client = 1;
+        }
         Outcome::ok()
     }
 

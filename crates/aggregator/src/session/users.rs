@@ -6,6 +6,7 @@
 
 use super::{Outcome, Session};
 use crate::auth;
+use std::sync::Arc;
 use weald_catalog::user::TableGrant;
 use weald_catalog::{Command, Privilege, PrivilegeSet, UserDef};
 use weald_sql::ast::{self, GrantLevel, Statement, UserName, UserOptions, UserSpec};
@@ -33,10 +34,16 @@ impl Session {
         Err(Fault::SchemaChanged)
     }
 
-    /// One's own account may have changed: grants take effect at the next statement.
+    /// The account may have changed since the last statement.
     pub(crate) fn refresh_user(&mut self) {
-        if let Some(u) = self.catalog().users.get(&(self.user.user.clone(), self.user.host.clone())) {
-            self.user = u.clone();
+        let catalog = self.catalog();
+        if std::mem::replace(&mut self.user_as_of, catalog.version) == catalog.version {
+            return;
+        }
+        // One that was dropped keeps what it had until the connection ends, as in MySQL.
+        let known = catalog.users.get(&(self.user.user.clone(), self.user.host.clone()));
+        if let Some(u) = known.filter(|u| !Arc::ptr_eq(u, self.user.account())) {
+            Arc::make_mut(&mut self.user).set_account(u.clone());
         }
     }
 
@@ -292,6 +299,10 @@ impl Session {
                 u.databases.retain(|_, set| !set.is_empty());
             }
             (Some(d), Some(t)) => {
+                if !add && !u.tables.contains_key(&(d.as_str().into(), t.as_str().into())) {
+                    let text = format!("There is no such grant defined for user '{}' on host '{}' on table '{t}'", u.user, u.host);
+                    return Err(Fault::mysql(1147, "42000", text));
+                }
                 change(&mut u.tables.entry((d.as_str().into(), t.as_str().into())).or_default().table);
                 u.tables.retain(|_, g: &mut TableGrant| !g.table.is_empty() || !g.columns.is_empty());
             }

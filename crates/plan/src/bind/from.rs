@@ -230,6 +230,12 @@ impl Binder<'_> {
         Ok(part)
     }
 
+    /// [`Fault`] 1356 if what the view reads is no longer there.
+    pub fn check_view(&mut self, view: &Arc<ViewDef>) -> Result<(), Fault> {
+        self.blocks.push(super::scope::Block::default());
+        self.view(view, &view.name).map(drop)
+    }
+
     fn view_query(&mut self, view: &ViewDef, text: Arc<str>) -> Result<Bound, Fault> {
         let query = super::table::parse_query(&text, self.env.session.sql_mode)?;
         let definer = if view.security_invoker { None } else { Some(view.definer.clone()) };

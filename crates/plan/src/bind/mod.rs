@@ -43,6 +43,15 @@ pub fn bind_query(env: &Bindings<'_>, query: &ast::Query) -> Result<Query, Fault
     Ok(b.finish(bound, query))
 }
 
+/// Binds a view's text: the query, and what each of its SELECTs selects, by its place in memory.
+pub fn bind_view_text(env: &Bindings<'_>, query: &ast::Query) -> Result<(Query, std::collections::HashMap<usize, Vec<ast::SelectItem>>), Fault> {
+    let mut b = Binder::new(env);
+    b.stars = Some(Default::default());
+    let bound = b.query(query)?;
+    let stars = b.stars.take().unwrap_or_default();
+    Ok((b.finish(bound, query), stars))
+}
+
 /// Binds an expression that stands alone: SET, DO, KILL, LIMIT of SHOW. It may hold subqueries.
 pub fn bind_expr(env: &Bindings<'_>, expr: &ast::Expr) -> Result<(Expr, Vec<Rel>), Fault> {
     let mut b = Binder::new(env);
@@ -79,6 +88,8 @@ pub struct Binder<'a> {
     pub insert_values: Option<RowScope>,
     /// UPDATE and DELETE of several tables: the FROM clause bound while there are so many blocks scans locators too.
     pub locators_at: Option<usize>,
+    /// For CREATE VIEW: what each SELECT of the text selects, by its place in memory, once it is bound.
+    pub stars: Option<std::collections::HashMap<usize, Vec<ast::SelectItem>>>,
     nesting: usize,
     pub expr_depth: usize,
 }
@@ -101,6 +112,7 @@ impl<'a> Binder<'a> {
             views: Vec::new(),
             insert_values: None,
             locators_at: None,
+            stars: None,
             nesting: 0,
             expr_depth: 0,
         }

@@ -152,6 +152,11 @@ impl Block {
     pub fn from_ids(&self) -> BTreeSet<ColumnId> {
         self.tables.iter().flat_map(|t| t.columns.iter().map(|c| c.id)).collect()
     }
+    /// What a column of information_schema is called, whichever way the statement writes it: MySQL's are views, and show their own names.
+    pub fn virtual_name(&self, id: ColumnId) -> Option<Arc<str>> {
+        let virtual_tables = self.tables.iter().filter(|t| t.database.as_deref().is_some_and(weald_catalog::user::is_information_schema));
+        virtual_tables.flat_map(|t| &t.columns).find(|c| c.id == id).map(|c| c.name.clone())
+    }
     pub fn column(&self, p: Place) -> &ScopeColumn {
         &self.tables[p.0].columns[p.1]
     }

@@ -49,6 +49,7 @@ impl Binder<'_> {
         }
         self.name_windows(&s.windows)?;
         self.expand_items(&s.items, s.from.is_empty())?;
+        self.note_stars(s);
         self.block().items_known = true;
         self.group_by(&s.group_by, s.rollup)?;
         for i in 0..self.block().items.len() {
@@ -151,6 +152,26 @@ impl Binder<'_> {
         Ok(())
     }
 
+    /// What the stars of a view's own text stand for now: the view keeps that.
+    fn note_stars(&mut self, s: &ast::Select) {
+        if self.stars.is_none() || !self.views.is_empty() {
+            return;
+        }
+        let block = self.block();
+        let written = |item: &Item| match &item.source {
+            ItemSource::Column(p) => {
+                let table = Some(block.tables[p.0].name.to_string());
+                let expr = ast::Expr::Column { database: None, table, name: block.column(*p).name.to_string(), span: ast::Span::default() };
+                ast::SelectItem::Expr { expr, alias: None, span: ast::Span::default() }
+            }
+            ItemSource::Expr(e) => ast::SelectItem::Expr { expr: (**e).clone(), alias: Some(item.name.to_string()), span: ast::Span::default() },
+        };
+        let items: Vec<ast::SelectItem> = block.items.iter().map(written).collect();
+        if let Some(stars) = &mut self.stars {
+            stars.insert(std::ptr::from_ref(s) as usize, items);
+        }
+    }
+
     fn column_item(&mut self, p: Place) -> Item {
         let level = self.blocks.len() - 1;
         let bound = self.read(level, p);
@@ -189,6 +210,12 @@ impl Binder<'_> {
         let bound = self.in_clause(Clause::Fields, |b| b.expr(&ast));
         self.block().items_known = known;
         let bound = bound?;
+        let item = &self.block().items[i];
+        if let (false, ast::Expr::Column { .. }, Expr::Column { id, .. }) = (item.aliased, &*ast, &bound)
+            && let Some(name) = self.block().virtual_name(*id)
+        {
+            self.block().items[i].name = name;
+        }
         self.block().items[i].bound = Some(bound.clone());
         Ok(bound)
     }

@@ -112,7 +112,9 @@ pub fn changed_table(b: &Binder<'_>, name: &ast::ObjectName, verb: &str) -> Resu
     if let Some(t) = b.env.names.table(&database, &name.name) {
         return Ok(t);
     }
-    if b.env.names.view(&database, &name.name).is_some() {
+    if let Some(view) = b.env.names.view(&database, &name.name) {
+        // One that cannot even be read is said to be broken.
+        Binder::new(&b.env).check_view(&view)?;
         return Err(match verb {
             "INSERT" => Fault::mysql(1471, "HY000", format!("The target table {} of the INSERT is not insertable-into", name.name)),
             _ => not_updatable(&name.name, verb),

@@ -4,12 +4,14 @@
 //! Promises: `ColumnId(ordinal)` is a column of the row that is changed or made; what a row must satisfy goes with it as [`RowRules`].
 //! Never:    evaluates anything: values, auto-increment numbers and partitions are found at execution.
 
+pub mod copy;
 pub mod delete;
 pub mod insert;
 pub mod load;
 pub mod rules;
 pub mod update;
 
+pub use copy::{BoundCopy, CopiedColumn, bind_copy};
 pub use delete::bind_delete;
 pub use insert::bind_insert;
 pub use load::bind_load;

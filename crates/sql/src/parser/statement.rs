@@ -148,6 +148,7 @@ impl Parser<'_> {
                 Ok(Statement::Kill { query_only, id: self.expr()? })
             }
             Kw::FLUSH => self.flush(),
+            Kw::RESET if self.next_at(Kw::PERSIST) => self.reset_persist(),
             Kw::ANALYZE | Kw::CHECK | Kw::OPTIMIZE | Kw::REPAIR | Kw::CHECKSUM => self.maintenance(),
             Kw::PROFILE => {
                 self.bump();
@@ -307,6 +308,14 @@ impl Parser<'_> {
             Ok((name, alias, lock))
         })?;
         Ok(Statement::LockTables(locks))
+    }
+
+    fn reset_persist(&mut self) -> Parsed<Statement> {
+        self.expect(Kw::RESET)?;
+        self.expect(Kw::PERSIST)?;
+        let if_exists = self.if_exists()?;
+        let name = if self.at_ident() { Some(self.ident()?) } else { None };
+        Ok(Statement::ResetPersist { name, if_exists })
     }
 
     fn flush(&mut self) -> Parsed<Statement> {
