@@ -139,7 +139,10 @@ impl Engine {
                 Fill::Generated => (),
                 Fill::Missing => {
                     let c = &table.columns[i];
-                    store::refuse(Fault::NoDefault { column: c.name.to_string() }, ctx)?;
+                    // A column that the statement does not name is warned of once, not for each row.
+                    if position.is_some() || number == 1 || store::is_strict(ctx) {
+                        store::refuse(Fault::NoDefault { column: c.name.to_string() }, ctx)?;
+                    }
                     row[i] = store::zero(&c.ty);
                 }
             }

@@ -60,7 +60,12 @@ pub fn result_type(function: AggregateFunction, args: &[SqlType], ctx: &BindCont
         Count | CountDistinct => SqlType::bigint(false),
         Sum if exact => typing::decimal_type(i + 22, s, true),
         Avg if exact => typing::decimal_type(i, s + ctx.div_precision_increment as u32, true),
-        Sum | Avg | StddevPop | StddevSamp | VarPop | VarSamp => SqlType::double(true),
+        Sum => SqlType::new(TypeKind::Double { unsigned: false, scale: typing::real_decimals(&first) }, true),
+        Avg => {
+            let scale = typing::real_decimals(&first).map(|s| s.saturating_add(ctx.div_precision_increment)).filter(|s| *s < 31);
+            SqlType::new(TypeKind::Double { unsigned: false, scale }, true)
+        }
+        StddevPop | StddevSamp | VarPop | VarSamp => SqlType::double(true),
         Min | Max | AnyValue => match &first.kind {
             TypeKind::Enum(_) | TypeKind::Set(_) => SqlType::varchar(typing::length(&first).unwrap_or(64), true, first.collation),
             TypeKind::Timestamp { fsp } => SqlType::new(TypeKind::DateTime { fsp: *fsp }, true),

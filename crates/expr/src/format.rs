@@ -99,8 +99,8 @@ fn write_shortest(scientific: &str, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(sign.as_bytes());
     let n = digits.len() as i32;
-    // MySQL goes to exponents where the plain form would be wider than its field.
-    if !(-15..15).contains(&exponent) {
+    // MySQL goes to exponents where the plain form would be wider than its field; a number with a fraction is never shorter so.
+    if exponent < -15 || (exponent >= 15 && n <= exponent + 1) {
         out.push(digits.as_bytes()[0]);
         if n > 1 {
             out.push(b'.');

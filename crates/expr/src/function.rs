@@ -272,6 +272,8 @@ pub static CONSTANT_DOUBLE: FunctionDef =
 /// The same beside an integer column: digits only are an integer, exactly.
 pub static CONSTANT_INTEGER: FunctionDef =
     FunctionDef::new("CONSTANT_INTEGER", 1, 1, result_type::double, |call, v, ctx| Ok(constant::number(call.bytes(v, 0), true, ctx)));
+/// A constant in a comparison with a YEAR column.
+pub static CONSTANT_YEAR: FunctionDef = FunctionDef::new("CONSTANT_YEAR", 1, 1, result_type::int, |_, v, ctx| Ok(constant::year(&v[0], ctx)));
 /// A constant text in a comparison with a DATE: what is none is an error.
 pub static CONSTANT_DATE: FunctionDef =
     FunctionDef::new("CONSTANT_DATE", 1, 1, |_, _| result_type::datetime(6), |_, v, ctx| constant::datetime(&v[0], "DATE", ctx));

@@ -8,6 +8,7 @@
 use crate::{EvalContext, cast, coerce, time_zone};
 use std::borrow::Cow;
 use std::sync::Arc;
+use weald_types::temporal::Moment;
 use weald_types::{DateTime, Decimal, Fault, Json, SqlMode, SqlType, TypeKind, Value, WarningLevel};
 
 /// The column a value goes to, for messages.
@@ -36,7 +37,7 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
             let n = match &v {
                 Value::Double(d) => {
                     if d.abs() < 1e30 {
-                        d.round() as i128
+                        d.round_ties_even() as i128
                     } else if *d < 0.0 {
                         i128::MIN
                     } else {
@@ -195,6 +196,12 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
             if !clean {
                 let shown = coerce::text(&v, from).unwrap_or_default().into_owned();
                 refuse(Fault::IncorrectValue { kind: "time", value: shown, column: t.column.into(), row: t.row }, ctx)?;
+            }
+            // The day is lost.
+            if let Some(coerce::Reading::Clean(Moment::DateTime(d))) = coerce::read_moment(&v, ctx)
+                && !d.date().is_zero()
+            {
+                ctx.statement.warn(WarningLevel::Note, Fault::DataTruncated { column: t.column.into(), row: t.row });
             }
             Ok(Value::Time(parsed.unwrap_or_default().with_fsp(*fsp, ctx.statement.sql_mode)))
         }
@@ -436,8 +443,9 @@ fn temporal(v: &Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>, kin
     };
     let Some(d) = parsed else {
         // Outside strict mode MySQL tells what has the form of a date from what has not.
+        let text = matches!(v, Value::Str(_) | Value::Bytes(_));
         let none = coerce::read_datetime(v, mode, ctx) == Some(coerce::Reading::Nonsense);
-        wrong(ctx, if none { cut() } else { beyond() })?;
+        wrong(ctx, if text && !none { beyond() } else { cut() })?;
         return Ok(DateTime::default());
     };
     let date = d.date();

@@ -149,7 +149,7 @@ pub fn operator(op: Operator, mut args: Vec<Expr>, ctx: &BindContext) -> Result<
                     let (i, s) = digits(args[0].ty());
                     decimal_type(i, s, nullable)
                 }
-                Number::Double => SqlType::double(nullable),
+                Number::Double => SqlType::new(TypeKind::Double { unsigned: false, scale: real_decimals(args[0].ty()) }, nullable),
             };
             (ty, Collation::BINARY)
         }
@@ -188,7 +188,11 @@ fn arithmetic_type(op: Operator, args: &[Expr], ctx: &BindContext) -> SqlType {
     }
     let kind = x.max(y);
     if kind == Number::Double {
-        return SqlType::double(nullable);
+        let scale = match (real_decimals(a.ty()), real_decimals(b.ty())) {
+            (Some(x), Some(y)) => Some(x.max(y).saturating_add(if op == Divide { ctx.div_precision_increment } else { 0 })).filter(|s| *s < 31),
+            _ => None,
+        };
+        return SqlType::new(TypeKind::Double { unsigned: false, scale }, nullable);
     }
     if op == Divide {
         let ((i1, s1), (i2, s2)) = (digits_of(a), digits_of(b));
@@ -209,6 +213,16 @@ fn arithmetic_type(op: Operator, args: &[Expr], ctx: &BindContext) -> SqlType {
         Multiply => decimal_type(i1 + i2, s1 + s2, nullable),
         Mod => decimal_type(i1.max(i2), s1.max(s2), nullable),
         _ => decimal_type(i1.max(i2) + 1, s1.max(s2), nullable),
+    }
+}
+
+/// Decimals of a number in approximate arithmetic: those of a DOUBLE of no declared scale, and of a text, are as many as there are.
+pub fn real_decimals(ty: &SqlType) -> Option<u8> {
+    match ty.kind {
+        TypeKind::Int { .. } | TypeKind::Bit { .. } | TypeKind::Year | TypeKind::Date | TypeKind::Null => Some(0),
+        TypeKind::Decimal { scale, .. } => Some(scale),
+        TypeKind::Float { scale, .. } | TypeKind::Double { scale, .. } => scale,
+        _ => ty.kind.fsp(),
     }
 }
 
@@ -348,6 +362,13 @@ fn align(args: &mut [Expr], operation: &str, ctx: &BindContext) -> Result<Collat
     }
     if args.iter().any(|a| is_number(a.ty())) {
         as_numbers(args);
+    }
+    if args.iter().any(|a| matches!(a, Expr::Column { .. }) && a.ty().kind == TypeKind::Year) {
+        for a in args.iter_mut().filter(|a| matches!(a, Expr::Literal { .. } | Expr::Param { .. }) && !is_null_type(a.ty())) {
+            let ty = SqlType::bigint(a.ty().nullable);
+            let inner = std::mem::replace(a, Expr::Row(Vec::new()));
+            *a = fold(Expr::Call { function: &crate::function::CONSTANT_YEAR, args: vec![inner], ty, collation: Collation::BINARY }, ctx);
+        }
     }
     let texts = args.iter().filter(|a| a.ty().kind.is_text() || a.ty().kind.is_binary()).count();
     if texts == 0 {

@@ -278,7 +278,9 @@ impl Parts {
         let merge = match a.function {
             F::Count if !a.distinct => F::Sum,
             F::Sum if !a.distinct => F::Sum,
-            F::Min | F::Max | F::BitAnd | F::BitOr | F::BitXor | F::AnyValue => a.function,
+            F::Min | F::Max | F::BitAnd | F::BitOr | F::BitXor => a.function,
+            // Any of them, but not the NULL of a partition that has no rows.
+            F::AnyValue => F::Max,
             F::Avg if !a.distinct && !one => return self.average(a, session),
             // One partition has the whole answer: nothing to merge.
             _ if one => F::AnyValue,

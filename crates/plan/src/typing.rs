@@ -31,14 +31,8 @@ pub fn aggregate_type(function: AggregateFunction, args: &mut [Expr], session: &
 }
 
 /// The value of an expression of literals, unless computing it fails or warns.
-pub fn constant_value(e: &Expr) -> Option<Value> {
-    let session = BindContext {
-        sql_mode: weald_types::SqlMode::DEFAULT,
-        collation_connection: Collation::UTF8MB4_GENERAL_CI,
-        div_precision_increment: 4,
-        group_concat_max_len: 1024,
-    };
-    match typing::fold(e.clone(), &session) {
+pub fn constant_value(e: &Expr, session: &BindContext) -> Option<Value> {
+    match typing::fold(e.clone(), session) {
         Expr::Literal { value, .. } => Some(value),
         _ => None,
     }

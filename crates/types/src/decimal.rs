@@ -1,8 +1,8 @@
 //! MySQL's DECIMAL: exact, up to 65 digits, scale 0 to 30.
 //!
 //! Owns:     its digits: an `i128` where they fit, boxed 256 bits where they do not.
-//! Promises: compares, hashes and orders by numeric value (1.0 = 1.00); prints its scale exactly. A whole number that arithmetic
-//!           makes may have up to 76 digits (MySQL's: 81); [`Decimal::fits`] says what a column holds.
+//! Promises: compares, hashes and orders by numeric value (1.0 = 1.00); prints its scale exactly. A result of arithmetic
+//!           may have up to 76 digits (MySQL's: 81); [`Decimal::fits`] says what a column holds.
 //! Never:    rounds silently, except where MySQL does; an answer that does not fit is `None`.
 
 mod arithmetic;

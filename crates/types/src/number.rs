@@ -1,7 +1,7 @@
 //! Doubles as text, as MySQL prints them.
 //!
 //! Owns:     nothing.
-//! Promises: the shortest digits that read back as the same double; plain up to 15 digits before the point and 14 zeros after it, else with an exponent.
+//! Promises: the shortest digits that read back as the same double; plain up to 15 digits before the point (more where others follow it) and 14 zeros after it, else with an exponent.
 //! Never:    prints a locale's point.
 
 /// Appends `v` as MySQL's `my_gcvt` writes it: 0.1, 100000, 1e20, 1.5e-20. NaN and infinities, which SQL does not have, as Rust does.
@@ -29,7 +29,8 @@ fn write(v: f64, scientific: &str, finite: bool, out: &mut String) {
     }
     // Where the point goes: behind so many digits.
     let point = exponent + 1;
-    if !(-14..=15).contains(&point) {
+    // A number with a fraction is never shorter with an exponent.
+    if point < -14 || (point > 15 && digits.len() <= point as usize) {
         out.push_str(mantissa);
         out.push('e');
         out.push_str(&exponent.to_string());

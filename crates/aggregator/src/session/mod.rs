@@ -491,7 +491,9 @@ impl Session {
 
     /// The rows have all been sent, or failed on the way.
     pub fn end_of_rows(&mut self, sent: u64, fault: Option<&Fault>) {
-        self.found_rows = self.counted.take().map_or(sent, |n| n.load(Ordering::Relaxed));
+        if !self.diagnostic {
+            self.found_rows = self.counted.take().map_or(sent, |n| n.load(Ordering::Relaxed));
+        }
         self.close_context(fault);
         match &mut self.transaction {
             Some(t) if t.autocommit => self.rollback_open(),

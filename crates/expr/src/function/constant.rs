@@ -4,7 +4,7 @@
 //! Promises: a text that is no clean number is warned of once in a statement, however many rows it is compared with; a text that is no date is error 1525.
 //! Never:    called by name: `typing` puts these in.
 
-use crate::{EvalContext, coerce};
+use crate::{EvalContext, cast, coerce};
 use std::borrow::Cow;
 use weald_types::temporal::Parsed;
 use weald_types::{DateTime, Fault, Value, WarningLevel};
@@ -27,6 +27,14 @@ pub fn number(text: Option<Cow<'_, [u8]>>, whole: bool, ctx: &EvalContext<'_>) -
         coerce::warn_truncated(ctx, "DOUBLE", &text);
     }
     Value::Double(d)
+}
+
+/// Beside a YEAR column two digits are a year of 1970 to 2069.
+pub fn year(v: &Value, ctx: &EvalContext<'_>) -> Value {
+    match coerce::wide_int(v, ctx).and_then(|n| i64::try_from(n).ok()) {
+        Some(n @ 0..=99) => cast::year(n, matches!(v, Value::Str(_))).map_or(Value::Int(n), Value::Int),
+        _ => coerce::double(v, ctx).map_or(Value::Null, Value::Double),
+    }
 }
 
 pub fn datetime(v: &Value, kind: &'static str, ctx: &EvalContext<'_>) -> Result<Value, Fault> {

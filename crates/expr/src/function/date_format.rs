@@ -55,8 +55,11 @@ pub(super) fn format_datetime(d: DateTime, pattern: &str) -> Value {
     formatted(Some(d.date()), d.time(), pattern).map_or(Value::Null, Value::str)
 }
 
-/// `None` where a part is asked for that there is not: a month's name of a zero month, a weekday of a time.
+/// `None` for an empty pattern, and where a part is asked for that there is not: a month's name of a zero month, a weekday of a time.
 fn formatted(date: Option<Date>, t: Time, pattern: &str) -> Option<String> {
+    if pattern.is_empty() {
+        return None;
+    }
     let mut out = String::with_capacity(pattern.len() * 2);
     if t.is_negative() {
         out.push('-');

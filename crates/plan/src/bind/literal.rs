@@ -12,6 +12,14 @@ use weald_types::{Collation, Date, DateTime, Decimal, Fault, SqlType, Time, Type
 
 impl Binder<'_> {
     pub fn literal(&self, l: &Literal) -> Result<Expr, Fault> {
+        // An offset is brought to the session's time zone when the statement runs.
+        if let Literal::Timestamp(s) = l
+            && let (Parsed::Ok(_), Some(_)) = DateTime::parse_with_offset(s, 6, self.sql_mode())
+        {
+            let whole = s.trim_end().rsplit_once(['+', '-']).map_or(s.as_str(), |(time, _)| time);
+            let ty = SqlType::new(TypeKind::DateTime { fsp: decimals(whole) }, false);
+            return Ok(Expr::Cast { expr: Box::new(self.text_literal(s)), ty });
+        }
         let (value, ty) = self.literal_value(l)?;
         Ok(Expr::Literal { value, ty })
     }

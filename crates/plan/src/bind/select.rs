@@ -234,6 +234,7 @@ impl Binder<'_> {
                 None => {
                     let before = self.block().aggregates.len();
                     let e = self.in_clause(Clause::Group, |b| b.expr(&g.expr))?;
+                    self.warn_of_alias(&g.expr, &e);
                     if self.block().aggregates.len() > before || self.reads_aggregate(&e) {
                         return Err(self.cannot_group_on(&e));
                     }
@@ -255,6 +256,22 @@ impl Binder<'_> {
         block.rollup = rollup && !groups.is_empty();
         block.groups = groups;
         Ok(())
+    }
+
+    /// GROUP BY takes a column of FROM before a select item of the same name; MySQL says so.
+    fn warn_of_alias(&mut self, written: &ast::Expr, bound: &Expr) {
+        let ast::Expr::Column { table: None, name, .. } = written else { return };
+        let Ok(Some(i)) = self.block().find_item(None, None, name) else { return };
+        let item = &self.block().items[i];
+        let other = item.aliased
+            && match &item.source {
+                ItemSource::Column(_) => false,
+                ItemSource::Expr(e) => !matches!(&**e, ast::Expr::Column { name: n, .. } if n.eq_ignore_ascii_case(name)),
+            };
+        if other && matches!(bound, Expr::Column { .. }) {
+            let fault = Fault::AmbiguousColumn { column: name.clone(), clause: Clause::Group.word() };
+            self.warnings.push(weald_types::Warning { level: weald_types::WarningLevel::Warning, fault });
+        }
     }
 
     fn group_item(&mut self, i: usize) -> Result<Expr, Fault> {

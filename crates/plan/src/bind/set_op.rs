@@ -17,9 +17,41 @@ pub fn different_columns() -> Fault {
 
 impl Binder<'_> {
     pub fn set_op(&mut self, op: ast::SetOp, all: bool, left: &ast::SetExpr, right: &ast::SetExpr) -> Result<Bound, Fault> {
-        let left = self.set_expr(left)?;
-        let right = self.set_expr(right)?;
-        self.combine(op, all, left, right)
+        if op != ast::SetOp::Union {
+            let left = self.set_expr(left)?;
+            let right = self.set_expr(right)?;
+            return self.combine(op, all, left, right);
+        }
+        // A chain of UNIONs has one type for each column, whatever its first two members alone would have.
+        let mut rest = vec![(all, right)];
+        let mut first = left;
+        while let ast::SetExpr::SetOp { op: ast::SetOp::Union, all, left, right } = first {
+            rest.push((*all, right));
+            first = left;
+        }
+        let mut members = vec![self.set_expr(first)?];
+        for (_, e) in rest.iter().rev() {
+            members.push(self.set_expr(e)?);
+        }
+        let width = members[0].columns.len();
+        if members.iter().any(|m| m.columns.len() != width) {
+            return Err(different_columns());
+        }
+        let own: Vec<Vec<Column>> = members.iter().map(|m| m.rel.columns()).collect();
+        let mut types = Vec::with_capacity(width);
+        for i in 0..width {
+            types.push(self.unify(&own.iter().map(|c| &c[i].ty).collect::<Vec<_>>())?);
+        }
+        let names: Vec<_> = members[0].columns.iter().map(|c| c.name.clone()).collect();
+        let mut members = members.into_iter();
+        let mut sum = members.next().expect("a chain has a first member");
+        for ((all, _), right) in rest.iter().rev().zip(members) {
+            let columns: Vec<Column> = names.iter().zip(&types).map(|(name, ty)| self.new_column(name.clone(), ty.clone())).collect();
+            let (left, right) = (self.fit(sum, &columns), self.fit(right, &columns));
+            let rel = Rel::SetOp { op: SetOp::Union, all: *all, left: Box::new(left), right: Box::new(right), columns: columns.clone() };
+            sum = Bound { rel, columns };
+        }
+        Ok(sum)
     }
 
     pub fn combine(&mut self, op: ast::SetOp, all: bool, left: Bound, right: Bound) -> Result<Bound, Fault> {

@@ -43,7 +43,10 @@ impl Found {
         limit: Option<&ast::Expr>,
     ) -> Result<Self, Fault> {
         let filter = match filter {
-            Some(f) => rewrite::conditions(b.in_clause(Clause::Where, |b| b.condition(f))?),
+            Some(f) => {
+                let predicate = b.in_clause(Clause::Where, |b| b.condition(f))?;
+                rewrite::conditions(predicate, &b.env.session)
+            }
             None => vec![],
         };
         let mut sort = Vec::new();

@@ -1,16 +1,18 @@
 //! Constants computed when the plan is made, and truths that decide a condition.
 //!
 //! Owns:     nothing.
-//! Promises: only what has one value for ever is computed; what would warn or fail is left to execution, where the warning belongs.
+//! Promises: only what has one value for ever is computed, under the session's modes; what would warn or fail is left to execution, where the warning
+//!           belongs. A quotient is not computed for itself: it keeps more decimals inside an expression than it has outside.
 //! Never:    touches params.
 
 use crate::query::Rel;
 use crate::walk;
+use weald_expr::function::BindContext;
 use weald_expr::{Expr, Operator};
-use weald_types::Value;
+use weald_types::{TypeKind, Value};
 
-pub fn fold_rel(rel: &mut Rel) {
-    rel.exprs_mut(&mut fold);
+pub fn fold_rel(rel: &mut Rel, session: &BindContext) {
+    rel.exprs_mut(&mut |e| fold(e, session));
     if let Rel::Filter { predicate, .. } = rel {
         truth_only(predicate);
         let decided = matches!(predicate, Expr::Literal { value: Value::Int(n), .. } if *n != 0);
@@ -19,29 +21,31 @@ pub fn fold_rel(rel: &mut Rel) {
                 Rel::Filter { input, .. } => *input,
                 other => other,
             });
-            return fold_rel(rel);
+            return fold_rel(rel, session);
         }
     }
     for i in rel.inputs_mut() {
-        fold_rel(i);
+        fold_rel(i, session);
     }
 }
 
-pub fn fold_condition(e: &mut Expr) {
-    fold(e);
+pub fn fold_condition(e: &mut Expr, session: &BindContext) {
+    fold(e, session);
     truth_only(e);
 }
 
-pub fn fold(e: &mut Expr) {
-    walk::children_mut(e, &mut |c| fold(c));
+pub fn fold(e: &mut Expr, session: &BindContext) {
+    walk::children_mut(e, &mut |c| {
+        if is_quotient(c) { walk::children_mut(c, &mut |c| fold(c, session)) } else { fold(c, session) }
+    });
     let ready = match e {
-        Expr::Operator { args, .. } | Expr::Call { args, .. } => args.iter().all(is_literal),
-        Expr::Cast { expr, .. } => is_literal(expr),
-        Expr::In { expr, list, .. } => is_literal(expr) && list.iter().all(is_literal),
+        Expr::Operator { args, .. } | Expr::Call { args, .. } => args.iter().all(is_constant),
+        Expr::Cast { expr, .. } => is_constant(expr),
+        Expr::In { expr, list, .. } => is_constant(expr) && list.iter().all(is_constant),
         Expr::Case { operand, branches, otherwise, .. } => {
-            operand.as_deref().is_none_or(is_literal)
-                && branches.iter().all(|(w, t)| is_literal(w) && is_literal(t))
-                && otherwise.as_deref().is_none_or(is_literal)
+            operand.as_deref().is_none_or(is_constant)
+                && branches.iter().all(|(w, t)| is_constant(w) && is_constant(t))
+                && otherwise.as_deref().is_none_or(is_constant)
         }
         Expr::Literal { .. }
         | Expr::Param { .. }
@@ -54,14 +58,24 @@ pub fn fold(e: &mut Expr) {
     };
     if ready
         && walk::is_immutable(e)
-        && let Some(value) = crate::typing::constant_value(e)
+        && let Some(value) = crate::typing::constant_value(e, session)
     {
         *e = Expr::Literal { value, ty: e.ty().clone() };
     }
 }
 
-fn is_literal(e: &Expr) -> bool {
-    matches!(e, Expr::Literal { .. })
+/// A literal, or a quotient of such.
+fn is_constant(e: &Expr) -> bool {
+    match e {
+        Expr::Literal { .. } => true,
+        Expr::Operator { op: Operator::Divide, args, .. } => args.iter().all(is_constant),
+        _ => false,
+    }
+}
+
+/// A division of exact numbers.
+fn is_quotient(e: &Expr) -> bool {
+    matches!(e, Expr::Operator { op: Operator::Divide, ty, .. } if matches!(ty.kind, TypeKind::Decimal { .. }))
 }
 
 /// Simplifies where only truth counts: in a filter NULL is as good as false.

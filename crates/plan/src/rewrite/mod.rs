@@ -54,8 +54,8 @@ pub fn optimize(query: &mut Query, session: &BindContext, statistics: &dyn Stati
 }
 
 /// A condition as a list of conjuncts, simplified: for statements that have no relation around it.
-pub fn conditions(mut predicate: Expr) -> Vec<Expr> {
-    fold::fold_condition(&mut predicate);
+pub fn conditions(mut predicate: Expr, session: &BindContext) -> Vec<Expr> {
+    fold::fold_condition(&mut predicate, session);
     predicate::split(predicate)
 }
 
@@ -105,10 +105,10 @@ impl Rewriter<'_> {
         debug_assert!(self.order_subqueries);
         for i in 0..self.subqueries.len() as u32 {
             let mut s = self.take(i);
-            fold::fold_rel(&mut s);
+            fold::fold_rel(&mut s, &self.session);
             self.put(i, s);
         }
-        fold::fold_rel(&mut rel);
+        fold::fold_rel(&mut rel, &self.session);
         rel
     }
 

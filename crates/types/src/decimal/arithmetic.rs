@@ -1,7 +1,7 @@
 //! Decimal arithmetic, by MySQL's rules for the scale of a result.
 //!
 //! Owns:     nothing.
-//! Promises: exact where the result's scale allows; a result beyond 65 digits first loses decimals; a whole number beyond 76 digits is `None`.
+//! Promises: exact where the result's scale allows; a result beyond 76 digits first loses decimals, then is `None`.
 //! Never:    panics on overflow.
 
 use super::wide::{multiply_divide, multiply_rounded};
@@ -32,10 +32,10 @@ fn divide_rounded_small(v: i128, drop: u32) -> i128 {
 
 /// A result of too many digits gives up decimals; `None` if the digits before the point are too many.
 fn fit(v: I256, scale: u32) -> Option<Decimal> {
-    let excess = digits_wide(v).saturating_sub(Decimal::MAX_PRECISION as u32);
+    let excess = digits_wide(v).saturating_sub(Decimal::MAX_DIGITS);
     let drop = excess.max(scale.saturating_sub(Decimal::MAX_SCALE as u32));
     if drop == 0 {
-        return Decimal::from_i256(v, scale as u8);
+        return Decimal::wide(v, scale as u8);
     }
     let drop = drop.min(scale);
     Decimal::wide(divide_rounded(v, drop), (scale - drop) as u8)
