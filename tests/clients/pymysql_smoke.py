@@ -57,14 +57,16 @@ with admin.cursor() as c:
     c.execute("DROP USER c_sha, c_native")
 # A file, a large packet, a streamed answer.
 with tempfile.NamedTemporaryFile("w", delete=False) as f:
-    f.write("".join(f"{n}\tline {n}\n" for n in range(1000, 3000)))
+    f.write("".join(f"{n}\tline {n}\n" for n in range(10000, 12000)))
 with pymysql.connect(host="127.0.0.1", port=port, user="root", database="c_pymysql", local_infile=True, autocommit=True) as files, files.cursor() as c:
     assert c.execute(f"LOAD DATA LOCAL INFILE '{f.name}' INTO TABLE t (id, s)") == 2000
     c.execute("SELECT %s", ("y" * (17 << 20),))
     assert len(c.fetchone()[0]) == 17 << 20
 os.unlink(f.name)
+# The transaction that is open here does not see them; the next one does.
+conn.commit()
 with conn.cursor(pymysql.cursors.SSCursor) as c:
-    c.execute("SELECT id FROM t WHERE id >= 1000")
+    c.execute("SELECT id FROM t WHERE id >= 10000")
     assert sum(1 for _ in c) == 2000
 conn.ping()
 conn.close()
