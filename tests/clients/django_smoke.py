@@ -1,12 +1,16 @@
-"""Django: migrate its own apps, then the ORM. Usage: script PORT"""
+"""Django: migrate its own apps, then the ORM. Usage: script PORT [mysqlclient]"""
 import sys
-import pymysql
 
-# Django asks for mysqlclient by name; PyMySQL stands in, as its documentation says.
-pymysql.version_info = (2, 2, 1, "final", 0)
-pymysql.install_as_MySQLdb()
+if sys.argv[2:] == ["mysqlclient"]:
+    import MySQLdb as driver
+else:
+    # Django asks for mysqlclient by name; PyMySQL stands in, as its documentation says.
+    import pymysql as driver
+
+    driver.version_info = (2, 2, 1, "final", 0)
+    driver.install_as_MySQLdb()
 port = int(sys.argv[1])
-with pymysql.connect(host="127.0.0.1", port=port, user="root", autocommit=True) as c, c.cursor() as cur:
+with driver.connect(host="127.0.0.1", port=port, user="root", autocommit=True) as c, c.cursor() as cur:
     cur.execute("DROP DATABASE IF EXISTS c_django")
     cur.execute("CREATE DATABASE c_django")
 

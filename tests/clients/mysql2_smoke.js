@@ -1,5 +1,6 @@
 // node mysql2: text and prepared. Usage: script PORT
 const mysql = require("mysql2/promise");
+const mysql2 = require("mysql2");
 const assert = require("assert");
 (async () => {
   const port = Number(process.argv[2]);
@@ -28,6 +29,38 @@ const assert = require("assert");
   const [[count]] = await pool.query("SELECT COUNT(*) AS c FROM t");
   assert.strictEqual(count.c, 6);
   await assert.rejects(pool.query("SELECT * FROM nosuch"), (e) => e.errno === 1146 && e.code === "ER_NO_SUCH_TABLE" && e.sqlState === "42S02");
+  // Streaming, a changed user, a reset, TLS, compression, a password under the server's key.
+  const stream = mysql2.createConnection({ host: "127.0.0.1", port, user: "root", database: "c_node" });
+  let seen = 0;
+  await new Promise((done, failed) => {
+    stream.query("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 900) SELECT n, REPEAT('x', 500) AS pad FROM r")
+      .stream({ highWaterMark: 5 }).on("data", () => seen++).on("end", done).on("error", failed);
+  });
+  assert.strictEqual(seen, 900);
+  const plain = stream.promise();
+  await plain.query("SET @x = 1");
+  await plain.changeUser({ user: "root", database: "c_node" });
+  assert.deepStrictEqual((await plain.query("SELECT @x AS x, DATABASE() AS d"))[0], [{ x: null, d: "c_node" }]);
+  await plain.query("SET @x = 2");
+  if (typeof plain.reset === "function") {
+    await plain.reset();
+    assert.deepStrictEqual((await plain.query("SELECT @x AS x"))[0], [{ x: null }]);
+  }
+  await plain.end();
+  await admin.query("DROP USER IF EXISTS c_node");
+  await admin.query("CREATE USER c_node IDENTIFIED BY 'secret'");
+  for (const more of [{}, { ssl: { rejectUnauthorized: false } }, { compress: true }]) {
+    const other = await mysql.createConnection({ host: "127.0.0.1", port, user: "c_node", password: "secret", ...more });
+    const [[long]] = await other.execute("SELECT REPEAT('y', 300000) AS y, ? AS p", ["p"]);
+    assert.strictEqual(long.y.length, 300000);
+    await other.end();
+  }
+  await assert.rejects(mysql.createConnection({ host: "127.0.0.1", port, user: "c_node", password: "wrong" }), (e) => e.errno === 1045);
+  await admin.query("DROP USER c_node");
+  const multi = await mysql.createConnection({ host: "127.0.0.1", port, user: "root", multipleStatements: true });
+  const [results] = await multi.query("SELECT 1 AS a; SELECT 2 AS b");
+  assert.deepStrictEqual(results.map((r) => r[0]), [{ a: 1 }, { b: 2 }]);
+  await multi.end();
   await pool.end();
   await admin.query("DROP DATABASE c_node");
   await admin.end();

@@ -1,5 +1,5 @@
 """PyMySQL: the plain driver. Usage: script PORT"""
-import datetime, decimal, sys
+import datetime, decimal, os, sys, tempfile
 import pymysql
 
 port = int(sys.argv[1])
@@ -40,6 +40,34 @@ with pymysql.connect(host="127.0.0.1", port=port, user="root", database="c_pymys
         c.execute("SELECT 1 AS a; SELECT 2 AS b")
         assert c.fetchall() == [{"a": 1}]
         assert c.nextset() and c.fetchall() == [{"b": 2}]
+# A password: sealed with the server's key where there is no TLS, in clear under it.
+with admin.cursor() as c:
+    c.execute("DROP USER IF EXISTS c_sha, c_native")
+    c.execute("CREATE USER c_sha IDENTIFIED WITH caching_sha2_password BY 'secret word'")
+    c.execute("CREATE USER c_native IDENTIFIED WITH mysql_native_password BY 'secret word'")
+for user in ["c_sha", "c_native"]:
+    for more in [{"ssl_disabled": True}, {"ssl": {"check_hostname": False}}]:
+        pymysql.connect(host="127.0.0.1", port=port, user=user, password="secret word", **more).close()
+    try:
+        pymysql.connect(host="127.0.0.1", port=port, user=user, password="wrong", ssl_disabled=True)
+        assert False
+    except pymysql.err.OperationalError as e:
+        assert e.args[0] == 1045, e
+with admin.cursor() as c:
+    c.execute("DROP USER c_sha, c_native")
+# A file, a large packet, a streamed answer.
+with tempfile.NamedTemporaryFile("w", delete=False) as f:
+    f.write("".join(f"{n}\tline {n}\n" for n in range(10000, 12000)))
+with pymysql.connect(host="127.0.0.1", port=port, user="root", database="c_pymysql", local_infile=True, autocommit=True) as files, files.cursor() as c:
+    assert c.execute(f"LOAD DATA LOCAL INFILE '{f.name}' INTO TABLE t (id, s)") == 2000
+    c.execute("SELECT %s", ("y" * (17 << 20),))
+    assert len(c.fetchone()[0]) == 17 << 20
+os.unlink(f.name)
+# The transaction that is open here does not see them; the next one does.
+conn.commit()
+with conn.cursor(pymysql.cursors.SSCursor) as c:
+    c.execute("SELECT id FROM t WHERE id >= 10000")
+    assert sum(1 for _ in c) == 2000
 conn.ping()
 conn.close()
 with admin.cursor() as c:

@@ -1,10 +1,11 @@
-"""SQLAlchemy 2: create_all, reflection, relationships, transactions. Usage: script PORT"""
+"""SQLAlchemy 2: create_all, reflection, relationships, transactions. Usage: script PORT [DRIVER]"""
 import datetime, decimal, sys
 from sqlalchemy import JSON, DateTime, ForeignKey, Numeric, String, MetaData, create_engine, func, inspect, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload, joinedload
 
 port = int(sys.argv[1])
-url = f"mysql+pymysql://root@127.0.0.1:{port}"
+driver = sys.argv[2] if len(sys.argv) > 2 else "pymysql"
+url = f"mysql+{driver}://root@127.0.0.1:{port}"
 with create_engine(url).connect() as c:
     c.execute(text("DROP DATABASE IF EXISTS c_alchemy"))
     c.execute(text("CREATE DATABASE c_alchemy"))

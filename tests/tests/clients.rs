@@ -2,12 +2,16 @@
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
-use weald_tests::server::{Server, build_dir};
+use std::sync::Mutex;
+use weald_tests::client::Client;
+use weald_tests::server::{Server, build_dir, free_port, pause};
 
-const PYTHON: &[&str] = &["PyMySQL==1.1.1", "mysql-connector-python==9.1.0", "SQLAlchemy==2.0.36", "Django==4.2.16"];
+const PYTHON: &[&str] = &["PyMySQL==1.1.1", "cryptography==43.0.3", "mysql-connector-python==9.1.0", "SQLAlchemy==2.0.36", "Django==4.2.16"];
+/// Built from source on top of MariaDB's C library: on its own, so that without it the others are still there.
+const PYTHON_C: &str = "mysqlclient==2.2.6";
 const NODE: &[&str] = &["mysql2@3.11.4"];
 
 fn skip(client: &str, reason: &str) {
@@ -45,57 +49,117 @@ fn installed(programs: &[&str]) -> Option<PathBuf> {
     programs.iter().find_map(|p| std::env::split_paths(&path).map(|d| d.join(p)).find(|f| f.is_file()))
 }
 
-/// A virtual environment under `target`, filled once.
-fn python() -> Result<&'static Path, String> {
-    static VENV: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    VENV.get_or_init(|| {
-        let dir = build_dir().join("clients-python");
-        let python = dir.join("bin/python");
-        let done = dir.join("installed");
-        let wanted = PYTHON.join("\n");
-        if std::fs::read_to_string(&done).is_ok_and(|d| d == wanted) {
-            return Ok(python);
-        }
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir))?;
-        run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "30"])
-            .args(PYTHON))?;
-        std::fs::write(done, wanted).map_err(|e| e.to_string())?;
-        Ok(python)
-    })
-    .as_deref()
-    .map_err(Clone::clone)
+/// Installs `package` with apt, if this is root on a Debian; once.
+fn apt(package: &str) -> Result<(), String> {
+    static DONE: Mutex<BTreeMap<String, Result<(), String>>> = Mutex::new(BTreeMap::new());
+    let mut done = DONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    done.entry(package.to_string())
+        .or_insert_with(|| {
+            let apt = installed(&["apt-get"]).ok_or("there is no apt-get")?;
+            // SAFETY: asks for a number and changes nothing.
+            if unsafe { libc::geteuid() } != 0 {
+                return Err(format!("{package} is not installed, and only root could install it"));
+            }
+            let mut install = Command::new(apt);
+            install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--quiet", "--no-install-recommends", package]);
+            run(&mut install).map(drop)
+        })
+        .clone()
 }
 
-fn check_python(client: &str, file: &str) {
-    let python = match python() {
+/// A program, from what is installed or from `package`.
+fn program(names: &[&str], package: &str) -> Result<PathBuf, String> {
+    if let Some(path) = installed(names) {
+        return Ok(path);
+    }
+    apt(package)?;
+    installed(names).ok_or_else(|| format!("{package} has none of {names:?}"))
+}
+
+/// A virtual environment under `target`, filled once; gives its interpreter.
+fn environment(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
+    static FILLING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = FILLING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let dir = build_dir().join(name);
+    let python = dir.join("bin/python");
+    let done = dir.join("installed");
+    let wanted = packages.join("\n");
+    if std::fs::read_to_string(&done).is_ok_and(|d| d == wanted) {
+        return Ok(python);
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "30"])
+        .args(packages))?;
+    std::fs::write(done, wanted).map_err(|e| e.to_string())?;
+    Ok(python)
+}
+
+fn python() -> Result<PathBuf, String> {
+    environment("clients-python", PYTHON)
+}
+
+/// With mysqlclient, which wants a compiler, pkg-config and MariaDB's headers.
+fn python_c() -> Result<PathBuf, String> {
+    program(&["gcc", "cc"], "gcc")?;
+    program(&["pkg-config"], "pkg-config")?;
+    if installed(&["mariadb_config"]).is_none() {
+        apt("libmariadb-dev")?;
+    }
+    environment("clients-python-c", &[&[PYTHON_C, "Django==4.2.16", "SQLAlchemy==2.0.36"][..]].concat())
+}
+
+fn check_python(client: &str, python: Result<PathBuf, String>, file: &str, more: &[&str]) {
+    let python = match python {
         Ok(p) => p,
         Err(e) => return skip(client, &e),
     };
     let server = Server::start();
-    if let Err(e) = run(Command::new(python).arg(script(file)).arg(server.port.to_string())) {
+    if let Err(e) = run(Command::new(python).arg(script(file)).arg(server.port.to_string()).args(more)) {
         panic!("{client}: {e}");
     }
 }
 
 #[test]
 fn pymysql_works() {
-    check_python("PyMySQL", "pymysql_smoke.py");
+    check_python("PyMySQL", python(), "pymysql_smoke.py", &[]);
 }
 
 #[test]
 fn mysql_connector_python_works() {
-    check_python("mysql-connector-python", "connector_smoke.py");
+    check_python("mysql-connector-python", python(), "connector_smoke.py", &[]);
 }
 
 #[test]
 fn sqlalchemy_works() {
-    check_python("SQLAlchemy", "sqlalchemy_smoke.py");
+    check_python("SQLAlchemy", python(), "sqlalchemy_smoke.py", &[]);
 }
 
 #[test]
 fn django_works() {
-    check_python("Django", "django_smoke.py");
+    check_python("Django", python(), "django_smoke.py", &[]);
+}
+
+#[test]
+fn mysqlclient_works_and_django_and_sqlalchemy_on_it() {
+    check_python("mysqlclient", python_c(), "mysqlclient_smoke.py", &[]);
+    check_python("Django on mysqlclient", python_c(), "django_smoke.py", &["mysqlclient"]);
+    check_python("SQLAlchemy on mysqlclient", python_c(), "sqlalchemy_smoke.py", &["mysqldb"]);
+}
+
+#[test]
+fn jdbc_works() {
+    let jar = Path::new("/usr/share/java/mariadb-java-client.jar");
+    let (Some(java), Some(_)) = (installed(&["java"]), installed(&["javac"])) else { return skip("JDBC", "no JDK is installed") };
+    if !jar.is_file()
+        && let Err(e) = apt("libmariadb-java")
+    {
+        return skip("JDBC", &e);
+    }
+    let server = Server::start();
+    if let Err(e) = run(Command::new(java).arg("-cp").arg(jar).arg(script("Jdbc.java")).arg(server.port.to_string())) {
+        panic!("JDBC: {e}");
+    }
 }
 
 #[test]
@@ -124,19 +188,164 @@ fn host_args(server: &Server) -> Vec<String> {
 
 #[test]
 fn the_command_line_client_works() {
-    let Some(cli) = installed(&["mariadb", "mysql"]) else { return skip("mysql", "neither mariadb nor mysql is installed") };
+    let cli = match program(&["mariadb", "mysql"], "mariadb-client") {
+        Ok(cli) => cli,
+        Err(e) => return skip("mariadb", &e),
+    };
     let server = Server::start();
     let sql = "CREATE DATABASE cli; USE cli; CREATE TABLE t (id INT PRIMARY KEY, s VARCHAR(10)); INSERT INTO t VALUES (1,'a'),(2,NULL); SELECT * FROM t ORDER BY id; STATUS; DELETE FROM t; SELECT COUNT(*) FROM t;";
-    let out = run(Command::new(cli).args(host_args(&server)).args(["--batch", "-e", sql])).unwrap_or_else(|e| panic!("{e}"));
+    let out = run(Command::new(&cli).args(host_args(&server)).args(["--batch", "-e", sql])).unwrap_or_else(|e| panic!("{e}"));
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(text.contains("id\ts\n1\ta\n2\tNULL\n"), "{text}");
     assert!(text.contains("COUNT(*)\n0\n"), "{text}");
+    // Compressed, under TLS, and with a file.
+    let file = server.dir().with_extension("txt");
+    std::fs::write(&file, "10\tfrom\n11\ta file\n").unwrap();
+    let load = format!("USE cli; LOAD DATA LOCAL INFILE '{}' INTO TABLE t; SELECT COUNT(*) AS n FROM t; DELETE FROM t", file.display());
+    for more in [&["--compress"][..], &["--ssl", "--ssl-verify-server-cert=0"], &["--skip-ssl"], &["--default-character-set=utf8mb4"]] {
+        let out = run(Command::new(&cli).args(host_args(&server)).args(more).args(["--local-infile=1", "--batch", "-e", &load]))
+            .unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(String::from_utf8_lossy(&out.stdout), "n\n2\n", "{more:?}");
+    }
+    // Its sisters.
+    for (name, args) in [
+        ("mariadb-admin", &["ping", "status", "processlist", "variables", "extended-status"][..]),
+        ("mariadb-show", &["--keys", "cli", "t"]),
+        ("mariadb-show", &["--count", "cli"]),
+        ("mariadb-check", &["cli"]),
+    ] {
+        match installed(&[name]) {
+            Some(p) => drop(run(Command::new(p).args(host_args(&server)).args(args)).unwrap_or_else(|e| panic!("{e}"))),
+            None => skip(name, "it is not installed"),
+        }
+    }
+}
+
+/// A MariaDB of our own, in a directory that goes with it.
+struct MariaDb {
+    child: std::process::Child,
+    port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl MariaDb {
+    fn start() -> Result<Self, String> {
+        let server = program(&["mariadbd"], "mariadb-server-core").or_else(|_| {
+            let path = PathBuf::from("/usr/sbin/mariadbd");
+            if path.is_file() { Ok(path) } else { Err("mariadbd is not installed".to_string()) }
+        })?;
+        let install = program(&["mariadb-install-db"], "mariadb-server-core")?;
+        let dir = tempfile::Builder::new().prefix("weald-mariadb-").tempdir().map_err(|e| e.to_string())?;
+        let data = format!("--datadir={}", dir.path().join("data").display());
+        // SAFETY: asks for a number and changes nothing.
+        let as_root: &[&str] = if unsafe { libc::geteuid() } == 0 { &["--user=root"] } else { &[] };
+        run(Command::new(install).args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"]).args(as_root))?;
+        let port = free_port();
+        let child = Command::new(server)
+            .args(["--no-defaults", &data, "--bind-address=127.0.0.1", "--skip-log-bin"])
+            .args([format!("--port={port}"), format!("--socket={}", dir.path().join("s").display())])
+            .args(as_root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| e.to_string())?;
+        let started = Self { child, port, _dir: dir };
+        for _ in 0..600 {
+            if Client::root(port).is_ok() {
+                return Ok(started);
+            }
+            pause(std::time::Duration::from_millis(50));
+        }
+        Err("MariaDB does not start".into())
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a real schema has: every type, keys of every kind, defaults, comments, names that need quotes, bytes that are no text, views on views.
+const SAMPLE: &str = include_str!("../clients/sample.sql");
+
+/// Each answers with all there is to compare.
+const SAMPLE_QUERIES: &[&str] = &[
+    "SELECT * FROM src.types ORDER BY id",
+    "SELECT * FROM src.parent ORDER BY id",
+    "SELECT * FROM src.child ORDER BY id",
+    "SELECT * FROM src.nopk ORDER BY a, b",
+    "SELECT * FROM src.`odd name;` ORDER BY 1",
+    "SELECT * FROM src.v ORDER BY id",
+    "SELECT * FROM src.v2 ORDER BY id",
+    "SELECT * FROM src.`odd view` ORDER BY 1",
+    "SELECT COUNT(*) FROM src.`empty`",
+    "SELECT TABLE_NAME, TABLE_TYPE, AUTO_INCREMENT, IF(TABLE_TYPE = 'VIEW', '', TABLE_COMMENT) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'src' ORDER BY 1",
+    "SELECT TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, IS_NULLABLE, COLUMN_KEY, COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'src' AND TABLE_NAME NOT LIKE '%v%' ORDER BY 1, 3",
+    "SELECT TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX, NON_UNIQUE, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = 'src' ORDER BY 1, 2, 3",
+];
+
+#[test]
+fn a_dump_of_mariadb_loads_and_goes_on_to_another_server() {
+    let needed = program(&["mariadb-dump", "mysqldump"], "mariadb-client")
+        .and_then(|d| Ok((d, program(&["mariadb", "mysql"], "mariadb-client")?, MariaDb::start()?)));
+    let (dump, cli, maria) = match needed {
+        Ok(all) => all,
+        Err(e) => return skip("mysqldump from MariaDB", &e),
+    };
+    let (first, second) = (Server::start(), Server::start());
+    let dir = tempfile::tempdir().unwrap();
+    let at = |port: u16| {
+        vec![
+            "--no-defaults".into(),
+            "--host=127.0.0.1".into(),
+            format!("--port={port}"),
+            "--user=root".into(),
+            "--default-character-set=utf8mb4".into(),
+        ]
+    };
+    let load = |port: u16, file: &Path, more: &[&str]| {
+        let out = Command::new(&cli).args(at(port)).args(more).stdin(std::fs::File::open(file).unwrap()).output().unwrap();
+        assert!(out.status.success(), "{} does not load: {}", file.display(), String::from_utf8_lossy(&out.stderr));
+    };
+    let sample = dir.path().join("sample.sql");
+    std::fs::write(&sample, SAMPLE).unwrap();
+    load(maria.port, &sample, &[]);
+    let answers = |port: u16| -> Vec<Vec<Vec<String>>> {
+        let mut c = Client::root(port).unwrap();
+        c.query("SET time_zone = '+00:00'").unwrap();
+        SAMPLE_QUERIES.iter().map(|q| c.query(q).unwrap_or_else(|e| panic!("{q}: {e}")).texts()).collect()
+    };
+    let expected = answers(maria.port);
+    // Out of MariaDB, into Weald; out of Weald, into another; and in again over what is there.
+    let steps = [
+        (maria.port, first.port, "one.sql", &["--databases", "src"][..]),
+        (first.port, second.port, "two.sql", &["--single-transaction", "--hex-blob", "--databases", "src"]),
+        (second.port, second.port, "three.sql", &["--skip-extended-insert", "--complete-insert", "--skip-lock-tables", "--databases", "src"]),
+    ];
+    for (from, to, name, how) in steps {
+        let file = dir.path().join(name);
+        run(Command::new(&dump).args(at(from)).arg(format!("--result-file={}", file.display())).args(how)).unwrap_or_else(|e| panic!("{e}"));
+        // Foreign keys are not kept: that has to be asked for.
+        load(to, &file, &["--init-command=SET ignore_foreign_keys = 1"]);
+        for (query, (want, got)) in SAMPLE_QUERIES.iter().zip(expected.iter().zip(answers(to))) {
+            assert_eq!(want, &got, "{query} after {name}");
+        }
+    }
+    // Without asking, the first foreign key stops it.
+    let third = Server::start();
+    let out = Command::new(&cli).args(at(third.port)).stdin(std::fs::File::open(dir.path().join("one.sql")).unwrap()).output().unwrap();
+    assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains("ERROR 1706"), "{out:?}");
 }
 
 #[test]
 fn a_dump_goes_out_and_comes_back() {
-    let Some(dump) = installed(&["mariadb-dump", "mysqldump"]) else { return skip("mysqldump", "neither mariadb-dump nor mysqldump is installed") };
-    let Some(cli) = installed(&["mariadb", "mysql"]) else { return skip("mysqldump", "neither mariadb nor mysql is installed") };
+    let (dump, cli) = match (program(&["mariadb-dump", "mysqldump"], "mariadb-client"), program(&["mariadb", "mysql"], "mariadb-client")) {
+        (Ok(dump), Ok(cli)) => (dump, cli),
+        (Err(e), _) | (_, Err(e)) => return skip("mysqldump", &e),
+    };
     let server = Server::start();
     let mut c = server.connect().unwrap();
     for sql in [
@@ -175,7 +384,10 @@ fn a_dump_goes_out_and_comes_back() {
 
 #[test]
 fn sysbench_works() {
-    let Some(sysbench) = installed(&["sysbench"]) else { return skip("sysbench", "it is not installed") };
+    let sysbench = match program(&["sysbench"], "sysbench") {
+        Ok(sysbench) => sysbench,
+        Err(e) => return skip("sysbench", &e),
+    };
     let server = Server::start();
     server.connect().unwrap().query("CREATE DATABASE sbtest").unwrap();
     let bench = |mode: &str, command: &str| {

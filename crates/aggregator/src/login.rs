@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use weald_catalog::{Privilege, UserDef};
 use weald_types::{Collation, Fault};
-use weald_wire::compress::{Algorithm, Compressor};
+use weald_wire::compress::Algorithm;
 use weald_wire::constants::client;
 use weald_wire::handshake::{self, Hello, Login};
 use weald_wire::{reply, scramble};
@@ -112,9 +112,9 @@ pub(crate) async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str, con
         return Err(end);
     }
     if login.capabilities & client::COMPRESS != 0 {
-        pipe.compressor = Some(Compressor::new(Algorithm::Zlib));
+        pipe.compress(Algorithm::Zlib);
     } else if login.capabilities & client::ZSTD_COMPRESSION != 0 {
-        pipe.compressor = Some(Compressor::new(Algorithm::Zstd { level: login.zstd_level }));
+        pipe.compress(Algorithm::Zstd { level: login.zstd_level });
     }
     pipe.set_packet_limit(server.variables.values().int("max_allowed_packet") as usize);
     Ok(Entered { session, shared, capabilities: login.capabilities, salt, secure })

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use weald_types::Fault;
-use weald_wire::compress::Compressor;
+use weald_wire::compress::{Algorithm, Compressor};
 use weald_wire::{frame, reply};
 
 /// Written out when the answer is longer than this.
@@ -59,7 +59,7 @@ pub(crate) struct Pipe {
     /// The number of the next packet that is sent.
     sequence: u8,
     pub out: Vec<u8>,
-    pub compressor: Option<Compressor>,
+    compressor: Option<Compressor>,
     packed: Vec<u8>,
     server: Arc<Server>,
     /// `net_write_timeout`
@@ -85,6 +85,12 @@ impl Pipe {
     /// `max_allowed_packet`
     pub fn set_packet_limit(&mut self, bytes: usize) {
         self.decoder.limit = bytes;
+    }
+
+    /// From here on frames are compressed.
+    pub fn compress(&mut self, algorithm: Algorithm) {
+        self.compressor = Some(Compressor::new(algorithm));
+        self.decoder.take_any_number();
     }
 
     /// Goes on under TLS. A client sends its first TLS record without waiting for us: what was read with the request belongs to it.

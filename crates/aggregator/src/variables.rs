@@ -149,6 +149,7 @@ pub static VARIABLES: &[Variable] = &[
     v("hostname", Global, Text, "localhost", ReadOnly),
     v("identity", Session, int(0, U64), "0", Live),
     v("ignore_foreign_keys", Both, Bool, "OFF", Live),
+    v("information_schema_stats_expiry", Both, int(0, 31536000), "86400", Inert),
     v("init_connect", Global, Text, "", ReadOnly),
     v("innodb_buffer_pool_size", Global, int(0, U64), "134217728", ReadOnly),
     v("innodb_lock_wait_timeout", Both, int(1, 1073741824), "60", Live),

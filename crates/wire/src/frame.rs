@@ -13,18 +13,20 @@ pub const MAX_FRAME: usize = 0xFF_FFFF;
 #[derive(Debug)]
 pub struct Decoder {
     sequence: u8,
+    numbers_matter: bool,
     joined: BytesMut,
     pub limit: usize,
 }
 
 impl Decoder {
     pub fn new(limit: usize) -> Self {
-        Self { sequence: 0, joined: BytesMut::new(), limit }
+        Self { sequence: 0, numbers_matter: true, joined: BytesMut::new(), limit }
     }
 
-    /// A new command starts at 0.
-    pub fn restart(&mut self) {
-        self.sequence = 0
+    /// Within compressed frames, which have numbers of their own, MySQL does not look at those of the packets, and some clients (MariaDB's Connector/J)
+    /// count them as they like.
+    pub fn take_any_number(&mut self) {
+        self.numbers_matter = false
     }
     /// The number our next packet carries.
     pub fn sequence(&self) -> u8 {
@@ -44,7 +46,7 @@ impl Decoder {
             if self.joined.len() + len > self.limit {
                 return Err(Error::TooLarge { limit: self.limit });
             }
-            if input[3] != self.sequence {
+            if self.numbers_matter && input[3] != self.sequence {
                 return Err(Error::OutOfOrder { expected: self.sequence, got: input[3] });
             }
             if input.len() < 4 + len {
@@ -52,7 +54,7 @@ impl Decoder {
                 input.reserve(4 + len - input.len());
                 return Ok(None);
             }
-            self.sequence = self.sequence.wrapping_add(1);
+            self.sequence = input[3].wrapping_add(1);
             input.advance(4);
             let piece = input.split_to(len);
             if len == MAX_FRAME {
@@ -133,5 +135,8 @@ mod tests {
         assert_eq!(d.next(&mut BytesMut::from(&packet(&[0; 11], &mut 0)[..])), Err(Error::TooLarge { limit: 10 }));
         let mut d = Decoder::new(10);
         assert_eq!(d.next(&mut BytesMut::from(&packet(&[0; 1], &mut 3)[..])), Err(Error::OutOfOrder { expected: 0, got: 3 }));
+        d.take_any_number();
+        assert_eq!(d.next(&mut BytesMut::from(&packet(&[7; 1], &mut 3)[..])).unwrap().as_deref(), Some(&[7][..]));
+        assert_eq!(d.sequence(), 4);
     }
 }
