@@ -38,10 +38,22 @@ pub const ALL: &[Body] = &[
     Body { name: "sql_normalise", run: sql_normalise, seeds: STATEMENTS },
     Body { name: "log_files", run: log_files, seeds: &[b"\x05\x10\x22\x30\x04\x58\x02\x00\x01", b"\x20\x01\x02\x03\x00\x00\x00\x00\x00"] },
     Body { name: "snapshot_file", run: snapshot_file, seeds: &[b"\x05\x10\x22\x30\x04\x40\x00\x01", b"\x02\xFF\xFF\x01\x50\x00\x80"] },
-    Body { name: "row", run: row, seeds: &[b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09", b"\x09\x00\x04\x07\x00\x00\x00\x02\x00\x02\x00ab"] },
+    Body {
+        name: "row",
+        run: row,
+        seeds: &[
+            b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09",
+            b"\x09\x00\x04\x07\x00\x00\x00\x02\x00\x02\x00ab",
+            b"\xE0\x00\x03\x00\x9F\x00\x00\x01\x00 ",
+        ],
+    },
     Body { name: "json", run: json, seeds: JSON },
     Body { name: "commit_record", run: commit_record, seeds: RECORDS },
-    Body { name: "catalogue", run: catalogue, seeds: &[b"\x01\x02\x01d", b"\x01\x00\x01d\x02\x00\x01\x00", b"\x01\x0b\x01\x01d\x01v"] },
+    Body {
+        name: "catalogue",
+        run: catalogue,
+        seeds: &[b"\x01\x02\x01d", b"\x01\x00\x01d\x02\x00\x01\x00", b"\x01\x0b\x01\x01d\x01v", b"\x01\x00\x00\xA2\xA2\xA2\xA2\x07\x00\x00\x00"],
+    },
 ];
 
 const LOGINS: &[&[u8]] = &[
@@ -356,6 +368,8 @@ const JSON: &[&[u8]] = &[
     b"\x06$.a[0]{\"a\": [[1], 2]}",
     b"\x0D$**.b[last-1]{\"b\": [1, 2]}",
     b"\x03$.\"[18446744073709551615, 1e400, 0.1]",
+    // A stored number that is none.
+    b"\x05\xFE\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
 ];
 
 /// JSON as text, as stored bytes, and paths into it.

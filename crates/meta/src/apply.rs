@@ -11,6 +11,9 @@ use weald_catalog::user::is_information_schema;
 use weald_catalog::{CatalogView, Command, DatabaseDef, Outcome, TableDef};
 use weald_types::{DatabaseId, Epoch, Fault, PartitionId, SchemaVersion, TableId};
 
+/// Of one database.
+const PARTITIONS_MOST: u32 = 4096;
+
 impl State {
     /// One step.
     pub fn apply(&mut self, command: Command) -> Result<Outcome, Fault> {
@@ -27,6 +30,9 @@ impl State {
             Command::CreateDatabase { name, partitions, collation, sync_durability, sync_replication } => {
                 if catalog.databases.contains_key(&name) || is_information_schema(&name) {
                     return Err(Fault::DatabaseExists { name: name.into() });
+                }
+                if !(1..=PARTITIONS_MOST).contains(&partitions) {
+                    return Err(Fault::mysql(1690, "22003", format!("PARTITIONS must be from 1 to {PARTITIONS_MOST}, not {partitions}")));
                 }
                 let id = DatabaseId::new(self.next_database);
                 let leaves: Vec<_> = self.leaves().collect();

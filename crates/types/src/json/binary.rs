@@ -145,7 +145,8 @@ impl<'a> Reader<'a> {
                 Json::Int((n >> 1) as i64 ^ -((n & 1) as i64))
             }
             UINT => Json::UInt(self.length()?),
-            DOUBLE => Json::Double(f64::from_le_bytes(self.eight()?)),
+            // JSON has no NaN and no infinity, and nothing that writes these bytes has one.
+            DOUBLE => Json::Double(Some(f64::from_le_bytes(self.eight()?)).filter(|v| v.is_finite())?),
             DECIMAL => Json::Decimal(Decimal::parse(self.text()?)?),
             STRING => Json::String(self.text()?.into()),
             OPAQUE => Json::Opaque(self.block()?.into()),

@@ -40,6 +40,7 @@ impl RowLayout {
             match (self.field(row, i), field.slot) {
                 (FieldRef::Null, slot) if slot != Slot::Nothing && !self.has_null_bit(row, field) => return damaged("unreadable field"),
                 (FieldRef::Str(text), _) if std::str::from_utf8(text).is_err() => return damaged("text is not UTF-8"),
+                (FieldRef::Str(text), Slot::Str { trim: true, .. }) if text.ends_with(b" ") => return damaged("a CHAR with trailing spaces"),
                 (FieldRef::Date(d), _) if d.year() > 9999 || d.month() > 12 => return damaged("impossible date"),
                 (FieldRef::DateTime(t), _) if t.date().year() > 9999 || t.date().month() > 12 || t.micros_of_day() >= MICROS_PER_DAY => {
                     return damaged("impossible datetime");
