@@ -10,4 +10,5 @@
 pub mod client;
 pub mod compatibility;
 pub mod golden;
+pub mod random_query;
 pub mod server;

@@ -128,6 +128,7 @@ pub static VARIABLES: &[Variable] = &[
     v("eq_range_index_dive_limit", Both, int(0, 4294967295), "200", Inert),
     v("error_count", Session, int(0, U64), "0", ReadOnly),
     v("event_scheduler", Global, Enum(&["OFF", "ON", "DISABLED"]), "DISABLED", ReadOnly),
+    v("executor", Both, Enum(&["auto", "fragment", "rows", "analytic"]), "auto", Live),
     v("explicit_defaults_for_timestamp", Both, Bool, "ON", ReadOnly),
     v("external_user", Session, NullableText, "", ReadOnly),
     v("foreign_key_checks", Both, Bool, "ON", Live),

@@ -26,6 +26,7 @@ use weald_types::{Fault, TableId, Value};
 pub type VirtualRows = Arc<dyn Fn(&str) -> Result<Vec<Row>, Fault> + Send + Sync>;
 
 type Opened = Arc<[(Arc<Partition>, Arc<Table>)]>;
+/// Pieces of a table that can be read side by side.
 type Units = Arc<[(Arc<Table>, KeyRange)]>;
 
 /// The node's tables at a snapshot.
@@ -84,6 +85,9 @@ impl TableSource for Snapshotted {
         self.engine.size(table).0
     }
 }
+
+/// Rows looked at between two checks for KILL.
+const LOOKED_ROWS: usize = 8 * BATCH_ROWS;
 
 /// What is still to be read.
 enum Part {
@@ -148,14 +152,17 @@ impl ScanStream {
             };
             let schema = table.schema();
             let before = out.len();
+            let mut looked = 0;
             let mut take = |row: weald_partition::StoredRow<'_>| {
+                looked += 1;
                 let fields = Fields { schema, version: row.version, bytes: row.bytes };
                 match r.filter.as_ref().map(|e| eval(e, &fields, &ctx)) {
                     Some(Err(e)) => {
                         fault = Some(e);
                         return ControlFlow::Break(());
                     }
-                    Some(Ok(v)) if !is_true(&v) => return ControlFlow::Continue(()),
+                    // A filter that lets nothing through must not go on for ever either.
+                    Some(Ok(v)) if !is_true(&v) => return if looked >= LOOKED_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) },
                     _ => (),
                 }
                 out.push(
@@ -166,7 +173,7 @@ impl ScanStream {
                         )
                         .collect(),
                 );
-                if out.len() - before >= BATCH_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if out.len() - before >= BATCH_ROWS || looked >= LOOKED_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let done = match part {
                 Part::Row(_, _, index, key) => {

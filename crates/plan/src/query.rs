@@ -233,6 +233,8 @@ pub struct Query {
     pub warnings: Vec<Warning>,
     /// The joins stand in the order that the user asked for (STRAIGHT_JOIN).
     pub fixed_join_order: bool,
+    /// Subqueries become joins wherever they can, even where running them for each row costs less: for an executor that has no other way.
+    pub joins_only: bool,
 }
 
 /// An ordinal of [`Rel::Scan`] that stands for no column: an opaque VARBINARY that names the row itself (its partition and its primary index key),

@@ -97,8 +97,12 @@ impl Session {
     }
 
     async fn run_entry(&mut self, entry: &Arc<Entry>, params: &[Value]) -> Option<Result<Outcome, Fault>> {
-        if matches!(entry.plan, Cached::No) {
-            return None;
+        match &entry.plan {
+            Cached::No => return None,
+            // The table has grown since, or the session wants another executor.
+            Cached::Read(p) if !self.settings.executor.takes_fragment() || self.is_analytic(p) => return None,
+            Cached::Read(_) => self.set_deadline(),
+            Cached::Change(_) | Cached::Insert(_) => (),
         }
         entry.executions.fetch_add(1, Ordering::Relaxed);
         entry.last_executed.store(self.statement().now_micros as u64, Ordering::Relaxed);

@@ -1,205 +1,319 @@
 //! LOAD DATA: lines and fields of a file become rows.
 //!
-//! Owns:     the parser's place between two chunks, and the rows waiting to be written.
-//! Promises: one transaction for the whole file; memory holds one batch, not the file.
-//! Never:    reads a file of the server's without the FILE privilege (not supported yet: only LOCAL).
+//! Owns:     the bytes of a line that is not whole yet, and the rows waiting to be written.
+//! Promises: one transaction for the whole file; memory holds a batch of rows and a piece of the file, not the file; warnings and counts are MySQL's.
+//! Never:    reads a file of the server's outside `secure_file_priv`, or without the FILE privilege.
 
+use super::load_lines::{Field, Fields, Splitter, Taken};
 use super::{Done, Outcome, Session};
+use std::path::{Path, PathBuf};
+use weald_catalog::{ColumnDef, Privilege};
+use weald_env::OpenMode;
+use weald_exec::rows::Row;
 use weald_exec::{InsertRows, Inserted, Work};
-use weald_expr::{Expr, eval, store};
+use weald_expr::store::{self, Target as Stored};
+use weald_expr::{EvalContext, Expr, eval};
 use weald_plan::dml::{self, Assigned, BoundInsert, BoundLoad, BoundOnDuplicate, Fill, InsertSource, LoadField};
 use weald_sql::ast;
-use weald_types::{Collation, Fault, SqlType, Value, WarningLevel};
+use weald_types::{Collation, Decimal, Fault, SqlType, TypeKind, Value};
 
 /// Rows written in one go.
 const BATCH: usize = 2000;
+/// Bytes of a server's file read in one go.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// A load under way.
 pub struct Load {
     bound: BoundLoad,
     insert: BoundInsert,
-    format: ast::LoadFormat,
-    skip: u64,
+    splitter: Splitter,
+    fields: Fields,
+    decode: Decode,
+    /// What of the file is not whole lines yet.
     rest: Vec<u8>,
+    pending: Vec<Row>,
     done: Inserted,
     line: u64,
     mark: weald_exec::Mark,
-    warned: bool,
+    longest_line: usize,
+}
+
+/// From the file's character set to ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decode {
+    Utf8,
+    Latin1,
+    Binary,
+}
+
+impl Decode {
+    fn of(charset: &str) -> Result<Self, Fault> {
+        match charset.to_ascii_lowercase().as_str() {
+            "utf8mb4" | "utf8mb3" | "utf8" | "ascii" => Ok(Decode::Utf8),
+            "latin1" => Ok(Decode::Latin1),
+            "binary" => Ok(Decode::Binary),
+            other if Collation::default_of(other).is_some() => Err(Fault::not_supported(format!("LOAD DATA … CHARACTER SET {other}"))),
+            other => Err(Fault::mysql(1115, "42000", format!("Unknown character set: '{other}'"))),
+        }
+    }
 }
 
 impl Session {
     pub(crate) async fn load_data(&mut self, l: &ast::LoadData) -> Result<Outcome, Fault> {
-        if !l.local {
-            return Err(Fault::not_supported("LOAD DATA INFILE without LOCAL"));
-        }
-        if !self.server.variables.values().on("local_infile") || !self.client.local_files {
+        let file = if l.local { None } else { Some(self.readable_file(&l.path)?) };
+        if l.local && (!self.server.variables.values().on("local_infile") || !self.client.local_files) {
             return Err(Fault::mysql(3948, "42000", "Loading local data is disabled; this must be enabled on both the client and server sides"));
         }
-        if l.format.lines_terminated.is_empty() {
-            return Err(Fault::not_supported("LINES TERMINATED BY ''"));
+        if l.format.fields_terminated.is_empty() {
+            return Err(Fault::not_supported("LOAD DATA of fields of fixed width (FIELDS TERMINATED BY '')"));
         }
+        let charset = l.charset.clone().unwrap_or_else(|| self.variables.text("character_set_database").to_string());
+        let decode = Decode::of(&charset)?;
         // LOCAL is IGNORE, as in MySQL: the server cannot stop the client's sending.
-        let ignore = l.duplicates != ast::LoadDuplicates::Replace;
-        self.changing(ignore, super::Rows::Many);
+        self.changing(l.local || l.duplicates == ast::LoadDuplicates::Ignore, super::Rows::Many);
         let bound = self.bind("", &[], |env| dml::load::bind_load(env, l))?;
         self.check(&bound.needs)?;
         self.refuse_if_read_only()?;
         if !bound.subqueries.is_empty() {
             return Err(Fault::not_supported("subqueries in LOAD DATA … SET"));
         }
+        let replace = l.duplicates == ast::LoadDuplicates::Replace;
         let insert = BoundInsert {
             table: bound.table.clone(),
-            source_of: bound.source_of.clone(),
+            source_of: given_columns(&bound),
             fill: bound.fill.clone(),
             source: InsertSource::Rows(Vec::new().into()),
             rules: bound.rules.clone(),
-            replace: l.duplicates == ast::LoadDuplicates::Replace,
-            ignore,
-            on_duplicate: if ignore { BoundOnDuplicate::Error } else { BoundOnDuplicate::Replace },
+            replace,
+            ignore: !replace && (l.local || l.duplicates == ast::LoadDuplicates::Ignore),
+            on_duplicate: if replace { BoundOnDuplicate::Replace } else { BoundOnDuplicate::Error },
             params: Vec::new(),
             needs: Vec::new(),
             warnings: Vec::new(),
             subqueries: Vec::new(),
         };
         let sync = self.catalog().database_by_id(bound.table.database).is_none_or(|d| d.sync_durability);
+        let longest_line = self.variables.int("max_allowed_packet") as usize;
         let open = self.current();
         open.sync |= sync;
         let mark = open.transaction.mark();
         self.load = Some(Box::new(Load {
+            splitter: Splitter::new(l.format.clone(), l.ignore_lines, bound.targets.len()),
+            fields: Fields::default(),
+            decode,
             bound,
             insert,
-            format: l.format.clone(),
-            skip: l.ignore_lines,
             rest: Vec::new(),
+            pending: Vec::with_capacity(BATCH),
             done: Inserted::default(),
             line: 0,
             mark,
-            warned: false,
+            longest_line,
         }));
-        Ok(Outcome::SendFile { path: l.path.clone() })
+        match file {
+            None => Ok(Outcome::SendFile { path: l.path.clone() }),
+            Some(path) => {
+                if let Err(f) = self.load_file(&path).await {
+                    self.load_given_up();
+                    return Err(f);
+                }
+                self.load_whole().await.map(Outcome::Ok)
+            }
+        }
+    }
+
+    /// Reads a file of the server's to its end.
+    async fn load_file(&mut self, path: &Path) -> Result<(), Fault> {
+        let disk = self.server.env.disk.clone();
+        let missing = |e: &std::io::Error| {
+            let os = e.raw_os_error().unwrap_or(0);
+            Fault::mysql(13, "HY000", format!("Can't get stat of '{}' (OS errno {os} - {e})", path.display()))
+        };
+        let file = disk.open(path, OpenMode::Read).map_err(|e| missing(&e))?;
+        let mut at = 0;
+        loop {
+            let piece = {
+                let file = file.clone();
+                // The disk may make a thread wait: not this one, which has other clients.
+                let read = tokio::task::spawn_blocking(move || {
+                    let mut piece = vec![0; PIECE_BYTES];
+                    file.read_at(&mut piece, at).map(|n| {
+                        piece.truncate(n);
+                        piece
+                    })
+                });
+                read.await.map_err(|e| Fault::Internal { incident: e.to_string() })?.map_err(|e| {
+                    Fault::mysql(1024, "HY000", format!("Error reading file '{}' (OS errno {} - {e})", path.display(), e.raw_os_error().unwrap_or(0)))
+                })?
+            };
+            if piece.is_empty() {
+                return Ok(());
+            }
+            at += piece.len() as u64;
+            self.load_chunk(&piece).await?;
+        }
     }
 
     /// A piece of the file.
     pub async fn load_chunk(&mut self, piece: &[u8]) -> Result<(), Fault> {
         let Some(mut load) = self.load.take() else { return Ok(()) };
         load.rest.extend_from_slice(piece);
-        let done = self.load_lines(&mut load, false).await;
+        // Looking again at a long line that is still without an end would cost its square.
+        let ends = load.splitter.line_end().last().is_none_or(|b| piece.contains(b));
+        let done = if ends { self.load_lines(&mut load, false).await } else { Ok(()) };
+        let done = done.and_then(|()| {
+            if load.rest.len() > load.longest_line {
+                return Err(Fault::mysql(1301, "HY000", format!("Line {} is larger than max_allowed_packet ({})", load.line + 1, load.longest_line)));
+            }
+            Ok(())
+        });
         self.load = Some(load);
         done
     }
 
     pub async fn load_end(&mut self) -> Result<Done, Fault> {
-        let Some(mut load) = self.load.take() else { return Err(Fault::Internal { incident: "the end of no load".into() }) };
-        let done = self.load_lines(&mut load, true).await;
-        let mark = load.mark;
-        let done = match self.finish_change(mark, done).await {
-            Ok(()) => {
-                let d = load.done;
-                if let Some(id) = d.generated {
-                    self.last_insert_id = id;
-                }
-                let warnings = self.statement().warnings.lock().total;
-                Ok(Outcome::Ok(Done {
-                    affected: d.affected,
-                    last_insert_id: 0,
-                    info: format!("Records: {}  Deleted: 0  Skipped: {}  Warnings: {warnings}", d.records, d.duplicates),
-                }))
-            }
-            Err(f) => Err(f),
-        };
+        let done = self.load_whole().await.map(Outcome::Ok);
         match self.after_statement(done)? {
             Outcome::Ok(d) => Ok(d),
-            _ => Ok(Done::default()),
+            Outcome::Rows { .. } | Outcome::SendFile { .. } => Ok(Done::default()),
         }
     }
 
-    pub fn load_failed(&mut self, fault: Fault) -> Result<Done, Fault> {
-        if let Some(load) = self.load.take() {
-            if self.transaction.as_ref().is_some_and(|t| t.autocommit) {
-                self.rollback_open()
-            } else if let Some(t) = &self.transaction {
-                t.transaction.rollback_to(load.mark)
-            }
+    /// The file has ended: what is left of it, then the commit.
+    async fn load_whole(&mut self) -> Result<Done, Fault> {
+        let Some(mut load) = self.load.take() else { return Err(Fault::Internal { incident: "the end of no load".into() }) };
+        let mut done = self.load_lines(&mut load, true).await;
+        if done.is_ok() {
+            done = self.write_loaded(&mut load).await;
         }
+        self.finish_change(load.mark, done).await?;
+        let d = load.done;
+        if let Some(id) = d.generated {
+            self.last_insert_id = id;
+        }
+        let deleted = if load.insert.replace { d.duplicates } else { 0 };
+        let skipped = load.line.saturating_sub(d.affected.saturating_sub(deleted));
+        let warnings = self.statement().warnings.lock().total;
+        Ok(Done {
+            affected: d.affected,
+            last_insert_id: d.generated.unwrap_or(0),
+            info: format!("Records: {}  Deleted: {deleted}  Skipped: {skipped}  Warnings: {warnings}", load.line),
+        })
+    }
+
+    pub fn load_failed(&mut self, fault: Fault) -> Result<Done, Fault> {
+        self.load_given_up();
         self.after_statement(Err(fault)).map(|_| Done::default())
+    }
+
+    fn load_given_up(&mut self) {
+        let Some(load) = self.load.take() else { return };
+        if self.transaction.as_ref().is_some_and(|t| t.autocommit) {
+            self.rollback_open()
+        } else if let Some(t) = &self.transaction {
+            t.transaction.rollback_to(load.mark)
+        }
     }
 
     async fn load_lines(&mut self, load: &mut Load, last: bool) -> Result<(), Fault> {
         let bytes = std::mem::take(&mut load.rest);
+        let mut fields = std::mem::take(&mut load.fields);
         let mut at = 0;
-        let mut rows = Vec::with_capacity(BATCH);
-        while let Some((fields, next)) = line(&bytes, at, &load.format, last) {
-            at = next;
-            if load.skip > 0 {
-                load.skip -= 1;
-                continue;
-            }
-            load.line += 1;
-            rows.push(self.load_row(load, fields)?);
-            if rows.len() == BATCH {
-                self.write_loaded(load, std::mem::take(&mut rows)).await?;
+        loop {
+            match load.splitter.next(&bytes, at, last, &mut fields) {
+                Taken::Line(next) => {
+                    at = next;
+                    load.line += 1;
+                    let row = self.load_row(load, &bytes, &fields)?;
+                    load.pending.push(row);
+                    if load.pending.len() == BATCH {
+                        self.write_loaded(load).await?;
+                    }
+                }
+                Taken::More(keep) => {
+                    at = keep;
+                    break;
+                }
+                Taken::End => {
+                    at = bytes.len();
+                    break;
+                }
             }
         }
-        load.rest = bytes[at..].to_vec();
-        if !rows.is_empty() {
-            self.write_loaded(load, rows).await?;
-        }
+        load.fields = fields;
+        load.rest = bytes;
+        load.rest.drain(..at);
         Ok(())
     }
 
-    /// One line's values, for the columns that are given: targets, then SET.
-    fn load_row(&mut self, load: &mut Load, fields: Vec<Option<Vec<u8>>>) -> Result<Vec<Value>, Fault> {
+    /// One line's values, for the columns that are given: by fields, then by SET.
+    fn load_row(&self, load: &Load, bytes: &[u8], fields: &Fields) -> Result<Row, Fault> {
         let b = &load.bound;
         let statement = self.statement();
-        if fields.len() != b.targets.len() && !load.warned {
-            load.warned = true;
-            let (number, text) = if fields.len() < b.targets.len() {
-                (1261, format!("Row {} doesn't contain data for all columns", load.line))
-            } else {
-                (1262, format!("Row {} was truncated; it contained more data than there were input columns", load.line))
-            };
-            statement.warn(WarningLevel::Warning, Fault::mysql(number, "01000", text));
+        let ctx = EvalContext { statement: &statement, params: &[], subqueries: &[] };
+        if fields.len() > b.targets.len() {
+            let text = format!("Row {} was truncated; it contained more data than there were input columns", load.line);
+            store::refuse(Fault::mysql(1262, "01000", text), &ctx)?;
         }
-        let width = b.source_of.iter().flatten().map(|p| *p as usize + 1).max().unwrap_or(0);
-        let mut given = vec![Value::Null; width];
-        let mut row = vec![Value::Null; b.table.columns.len()];
+        let mut given = vec![Value::Null; b.targets.len() + b.set.len()];
         for (i, target) in b.targets.iter().enumerate() {
-            let value = match fields.get(i) {
-                Some(Some(bytes)) => weald_wire::command::text(bytes),
-                Some(None) => Value::Null,
-                None => match target {
-                    LoadField::Column(c) => missing(&b.table.columns[*c as usize].ty),
-                    LoadField::Variable(_) => Value::Null,
-                },
-            };
+            let field = fields.get(bytes, i);
             match target {
-                LoadField::Column(c) => {
-                    row[*c as usize] = value.clone();
-                    if let Some(p) = b.source_of[*c as usize] {
-                        given[p as usize] = value;
-                    }
-                }
                 LoadField::Variable(name) => {
-                    self.user_variables.lock().insert(name.clone(), (value, SqlType::varchar(16383, true, Collation::UTF8MB4_GENERAL_CI)));
+                    let value = match field {
+                        Some(Field::Bytes(raw)) => text_of(raw, load.decode).unwrap_or_else(Value::bytes),
+                        Some(Field::Null) | None => Value::Null,
+                    };
+                    let ty = SqlType::varchar(16383, true, Collation::UTF8MB4_GENERAL_CI);
+                    self.user_variables.lock().insert(name.clone(), (value, ty));
+                }
+                LoadField::Column(c) => {
+                    let column = &b.table.columns[*c as usize];
+                    given[i] = match field {
+                        Some(Field::Bytes(raw)) => field_value(raw, column, load, &ctx)?,
+                        Some(Field::Null) => null_value(column, load.line, &ctx)?,
+                        None => missing_value(column, &b.fill[*c as usize], load.line, &ctx)?,
+                    };
                 }
             }
         }
-        let ctx = weald_expr::EvalContext { statement: &statement, params: &[], subqueries: &[] };
-        for (c, a) in &b.set {
+        if b.set.is_empty() {
+            return Ok(given);
+        }
+        // SET reads columns as they will be stored.
+        let mut row = vec![Value::Null; b.table.columns.len()];
+        for (i, target) in b.targets.iter().enumerate() {
+            let LoadField::Column(c) = target else { continue };
+            let column = &b.table.columns[*c as usize];
+            let from = SqlType::varchar(16383, true, Collation::UTF8MB4_GENERAL_CI);
+            if !given[i].is_null() {
+                let value = std::mem::replace(&mut given[i], Value::Null);
+                row[*c as usize] = store::store(value, &from, Stored { column: &column.name, ty: &column.ty, row: load.line }, &ctx)?;
+                given[i] = shown(&row[*c as usize], column);
+            }
+        }
+        for (n, (c, a)) in b.set.iter().enumerate() {
             let e: &Expr = match a {
                 Assigned::Expr(e) | Assigned::Fill(Fill::Default(e)) => e,
                 Assigned::Fill(_) => continue,
             };
             let value = eval(e, row.as_slice(), &ctx)?;
-            row[*c as usize] = value.clone();
-            if let Some(p) = b.source_of[*c as usize] {
-                given[p as usize] = value;
+            let column = &b.table.columns[*c as usize];
+            if value.is_null() && !column.ty.nullable {
+                given[b.targets.len() + n] = null_value(column, load.line, &ctx)?;
+                continue;
             }
+            row[*c as usize] = store::store(value.clone(), e.ty(), Stored { column: &column.name, ty: &column.ty, row: load.line }, &ctx)?;
+            given[b.targets.len() + n] = shown(&row[*c as usize], column);
         }
         Ok(given)
     }
 
-    async fn write_loaded(&mut self, load: &mut Load, rows: Vec<Vec<Value>>) -> Result<(), Fault> {
+    async fn write_loaded(&mut self, load: &mut Load) -> Result<(), Fault> {
+        if load.pending.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::replace(&mut load.pending, Vec::with_capacity(BATCH));
         let first = load.line + 1 - rows.len() as u64;
         let text = SqlType::varchar(16383, true, Collation::UTF8MB4_GENERAL_CI);
         let types = vec![text; rows.first().map_or(0, Vec::len)];
@@ -214,148 +328,193 @@ impl Session {
         load.done.generated = load.done.generated.or(done.generated);
         Ok(())
     }
+
+    // ------------------------------------------------------------------ files of the server's
+
+    /// 1290 where the operator allows no files, or not this one.
+    pub(crate) fn allowed_file(&self, path: &str) -> Result<PathBuf, Fault> {
+        self.require(Privilege::File, None)?;
+        let refused =
+            || Fault::mysql(1290, "HY000", "The MySQL server is running with the --secure-file-priv option so it cannot execute this statement");
+        let globals = self.server.variables.values();
+        let root = globals.text("secure_file_priv");
+        if root.is_empty() {
+            return Err(refused());
+        }
+        let root = Path::new(root);
+        let path = root.join(path);
+        // Without following links: what the operator has put into the directory is his own affair, but no name leads out of it.
+        let inside = path.starts_with(root) && !path.components().any(|c| matches!(c, std::path::Component::ParentDir));
+        if inside { Ok(path) } else { Err(refused()) }
+    }
+
+    fn readable_file(&self, path: &str) -> Result<PathBuf, Fault> {
+        self.allowed_file(path)
+    }
 }
 
-/// What a field that the line does not have stands for.
-fn missing(ty: &SqlType) -> Value {
-    if ty.nullable { Value::Null } else { store::zero(ty) }
+/// Where each column's value stands in a row of [`Session::load_row`]: fields first, then what SET gives, which is last and wins.
+fn given_columns(b: &BoundLoad) -> Vec<Option<u16>> {
+    let mut source_of = b.source_of.clone();
+    for (n, (c, a)) in b.set.iter().enumerate() {
+        if matches!(a, Assigned::Expr(_) | Assigned::Fill(Fill::Default(_))) {
+            source_of[*c as usize] = Some((b.targets.len() + n) as u16);
+        }
+    }
+    source_of
 }
 
-type Fields = Vec<Option<Vec<u8>>>;
+/// A stored value in the form in which an expression would give it: it is stored once more.
+fn shown(v: &Value, column: &ColumnDef) -> Value {
+    match (&column.ty.kind, v) {
+        (_, Value::Null) => Value::Null,
+        (TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Timestamp { .. } | TypeKind::Json | TypeKind::Bit { .. }, v) => {
+            let mut text = Vec::new();
+            weald_expr::format::write_text(v, &column.ty, &mut text);
+            weald_wire::command::text(&text)
+        }
+        (_, v) => v.clone(),
+    }
+}
 
-/// The fields of the line that starts at `at`, and where the next begins. `None`: it is not whole yet. `last`: nothing follows the bytes.
-fn line(bytes: &[u8], mut at: usize, f: &ast::LoadFormat, last: bool) -> Option<(Fields, usize)> {
-    if at >= bytes.len() {
+/// The bytes where they are no text.
+fn text_of(raw: &[u8], decode: Decode) -> Result<Value, &[u8]> {
+    match decode {
+        Decode::Utf8 | Decode::Binary => std::str::from_utf8(raw).map(Value::str).map_err(|_| raw),
+        Decode::Latin1 => Ok(Value::str(raw.iter().map(|b| latin1(*b)).collect::<String>())),
+    }
+}
+
+/// MySQL's latin1 is Windows' code page 1252.
+fn latin1(b: u8) -> char {
+    const HIGH: [u16; 32] = [
+        0x20AC, 0x81, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8D, 0x017D, 0x8F, 0x90, 0x2018,
+        0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D, 0x017E, 0x0178,
+    ];
+    match b {
+        0x80..=0x9F => char::from_u32(HIGH[(b - 0x80) as usize] as u32).unwrap_or('?'),
+        b => b as char,
+    }
+}
+
+/// A field's value: typed where it is plainly of the column's type, otherwise text that the store makes sense of (and warns about).
+fn field_value(raw: &[u8], column: &ColumnDef, load: &Load, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    match &column.ty.kind {
+        TypeKind::Int { .. } => {
+            if let Some(n) = whole(raw) {
+                return Ok(Value::Int(n));
+            }
+        }
+        TypeKind::Decimal { scale, .. } => {
+            if let Some(d) = fixed(raw).filter(|d| d.scale() <= *scale) {
+                return Ok(Value::Decimal(d));
+            }
+        }
+        TypeKind::Binary { .. } | TypeKind::VarBinary { .. } | TypeKind::Blob(_) | TypeKind::Bit { .. } => return Ok(Value::bytes(raw)),
+        TypeKind::Null
+        | TypeKind::Float { .. }
+        | TypeKind::Double { .. }
+        | TypeKind::Char { .. }
+        | TypeKind::VarChar { .. }
+        | TypeKind::Text(_)
+        | TypeKind::Date
+        | TypeKind::Time { .. }
+        | TypeKind::DateTime { .. }
+        | TypeKind::Timestamp { .. }
+        | TypeKind::Year
+        | TypeKind::Json
+        | TypeKind::Enum(_)
+        | TypeKind::Set(_) => (),
+    }
+    match text_of(raw, load.decode) {
+        Ok(v) => Ok(v),
+        Err(raw) => {
+            let good = std::str::from_utf8(raw).map_or_else(|e| e.valid_up_to(), str::len);
+            let bad: String =
+                raw[good..].iter().take(6).map(|b| if b.is_ascii_graphic() { (*b as char).to_string() } else { format!("\\x{b:02X}") }).collect();
+            let dots = if raw.len() - good > 6 { "..." } else { "" };
+            let fault =
+                Fault::mysql(1366, "HY000", format!("Incorrect string value: '{bad}{dots}' for column '{}' at row {}", column.name, load.line));
+            store::refuse(fault, ctx)?;
+            Ok(Value::str(String::from_utf8_lossy(&raw[..good])))
+        }
+    }
+}
+
+/// Up to 18 digits and a sign.
+fn whole(raw: &[u8]) -> Option<i64> {
+    let (negative, digits) = match raw {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, raw),
+    };
+    if digits.is_empty() || digits.len() > 18 {
         return None;
     }
-    if !f.lines_starting.is_empty() {
-        let found = bytes[at..].windows(f.lines_starting.len()).position(|w| w == f.lines_starting)?;
-        at += found + f.lines_starting.len();
+    let mut n = 0i64;
+    for b in digits {
+        if !b.is_ascii_digit() {
+            return None;
+        }
+        n = n * 10 + (b - b'0') as i64;
     }
-    let mut fields = Vec::new();
-    loop {
-        let mut value = Vec::new();
-        let mut null = false;
-        let enclosed = f.fields_enclosed.is_some() && bytes.get(at).copied() == f.fields_enclosed;
-        if enclosed {
-            at += 1;
-        }
-        loop {
-            let Some(&b) = bytes.get(at) else {
-                if !last {
-                    return None;
-                }
-                // The last line may lack its end.
-                fields.push(field(value, null, enclosed));
-                return Some((fields, at));
-            };
-            if Some(b) == f.escaped {
-                match bytes.get(at + 1) {
-                    None if !last => return None,
-                    None => {
-                        at += 1;
-                        continue;
-                    }
-                    Some(&e) => {
-                        match e {
-                            b'0' => value.push(0),
-                            b'b' => value.push(8),
-                            b'n' => value.push(b'\n'),
-                            b'r' => value.push(b'\r'),
-                            b't' => value.push(b'\t'),
-                            b'Z' => value.push(26),
-                            b'N' if value.is_empty() && !enclosed => null = true,
-                            e => value.push(e),
-                        }
-                        at += 2;
-                        continue;
-                    }
-                }
-            }
-            if enclosed {
-                if Some(b) == f.fields_enclosed {
-                    match bytes.get(at + 1) {
-                        None if !last => return None,
-                        Some(&n) if Some(n) == f.fields_enclosed => {
-                            value.push(b);
-                            at += 2;
-                            continue;
-                        }
-                        _ => {
-                            let after = &bytes[at + 1..];
-                            if after.is_empty() || after.starts_with(&f.fields_terminated) || after.starts_with(&f.lines_terminated) {
-                                at += 1;
-                                break;
-                            }
-                            if !last && after.len() < f.fields_terminated.len().max(f.lines_terminated.len()) {
-                                return None;
-                            }
-                            value.push(b);
-                            at += 1;
-                            continue;
-                        }
-                    }
-                }
-                value.push(b);
-                at += 1;
-                continue;
-            }
-            let rest = &bytes[at..];
-            if !f.fields_terminated.is_empty() && rest.starts_with(&f.fields_terminated) || rest.starts_with(&f.lines_terminated) {
-                break;
-            }
-            value.push(b);
-            at += 1;
-        }
-        fields.push(field(value, null, enclosed));
-        let rest = &bytes[at..];
-        if rest.starts_with(&f.lines_terminated) {
-            return Some((fields, at + f.lines_terminated.len()));
-        }
-        if !f.fields_terminated.is_empty() && rest.starts_with(&f.fields_terminated) {
-            at += f.fields_terminated.len();
-            continue;
-        }
-        if rest.is_empty() {
-            return if last { Some((fields, at)) } else { None };
-        }
-    }
+    Some(if negative { -n } else { n })
 }
 
-fn field(value: Vec<u8>, null: bool, enclosed: bool) -> Option<Vec<u8>> {
-    if !enclosed && (null && value.is_empty()) { None } else { Some(value) }
+/// Digits with at most one point among them.
+fn fixed(raw: &[u8]) -> Option<Decimal> {
+    let (negative, digits) = match raw {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, raw),
+    };
+    if digits.is_empty() || digits.len() > 19 {
+        return None;
+    }
+    let (mut n, mut point) = (0i64, None);
+    for (i, b) in digits.iter().enumerate() {
+        match b {
+            b'.' if point.is_none() && i > 0 => point = Some(i),
+            b if b.is_ascii_digit() => n = n * 10 + (b - b'0') as i64,
+            _ => return None,
+        }
+    }
+    let scale = point.map_or(0, |p| digits.len() - p - 1);
+    Some(Decimal::new(if negative { -n } else { n } as i128, scale as u8))
+}
+
+fn null_value(column: &ColumnDef, line: u64, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    // An AUTO_INCREMENT column makes a number of it.
+    if column.ty.nullable || column.auto_increment {
+        return Ok(Value::Null);
+    }
+    let text = format!("Column set to default value; NULL supplied to NOT NULL column '{}' at row {line}", column.name);
+    store::refuse(Fault::mysql(1263, "22004", text), ctx)?;
+    Ok(shown(&store::zero(&column.ty), column))
+}
+
+/// The line has ended before this column.
+fn missing_value(column: &ColumnDef, fill: &Fill, line: u64, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    store::refuse(Fault::mysql(1261, "01000", format!("Row {line} doesn't contain data for all columns")), ctx)?;
+    if column.auto_increment {
+        return Ok(Value::Null);
+    }
+    // Set back to the type's zero, but the default says whether it is NULL.
+    let null_by_default = column.ty.nullable && matches!(fill, Fill::Default(Expr::Literal { value: Value::Null, .. }) | Fill::Missing);
+    Ok(if null_by_default { Value::Null } else { shown(&store::zero(&column.ty), column) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn format(fields: &str, enclosed: Option<u8>) -> ast::LoadFormat {
-        ast::LoadFormat {
-            fields_terminated: fields.into(),
-            fields_enclosed: enclosed,
-            optionally_enclosed: false,
-            escaped: Some(b'\\'),
-            lines_starting: vec![],
-            lines_terminated: b"\n".to_vec(),
-        }
+    #[test]
+    fn plain_numbers_are_read_without_the_store() {
+        assert_eq!((whole(b"-12"), whole(b"12 "), whole(b""), whole(b"-")), (Some(-12), None, None, None));
+        assert_eq!(fixed(b"-1.50"), Some(Decimal::new(-150, 2)));
+        assert_eq!((fixed(b".5"), fixed(b"1.2.3"), fixed(b"1e3")), (None, None, None));
     }
 
     #[test]
-    fn fields_are_taken_apart_as_mysql_does() {
-        let all = |text: &str, f: &ast::LoadFormat| {
-            let mut at = 0;
-            let mut out = Vec::new();
-            while let Some((fields, next)) = line(text.as_bytes(), at, f, true) {
-                at = next;
-                out.push(fields.into_iter().map(|v| v.map_or("NULL".to_string(), |b| String::from_utf8(b).unwrap())).collect::<Vec<_>>());
-            }
-            out
-        };
-        assert_eq!(all("1\ta\\tb\t\\N\n2\t\tx", &format("\t", None)), vec![vec!["1", "a\tb", "NULL"], vec!["2", "", "x"]]);
-        assert_eq!(all("\"a,b\",\"say \"\"hi\"\"\",3\n", &format(",", Some(b'"'))), vec![vec!["a,b", "say \"hi\"", "3"]]);
-        assert_eq!(all("1|2|\n", &format("|", None)), vec![vec!["1", "2", ""]]);
-        // A line that is not whole waits for more.
-        assert!(line(b"1\t2", 0, &format("\t", None), false).is_none());
+    fn latin1_is_the_code_page_1252() {
+        assert_eq!([0x41, 0x80, 0xE9].map(latin1), ['A', '\u{20AC}', '\u{E9}']);
     }
 }

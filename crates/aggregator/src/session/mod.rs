@@ -10,7 +10,9 @@ mod client;
 mod define;
 mod explain;
 mod fast;
+mod large;
 mod load;
+mod load_lines;
 mod names;
 mod prepared;
 mod query;
@@ -94,6 +96,8 @@ pub struct Shared {
     pub close: tokio::sync::Notify,
     /// A statement is under way, which ends by itself when it is interrupted.
     pub executing: AtomicBool,
+    /// The number of the running statement: a timer that was set for an earlier one finds another here.
+    statement: Mutex<u64>,
 }
 
 impl Shared {
@@ -105,11 +109,23 @@ impl Shared {
             closing: AtomicBool::new(false),
             close: tokio::sync::Notify::new(),
             executing: AtomicBool::new(false),
+            statement: Mutex::default(),
         }
     }
     /// KILL QUERY.
     pub fn interrupt(&self) {
         self.interrupted.store(1, Ordering::SeqCst);
+    }
+    /// The number of the statement that is running.
+    fn number(&self) -> u64 {
+        *self.statement.lock()
+    }
+    /// The time of statement `number` is up. It may have ended meanwhile, and the next one must not pay for it.
+    fn time_is_up(&self, number: u64) {
+        let running = self.statement.lock();
+        if *running == number {
+            self.interrupted.store(2, Ordering::SeqCst);
+        }
     }
     /// KILL CONNECTION.
     pub fn close(&self) {
@@ -122,6 +138,8 @@ impl Shared {
     }
     /// A new statement is not interrupted by what was meant for the one before; but by the end of the connection it is.
     fn begin(&self) {
+        let mut number = self.statement.lock();
+        *number += 1;
         self.interrupted.store(0, Ordering::SeqCst);
         if self.is_closing() {
             self.interrupt();
@@ -176,6 +194,8 @@ pub struct Session {
     last_was_diagnostic: bool,
     /// Rows that SQL_CALC_FOUND_ROWS has counted so far.
     pub(crate) counted: Option<Arc<AtomicU64>>,
+    /// Of the running query: `max_execution_time`.
+    pub(crate) deadline: Option<query::Deadline>,
 }
 
 /// What statements read of the session, put together once and kept while it holds.
@@ -214,6 +234,9 @@ pub(crate) struct Settings {
     /// `wait_timeout` and `net_write_timeout`
     pub idle: Duration,
     pub net_write: Duration,
+    pub executor: query::Executor,
+    /// 0: no limit.
+    pub max_execution_millis: u64,
 }
 
 impl Settings {
@@ -228,6 +251,8 @@ impl Settings {
             encryption_mode: weald_expr::function::EncryptionMode::parse(v.text("block_encryption_mode")).unwrap_or_default(),
             idle: Duration::from_secs(v.int("wait_timeout")),
             net_write: Duration::from_secs(v.int("net_write_timeout")),
+            executor: query::Executor::of(v),
+            max_execution_millis: v.int("max_execution_time"),
         }
     }
 }
@@ -275,6 +300,7 @@ impl Session {
             diagnostic: false,
             last_was_diagnostic: false,
             counted: None,
+            deadline: None,
         }
     }
 
@@ -475,6 +501,7 @@ impl Session {
     }
 
     fn close_context(&mut self, fault: Option<&Fault>) {
+        self.deadline = None;
         let Some(c) = self.context.take() else { return };
         if let Some(id) = *c.set_last_insert_id.lock() {
             self.last_insert_id = id;

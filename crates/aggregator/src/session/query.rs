@@ -4,18 +4,20 @@
 //! Promises: the choice never changes the answer; what reads much runs on the query threads and streams through a bounded channel.
 //! Never:    blocks a connection's thread for longer than a small query takes.
 
+use super::large::Large;
 use super::{Done, Outcome, Session};
 use crate::information_schema::{self, Facts};
 use futures::future::BoxFuture;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use weald_catalog::TableRef;
-use weald_exec::analytic::BatchSource;
-use weald_exec::rows::{self, BoxStream, Execution, Memory, Row, Scope, Stream, TableSource};
+use weald_exec::rows::{self, BoxStream, Execution, Memory, Meter, Row, Scope, Stream, TableSource};
 use weald_exec::{Isolation, Snapshot, Snapshotted, Work};
 use weald_expr::{Expr, StatementContext};
 use weald_plan::FragmentPlan;
+use weald_plan::fragment::{Access, Action};
 use weald_plan::query::{Column, Query, Rel};
 use weald_plan::{bind, local, rewrite};
 use weald_sql::ast;
@@ -55,11 +57,14 @@ impl Session {
         for w in &query.warnings {
             self.statement().warn(w.level, w.fault.clone());
         }
+        self.set_deadline();
+        query.joins_only = self.settings.executor == Executor::Analytic;
         // All rows are found and counted; those beyond the limit are not sent.
         let limit = if query.calc_found_rows { taken_limit(&mut query.root) } else { None };
         rewrite::optimize(&mut query, &self.bind_context(), &*self.server.engine);
+        let executor = self.executor_for(&query);
         let query = Arc::new(query);
-        let mut rows = self.open(&query, params).await?;
+        let mut rows = self.open_with(&query, params, executor).await?;
         if query.calc_found_rows {
             let (count, offset) = limit.unwrap_or_default();
             let counted = Arc::new(AtomicU64::new(0));
@@ -88,6 +93,20 @@ impl Session {
         open.seen_by_client == 0 || open.transaction.txn().isolation() == Isolation::ReadCommitted
     }
 
+    /// `max_execution_time`: a query's time begins.
+    pub(crate) fn set_deadline(&mut self) {
+        let limit = self.settings.max_execution_millis;
+        if limit == 0 {
+            return;
+        }
+        let shared = self.shared.clone();
+        let number = shared.number();
+        self.deadline = Some(Deadline(tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(limit)).await;
+            shared.time_is_up(number);
+        })));
+    }
+
     /// What a statement reads at: the transaction's snapshot; at READ COMMITTED, and where nothing of it was seen yet, a new one.
     pub(crate) fn take_snapshot(&mut self) -> Snapshot {
         let open = self.current();
@@ -104,8 +123,13 @@ impl Session {
 
     /// Starts a bound, optimized, permitted query.
     pub(crate) async fn open(&mut self, query: &Arc<Query>, params: &[Value]) -> Result<BoxStream, Fault> {
-        if let Some(plan) = local::fragment(query, &self.bind_context()) {
-            let rows = self.read_fragment(&plan, params).await?;
+        self.open_with(query, params, Executor::Auto).await
+    }
+
+    async fn open_with(&mut self, query: &Arc<Query>, params: &[Value], executor: Executor) -> Result<BoxStream, Fault> {
+        let by = self.choose(query, executor)?;
+        if let Chosen::Fragment(plan) = &by {
+            let rows = self.read_fragment(plan, params).await?;
             return Ok(rows::ready(rows));
         }
         if query.locking.is_some() {
@@ -116,10 +140,52 @@ impl Session {
         self.current().used = true;
         let source = self.source(snapshot, &query.tables)?;
         let params: Arc<[Value]> = params.into();
-        if self.server.engine.rows_read(query) <= SMALL_QUERY_ROWS {
-            return self.row_executor(query, statement, params, source);
+        if matches!(by, Chosen::Analytic) {
+            let rows = self.large(statement.clone(), params, source, executor).open(query.clone());
+            return Ok(self.on_query_threads(rows, statement));
         }
-        self.open_large(query, statement, params, source).await
+        let rows = self.row_executor(query, statement.clone(), params, source)?;
+        if self.server.engine.rows_read(query) > SMALL_QUERY_ROWS {
+            return Ok(self.on_query_threads(rows, statement));
+        }
+        Ok(rows)
+    }
+
+    /// What the session wants `query` to be run by. What reads no table is how a client asks for variables: it goes on working whatever is asked for.
+    pub(crate) fn executor_for(&self, query: &Query) -> Executor {
+        if query.tables.is_empty() { Executor::Auto } else { self.settings.executor }
+    }
+
+    /// What will run `query`.
+    pub(crate) fn choose(&self, query: &Query, executor: Executor) -> Result<Chosen, Fault> {
+        match local::fragment(query, &self.bind_context()) {
+            Some(plan) if executor.takes_fragment() && !(executor == Executor::Auto && self.is_analytic(&plan)) => {
+                return Ok(Chosen::Fragment(Box::new(plan)));
+            }
+            _ => (),
+        }
+        match executor {
+            Executor::Fragment => Err(Fault::not_supported("executor = fragment for a query that is not the work of one fragment")),
+            Executor::Auto if self.server.engine.rows_read(query) <= SMALL_QUERY_ROWS => Ok(Chosen::Rows),
+            Executor::Auto | Executor::Analytic => Ok(Chosen::Analytic),
+            Executor::Rows => Ok(Chosen::Rows),
+        }
+    }
+
+    /// A fragment that reads a whole large table, or an open range of one: all cores and columns at a time are worth their start.
+    pub(crate) fn is_analytic(&self, plan: &FragmentPlan) -> bool {
+        let Action::Read { group, aggregates, distinct, sort, limit, lock, .. } = &plan.fragment.action else { return false };
+        if lock.is_some() {
+            return false;
+        }
+        let stops_early =
+            limit.is_some() && group.is_empty() && aggregates.is_empty() && !*distinct && sort.is_empty() && plan.fragment.filter.is_none();
+        let wide = match &plan.fragment.access {
+            Access::Full => true,
+            Access::Range { prefix, low, high, .. } => prefix.is_empty() && (matches!(low, Bound::Unbounded) || matches!(high, Bound::Unbounded)),
+            Access::Point { .. } | Access::Points { .. } | Access::Like { .. } => false,
+        };
+        wide && !stops_early && self.server.engine.size(&plan.fragment.table).0 > SMALL_QUERY_ROWS
     }
 
     pub(crate) async fn read_fragment(&mut self, plan: &FragmentPlan, params: &[Value]) -> Result<Vec<Row>, Fault> {
@@ -188,72 +254,63 @@ impl Session {
         source: Arc<dyn TableSource>,
     ) -> Result<BoxStream, Fault> {
         let node = rows::compile(query)?;
+        Ok(rows::open(&node, &self.scope(statement, params, source, None)))
+    }
+
+    pub(crate) fn scope(
+        &self,
+        statement: Arc<StatementContext>,
+        params: Arc<[Value]>,
+        source: Arc<dyn TableSource>,
+        meter: Option<Arc<Meter>>,
+    ) -> Scope {
         let execution = Execution {
             statement,
             source,
             memory: Arc::new(Memory::new(self.query_memory())),
             max_recursion: self.variables.int("cte_max_recursion_depth"),
+            meter,
         };
-        Ok(rows::open(&node, &Scope::new(Arc::new(execution), params)))
+        Scope::new(Arc::new(execution), params)
     }
 
-    fn query_memory(&self) -> u64 {
+    pub(crate) fn query_memory(&self) -> u64 {
         match self.variables.int("maximum_query_memory") {
             0 => self.server.query_memory,
             mb => mb << 20,
         }
     }
 
-    /// DataFusion where it can, the row executor where it must; either on the query threads.
-    async fn open_large(
-        &mut self,
-        query: &Arc<Query>,
-        statement: Arc<StatementContext>,
-        params: Arc<[Value]>,
-        source: Arc<Snapshotted>,
-    ) -> Result<BoxStream, Fault> {
-        let batches: Arc<dyn BatchSource> = source.clone();
-        let rows = self.row_executor(query, statement.clone(), params.clone(), source)?;
-        let analytic = self.server.analytic.clone();
-        let query = query.clone();
+    /// What a large query takes with it to the query threads.
+    pub(crate) fn large(&self, statement: Arc<StatementContext>, params: Arc<[Value]>, source: Arc<Snapshotted>, executor: Executor) -> Large {
+        Large {
+            analytic: self.server.analytic.clone(),
+            source: source.clone(),
+            scope: self.scope(statement.clone(), params.clone(), source, None),
+            statement,
+            params,
+            memory_bytes: self.query_memory(),
+            executor,
+        }
+    }
+
+    /// Moves the work of `rows` away from the connection's thread.
+    pub(crate) fn on_query_threads(&self, mut rows: BoxStream, statement: Arc<StatementContext>) -> BoxStream {
         let (send, receive) = tokio::sync::mpsc::channel::<Result<Vec<Row>, Fault>>(CHANNEL);
         let task = self.server.query_runtime.spawn(async move {
-            let mut rows = rows;
-            let mut stream: Option<BoxStream> = None;
-            match analytic.plan(&query, &statement, &params, &batches).await {
-                Ok(plan) => match plan.run() {
-                    Ok(s) => stream = Some(Box::new(s)),
-                    Err(f) => {
-                        let _ = send.send(Err(f)).await;
-                        return;
-                    }
-                },
-                Err(refused) => tracing::debug!(%refused, "row executor"),
-            }
-            let mut sent = false;
             loop {
-                let next = match &mut stream {
-                    Some(s) => s.next().await,
-                    None => rows.next().await,
-                };
-                let next = match next {
-                    // Wider numbers than Arrow's: the row executor has them; nothing was sent yet.
-                    Err(Fault::Internal { incident }) if incident == weald_exec::analytic::CARRIER_OVERFLOW && !sent && stream.is_some() => {
-                        stream = None;
-                        continue;
-                    }
+                let next = match rows.next().await {
                     Ok(None) => return,
                     Ok(Some(batch)) => Ok(batch),
                     Err(f) => Err(f),
                 };
-                sent = true;
                 let failed = next.is_err();
                 if send.send(next).await.is_err() || failed {
                     return;
                 }
             }
         });
-        Ok(Box::new(Remote { receive, task }))
+        Box::new(Remote { receive, task, statement })
     }
 
     /// Rows of a few expressions without a table.
@@ -281,6 +338,7 @@ impl Session {
             calc_found_rows: false,
             warnings: Vec::new(),
             fixed_join_order: false,
+            joins_only: false,
         };
         let mut stream = self.open(&Arc::new(query), params).await?;
         let mut rows = Vec::new();
@@ -378,23 +436,71 @@ impl Stream for Begun {
     }
 }
 
+/// What a session asks its queries to be run by (`SET executor = …`): for tests, and for an operator who does not like the choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Executor {
+    Auto,
+    Fragment,
+    Rows,
+    Analytic,
+}
+
+/// What runs a query.
+pub(crate) enum Chosen {
+    Fragment(Box<FragmentPlan>),
+    Rows,
+    /// DataFusion, unless it refuses: then the row executor.
+    Analytic,
+}
+
+impl Executor {
+    pub fn of(variables: &crate::variables::Values) -> Self {
+        match variables.text("executor") {
+            "fragment" => Executor::Fragment,
+            "rows" => Executor::Rows,
+            "analytic" => Executor::Analytic,
+            _ => Executor::Auto,
+        }
+    }
+    pub fn takes_fragment(self) -> bool {
+        matches!(self, Executor::Auto | Executor::Fragment)
+    }
+}
+
+/// Ends a statement when its time is up; forgotten when the statement ends by itself.
+pub(crate) struct Deadline(tokio::task::JoinHandle<()>);
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.0.abort()
+    }
+}
+
+/// How long a client may wait for what a KILL does to its query.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Rows that come from the query threads; dropping it ends them.
 struct Remote {
     receive: tokio::sync::mpsc::Receiver<Result<Vec<Row>, Fault>>,
     task: tokio::task::JoinHandle<()>,
+    statement: Arc<StatementContext>,
 }
 
 impl Stream for Remote {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            match self.receive.recv().await {
-                Some(Ok(batch)) => Ok(Some(batch)),
-                Some(Err(f)) => Err(f),
-                None => {
-                    // The end, or a panic that must not pass for one.
-                    match (&mut self.task).await {
-                        Err(e) if e.is_panic() => Err(Fault::Internal { incident: "a query thread failed".into() }),
-                        _ => Ok(None),
+            loop {
+                match tokio::time::timeout(LOOK_EVERY, self.receive.recv()).await {
+                    // An operator may be deep in a sort: the client is told before it notices.
+                    Err(_) => self.statement.check_interrupted()?,
+                    Ok(Some(Ok(batch))) => return Ok(Some(batch)),
+                    Ok(Some(Err(f))) => return Err(f),
+                    Ok(None) => {
+                        // The end, or a panic that must not pass for one.
+                        return match (&mut self.task).await {
+                            Err(e) if e.is_panic() => Err(Fault::Internal { incident: "a query thread failed".into() }),
+                            _ => Ok(None),
+                        };
                     }
                 }
             }

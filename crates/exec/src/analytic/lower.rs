@@ -7,6 +7,7 @@
 //! Every column is called `c<id>`; ids are unique in the query, so names never clash. Strings group, join and sort by their weight under their collation; the
 //! value shown for a group is that of one of its rows, as in MySQL.
 
+use super::exact_sum::exact_sum;
 use super::lower_expr::{ExprLowering, column, name};
 use super::scan::{BatchSource, Table};
 use super::udf::Arithmetic;
@@ -22,6 +23,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use weald_catalog::TableRef;
+use weald_expr::typing::value_type;
 use weald_expr::walk::{columns_of, conjuncts};
 use weald_expr::{AggregateFunction, Expr, Operator, StatementContext};
 use weald_plan::query::{self, JoinKind, Query, Rel, SetOp};
@@ -109,7 +111,8 @@ impl Lowering<'_> {
                 self.note(columns);
                 if *all { Ok(union) } else { self.distinct(union, columns) }
             }
-            Rel::SetOp { .. } => refuse("INTERSECT and EXCEPT"),
+            Rel::SetOp { op: op @ (SetOp::Intersect | SetOp::Except), all: false, left, right, columns } => self.common(*op, left, right, columns),
+            Rel::SetOp { .. } => refuse("INTERSECT ALL and EXCEPT ALL"),
             Rel::Window { .. } => refuse("window functions"),
             Rel::Recursive { .. } | Rel::RecursionInput { .. } => refuse("WITH RECURSIVE"),
             Rel::Virtual { .. } => refuse("information_schema"),
@@ -127,9 +130,12 @@ impl Lowering<'_> {
     }
 
     fn scan(&self, table: &TableRef, ordinals: &[u16], columns: &[query::Column]) -> Result<LogicalPlan, Refused> {
+        if ordinals.contains(&query::ROW_LOCATOR) {
+            return refuse("a search for rows to change");
+        }
         self.note(columns);
         let wanted: Vec<(u16, String, SqlType)> = columns.iter().zip(ordinals).map(|(c, o)| (*o, name(c.id), c.ty.clone())).collect();
-        let Some(provider) = Table::new(table.clone(), &wanted, self.source.clone()) else {
+        let Some(provider) = Table::new(table.clone(), &wanted, self.source.clone(), self.statement.clone()) else {
             return refuse("a column without a carrier");
         };
         let called = format!("{}_{}", table.name.replace('.', "_"), columns.first().map_or(0, |c| c.id.raw()));
@@ -195,8 +201,8 @@ impl Lowering<'_> {
             JoinKind::NullAwareAnti if keys.len() == 1 && rest.is_none() => (JoinType::LeftAnti, true),
             JoinKind::NullAwareAnti => return refuse("NOT IN with more than one condition"),
         };
-        if keys.is_empty() && !matches!(kind, JoinKind::Inner | JoinKind::Cross) {
-            return refuse("an outer or semi join without an equality");
+        if keys.is_empty() && rest.is_none() && !matches!(kind, JoinKind::Inner | JoinKind::Cross) {
+            rest = Some(df::lit(true));
         }
         // Computed keys become columns of their input first: the planner wants columns.
         let (l, left_keys) = with_keys(l, keys.iter().map(|k| k.0.clone()).collect(), &left_ids, "l")?;
@@ -220,6 +226,28 @@ impl Lowering<'_> {
         Ok(LogicalPlanBuilder::from(joined).project(out.into_iter().map(column).collect::<Vec<_>>())?.build()?)
     }
 
+    /// The different rows of the left side that are (INTERSECT) or are not (EXCEPT) on the right: NULLs are equal here.
+    fn common(&self, op: SetOp, left: &Rel, right: &Rel, columns: &[query::Column]) -> Result<LogicalPlan, Refused> {
+        let own = left.columns();
+        let l = self.rel(left)?;
+        let l = self.distinct(l, &own)?;
+        let r = self.rel(right)?;
+        let key = |c: &query::Column| self.with_exprs(|x| x.key(&Expr::Column { id: c.id, ty: c.ty.clone() }));
+        let left_keys = own.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+        let others = right.columns();
+        let right_keys = others.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+        let ids = |columns: &[query::Column]| columns.iter().map(|c| c.id).collect::<Vec<_>>();
+        let (l, left_keys) = with_keys(l, left_keys, &ids(&own), "l")?;
+        let (r, right_keys) = with_keys(r, right_keys, &ids(&others), "r")?;
+        let kind = if op == SetOp::Intersect { JoinType::LeftSemi } else { JoinType::LeftAnti };
+        let on = left_keys.into_iter().zip(right_keys).collect();
+        let joined =
+            LogicalPlan::Join(Join::try_new(Arc::new(l), Arc::new(r), on, None, kind, JoinConstraint::On, NullEquality::NullEqualsNull, false)?);
+        self.note(columns);
+        let out: Vec<df::Expr> = own.iter().zip(columns).map(|(f, c)| column(f.id).alias(name(c.id))).collect();
+        Ok(LogicalPlanBuilder::from(joined).project(out)?.build()?)
+    }
+
     fn distinct(&self, plan: LogicalPlan, columns: &[query::Column]) -> Result<LogicalPlan, Refused> {
         let group: Vec<(Expr, query::Column)> = columns.iter().map(|c| (Expr::Column { id: c.id, ty: c.ty.clone() }, c.clone())).collect();
         self.group(plan, &group, &[])
@@ -231,35 +259,8 @@ impl Lowering<'_> {
         group: &[(Expr, query::Column)],
         aggregates: &[(query::Aggregate, query::Column)],
     ) -> Result<LogicalPlan, Refused> {
-        let rows = self.estimate(input);
-        for (a, _) in aggregates {
-            // A sum is carried in 38 digits: refuse what could outgrow them.
-            if let (AggregateFunction::Sum | AggregateFunction::Avg, Some(TypeKind::Decimal { precision, .. })) =
-                (a.function, a.args.first().map(|e| &e.ty().kind))
-            {
-                let growth = (rows.max(1) as f64).log10().ceil() as u8 + 1;
-                if (*precision).min(38) + growth > 38 && *precision > 31 {
-                    return refuse("a sum of very wide decimals");
-                }
-            }
-        }
         let plan = self.rel(input)?;
         self.group(plan, group, aggregates)
-    }
-
-    fn estimate(&self, rel: &Rel) -> u64 {
-        match rel {
-            Rel::Scan { table, .. } => self.source.row_count(table),
-            Rel::Filter { input, .. }
-            | Rel::Project { input, .. }
-            | Rel::Sort { input, .. }
-            | Rel::Limit { input, .. }
-            | Rel::Distinct { input }
-            | Rel::Aggregate { input, .. }
-            | Rel::Window { input, .. } => self.estimate(input),
-            Rel::Join { left, right, .. } => self.estimate(left).max(self.estimate(right)),
-            _ => 1_000_000,
-        }
     }
 
     fn group(
@@ -271,7 +272,7 @@ impl Lowering<'_> {
         let (mut keys, mut calls, mut out) = (Vec::new(), Vec::new(), Vec::new());
         for (i, (e, c)) in group.iter().enumerate() {
             let key = self.with_exprs(|x| x.key(e))?;
-            let weighed = matches!(e.ty().kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_));
+            let weighed = is_text(&value_type(e));
             let key_name = format!("g{}_{i}", c.id);
             keys.push(key.alias(&key_name));
             if weighed {
@@ -319,11 +320,11 @@ impl Lowering<'_> {
             (AggregateFunction::Sum | AggregateFunction::Avg, Some(_)) if a.distinct => refuse("SUM(DISTINCT)"),
             (AggregateFunction::Sum, Some(e)) => {
                 let summed = self.summand(e)?;
-                Ok(df::cast(add(expr_fn::sum(summed), "s"), to))
+                Ok(df::cast(add(sum(summed, &to), "s"), to))
             }
             (AggregateFunction::Avg, Some(e)) => {
                 let summed = self.summand(e)?;
-                let (s, n) = (add(expr_fn::sum(summed.clone()), "s"), add(expr_fn::count(summed), "n"));
+                let (s, n) = (add(sum(summed.clone(), &to), "s"), add(expr_fn::count(summed), "n"));
                 match &to {
                     DataType::Float64 => Ok(s / df::cast(
                         df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
@@ -342,19 +343,15 @@ impl Lowering<'_> {
                     }
                 }
             }
+            (AggregateFunction::Min | AggregateFunction::Max, Some(e)) if is_text(&value_type(e)) => {
+                // By weight; any of the values that weigh least (or most) will do.
+                let (value, weight) = (self.with_exprs(|x| x.value(e))?, self.with_exprs(|x| x.key(e))?);
+                let order = weight.sort(a.function == AggregateFunction::Min, false);
+                Ok(add(first_value(value, vec![order]), "m"))
+            }
             (AggregateFunction::Min | AggregateFunction::Max, Some(e)) => {
-                if matches!(
-                    e.ty().kind,
-                    TypeKind::Char { .. }
-                        | TypeKind::VarChar { .. }
-                        | TypeKind::Text(_)
-                        | TypeKind::Enum(_)
-                        | TypeKind::Set(_)
-                        | TypeKind::Json
-                        | TypeKind::Timestamp { .. }
-                ) && !(e.ty().kind.is_text() && e.ty().collation.is_binary_order())
-                {
-                    return refuse("MIN or MAX of text under a collation");
+                if matches!(value_type(e).kind, TypeKind::Json) {
+                    return refuse("MIN or MAX of JSON");
                 }
                 let value = self.with_exprs(|x| x.value(e))?;
                 Ok(df::cast(add(if a.function == AggregateFunction::Min { expr_fn::min(value) } else { expr_fn::max(value) }, "m"), to))
@@ -371,6 +368,18 @@ impl Lowering<'_> {
             TypeKind::Float { .. } | TypeKind::Double { .. } => self.with_exprs(|x| x.value(e)),
             _ => refuse("a sum of what is not a number"),
         }
+    }
+}
+
+fn is_text(ty: &SqlType) -> bool {
+    matches!(ty.kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_))
+}
+
+/// The sum for a result carried as `to`: exact numbers may outgrow theirs, and then say so.
+fn sum(summed: df::Expr, to: &DataType) -> df::Expr {
+    match to {
+        DataType::Float64 => expr_fn::sum(summed),
+        _ => exact_sum(summed),
     }
 }
 

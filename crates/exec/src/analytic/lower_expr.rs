@@ -14,6 +14,7 @@ use datafusion::logical_expr::{self as df, ScalarUDF};
 use std::collections::HashMap;
 use std::sync::Arc;
 use weald_expr::function::Volatility;
+use weald_expr::typing::value_type;
 use weald_expr::walk::transform;
 use weald_expr::{Expr, Operator, StatementContext};
 use weald_types::{Collation, ColumnId, SqlType, TypeKind, Value};
@@ -211,7 +212,7 @@ impl ExprLowering<'_> {
 
     /// What a value groups, sorts and joins by.
     pub fn key(&self, e: &Expr) -> Result<df::Expr, Refused> {
-        let ty = e.ty();
+        let ty = value_type(e);
         match &ty.kind {
             TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) => Ok(call(Weight::udf(ty.collation), vec![self.value(e)?])),
             TypeKind::Json => refuse("JSON as a key"),
@@ -272,7 +273,7 @@ impl ExprLowering<'_> {
         if let Some(reason) = reason {
             return refuse(reason);
         }
-        if !truth && carrier::data_type(e.ty()).is_none() {
+        if !truth && carrier::data_type(&value_type(e)).is_none() {
             return refuse("a type without a carrier");
         }
         let args = columns.iter().map(|c| column(c.0)).collect();

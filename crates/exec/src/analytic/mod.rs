@@ -5,17 +5,19 @@
 //! Never:    runs on a connection's thread: its streams are driven by the query runtime.
 
 mod carrier;
+mod exact_sum;
 mod lower;
 mod lower_expr;
+mod pool;
 mod scan;
 mod udf;
 
 pub use scan::{BatchSource, RowCursor, RowsTaker, ShareRequest};
 
-use crate::rows::{Row, Stream};
+use crate::rows::{Actual, ColumnNames, Row, Step, Stream};
 use datafusion::common::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -47,42 +49,52 @@ fn carrier_overflow() -> Fault {
 }
 
 /// What all analytic queries of a process share.
-#[derive(Debug)]
 pub struct Analytic {
-    /// Functions, rules and settings: put together once, as that takes longer than a small query.
-    state: SessionState,
+    runtime: Arc<RuntimeEnv>,
+    /// Every query's session is a copy of this one: making the tables of functions anew would cost more than most plans.
+    session: SessionState,
+}
+
+impl std::fmt::Debug for Analytic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Analytic with {}", self.runtime.memory_pool)
+    }
 }
 
 impl Analytic {
     /// `memory_bytes`: for all queries together; operators that can, spill beyond it, the others fail.
     pub fn new(threads: usize, memory_bytes: usize) -> Result<Self, Fault> {
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes))).build_arc().map_err(fault_of)?;
-        let config = SessionConfig::new().with_target_partitions(threads).with_information_schema(false);
-        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        Ok(Self { state })
+        let mut config = SessionConfig::new().with_target_partitions(threads).with_information_schema(false);
+        // Held back by every sort before it has a row, for its last merge: as large as small budgets are whole by default.
+        config.options_mut().execution.sort_spill_reservation_bytes = 1 << 20;
+        let session = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime.clone()).with_default_features().build();
+        Ok(Self { runtime, session })
     }
 
-    /// A plan that is ready to run.
+    /// A plan that is ready to run, in at most `memory_bytes`.
     pub async fn plan(
         &self,
         query: &Query,
         statement: &Arc<StatementContext>,
         params: &Arc<[Value]>,
         source: &Arc<dyn BatchSource>,
+        memory_bytes: u64,
     ) -> Result<AnalyticPlan, Refused> {
         if !query.subqueries.is_empty() {
             return refuse("a subquery that is not a join");
         }
         let lowering = lower::Lowering { query, statement, params, source, types: HashMap::new().into() };
         let logical = lowering.plan()?;
-        // A copy: the optimizer notes the time of the query in it.
-        let state = self.state.clone();
+        let pool = pool::QueryPool::new(self.runtime.memory_pool.clone(), usize::try_from(memory_bytes).unwrap_or(usize::MAX));
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime).with_memory_pool(Arc::new(pool)).build_arc()?;
+        let state = SessionStateBuilder::new_from_existing(self.session.clone()).with_runtime_env(runtime).build();
         let physical = state.create_physical_plan(&logical).await?;
         Ok(AnalyticPlan { physical, context: state.task_ctx(), types: query.columns.iter().map(|c| c.ty.clone()).collect() })
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AnalyticPlan {
     physical: Arc<dyn ExecutionPlan>,
     context: Arc<datafusion::execution::TaskContext>,
@@ -94,14 +106,63 @@ impl AnalyticPlan {
         let batches = execute_stream(self.physical.clone(), self.context.clone()).map_err(fault_of)?;
         Ok(AnalyticStream { batches, types: self.types.clone() })
     }
-    /// The physical plan, indented; after a run with `metrics`, with what each operator did.
-    pub fn text(&self, metrics: bool) -> String {
-        if metrics {
-            datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(&*self.physical).indent(false).to_string()
-        } else {
-            displayable(&*self.physical).indent(false).to_string()
-        }
+
+    /// The physical plan, its columns called as the query calls them; `measured`: with what each operator did.
+    pub fn steps(&self, names: &ColumnNames, measured: bool) -> Step {
+        step(&*self.physical, names, measured)
     }
+}
+
+fn step(plan: &dyn ExecutionPlan, names: &ColumnNames, measured: bool) -> Step {
+    let line = readable(displayable(plan).one_line().to_string().trim_end(), names);
+    let (operator, detail) = match line.split_once(": ") {
+        Some((o, d)) => (o.to_string(), d.to_string()),
+        None => match line.split_once(' ') {
+            Some((o, d)) => (o.to_string(), d.to_string()),
+            None => (line, String::new()),
+        },
+    };
+    let actual = plan.metrics().filter(|_| measured).map(|m| Actual {
+        rows: m.output_rows().unwrap_or(0) as u64,
+        runs: plan.properties().output_partitioning().partition_count() as u64,
+        time: std::time::Duration::from_nanos(m.elapsed_compute().unwrap_or(0) as u64),
+    });
+    let inputs = plan.children().into_iter().map(|c| step(&**c, names, measured)).collect();
+    Step { operator, detail, actual, inputs, ..Step::default() }
+}
+
+/// `c17` is column 17 of the bound query; `compare#3` one of our functions.
+fn readable(line: &str, names: &ColumnNames) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    let mut before = ' ';
+    while let Some(c) = rest.chars().next() {
+        let word = |s: &str| s.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').count();
+        if (c.is_ascii_alphabetic() || c == '_') && !before.is_ascii_alphanumeric() && before != '_' {
+            let n = word(rest);
+            let token = &rest[..n];
+            match token.strip_prefix('c').and_then(|d| d.parse::<u32>().ok()) {
+                Some(id) => out.push_str(&names.get(weald_types::ColumnId::new(id))),
+                None => out.push_str(token),
+            }
+            before = 'a';
+            rest = &rest[n..];
+            continue;
+        }
+        // The number that keeps functions apart says nothing to a reader; nor does the place of a column in its input.
+        if let Some(digits) = rest.strip_prefix('#').or(if c == '@' { rest.get(1..) } else { None }) {
+            let n = digits.bytes().take_while(u8::is_ascii_digit).count();
+            if n > 0 {
+                rest = &digits[n..];
+                before = 'a';
+                continue;
+            }
+        }
+        out.push(c);
+        before = c;
+        rest = &rest[c.len_utf8()..];
+    }
+    out
 }
 
 /// A running query's rows.

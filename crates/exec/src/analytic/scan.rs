@@ -20,12 +20,14 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::future::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
 use weald_catalog::TableRef;
+use weald_expr::StatementContext;
 use weald_partition::{StoredRow, TableSchema};
 use weald_types::{Fault, SqlType};
 
@@ -63,13 +65,14 @@ pub struct Table {
     pub ordinals: Vec<u16>,
     pub schema: SchemaRef,
     pub source: Arc<dyn BatchSource>,
+    pub statement: Arc<StatementContext>,
 }
 
 impl Table {
     /// `None`: a wanted column has no carrier.
-    pub fn new(table: TableRef, columns: &[(u16, String, SqlType)], source: Arc<dyn BatchSource>) -> Option<Self> {
+    pub fn new(table: TableRef, columns: &[(u16, String, SqlType)], source: Arc<dyn BatchSource>, statement: Arc<StatementContext>) -> Option<Self> {
         let fields = columns.iter().map(|(_, name, ty)| Some(Field::new(name, carrier::data_type(ty)?, ty.nullable))).collect::<Option<Vec<_>>>()?;
-        Some(Self { table, ordinals: columns.iter().map(|c| c.0).collect(), schema: Arc::new(Schema::new(fields)), source })
+        Some(Self { table, ordinals: columns.iter().map(|c| c.0).collect(), schema: Arc::new(Schema::new(fields)), source, statement })
     }
 
     fn plan(&self, session: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -95,7 +98,16 @@ impl Table {
         let equivalence = EquivalenceProperties::new(schema.clone());
         let properties = PlanProperties::new(equivalence, Partitioning::UnknownPartitioning(shares), EmissionType::Incremental, Boundedness::Bounded);
         let columns = Arc::new(ScanColumns { ordinals: self.ordinals.clone(), all: self.schema.clone(), output, schema, filter });
-        Ok(Arc::new(ScanExec { table: self.table.clone(), columns, limit, shares, source: self.source.clone(), properties: Arc::new(properties) }))
+        Ok(Arc::new(ScanExec {
+            table: self.table.clone(),
+            columns,
+            limit,
+            shares,
+            source: self.source.clone(),
+            statement: self.statement.clone(),
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }))
     }
 }
 
@@ -153,7 +165,9 @@ struct ScanExec {
     limit: Option<usize>,
     shares: usize,
     source: Arc<dyn BatchSource>,
+    statement: Arc<StatementContext>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl DisplayAs for ScanExec {
@@ -202,25 +216,35 @@ impl ExecutionPlan for ScanExec {
         Ok(Arc::new(s))
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let request = ShareRequest { table: self.table.clone(), share: partition, shares: self.shares };
-        let state = (self.source.open(request), self.columns.clone(), self.limit.unwrap_or(usize::MAX));
-        let batches = futures::stream::try_unfold(state, |(mut cursor, columns, left)| async move {
+        let measured = BaselineMetrics::new(&self.metrics, partition);
+        let state = (self.source.open(request), self.columns.clone(), self.limit.unwrap_or(usize::MAX), self.statement.clone(), measured);
+        let batches = futures::stream::try_unfold(state, |(mut cursor, columns, left, statement, measured)| async move {
             if left == 0 {
                 return Ok(None);
             }
             loop {
+                // The one place that every analytic plan comes back to: here it learns that it is to stop.
+                statement.check_interrupted().map_err(super::udf::fault)?;
                 let mut batch = None;
                 let mut take = |schema: &TableSchema, rows: &[StoredRow<'_>]| {
                     batch = Some(columns.batch(schema, rows).map_err(fault_of)?);
                     Ok(())
                 };
+                let timer = measured.elapsed_compute().timer();
                 let read = cursor.next(BATCH_ROWS, &mut take).await.map_err(|f| DataFusionError::External(Box::new(f)))?;
+                drop(timer);
                 match batch {
                     Some(b) if b.num_rows() > 0 => {
                         let b = if b.num_rows() > left { b.slice(0, left) } else { b };
                         let left = left - b.num_rows();
-                        return Ok(Some((b, (cursor, columns, left))));
+                        measured.record_output(b.num_rows());
+                        return Ok(Some((b, (cursor, columns, left, statement, measured))));
                     }
                     Some(_) => (),
                     None if read == 0 => return Ok(None),

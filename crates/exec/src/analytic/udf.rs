@@ -13,6 +13,7 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
+use weald_expr::typing::value_type;
 use weald_expr::{EvalContext, Expr, Operator, Row, StatementContext, eval, is_true};
 use weald_types::{Collation, ColumnId, Fault, SqlType, Value};
 
@@ -103,7 +104,7 @@ impl ScalarUDFImpl for Evaluate {
         if self.truth {
             return Ok(DataType::Boolean);
         }
-        carrier::data_type(self.expr.ty()).ok_or_else(|| DataFusionError::Internal("no carrier".into()))
+        carrier::data_type(&value_type(&self.expr)).ok_or_else(|| DataFusionError::Internal("no carrier".into()))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = arrays(&args)?;

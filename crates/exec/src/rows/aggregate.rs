@@ -5,9 +5,10 @@
 //! Never:    computes an aggregate itself: that is `expr::aggregate`.
 
 use super::scalar::Scalar;
-use super::{BoxStream, Lazy, Node, Row, Scope, open};
+use super::{BATCH_ROWS, BoxStream, Held, Lazy, Node, Pace, Row, Scope, open};
 use std::collections::HashMap;
 use std::sync::Arc;
+use weald_expr::AggregateFunction;
 use weald_expr::aggregate::{Accumulator, AggregateSpec};
 use weald_expr::sort::group_key;
 use weald_types::{Fault, SqlType, Value};
@@ -43,6 +44,9 @@ impl Aggregate {
     }
 }
 
+/// About what an accumulator takes.
+const ACCUMULATOR_BYTES: u64 = 96;
+
 /// One group under way. `level`: how many of the group columns are not rolled up.
 struct Group {
     values: Vec<Value>,
@@ -55,15 +59,37 @@ struct Groups {
     list: Vec<Group>,
 }
 
-async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup: bool, grouping: bool, scope: Scope) -> Result<Vec<Row>, Fault> {
+async fn run(
+    mut input: BoxStream,
+    group: Vec<Grouped>,
+    calls: Vec<Call>,
+    rollup: bool,
+    grouping: bool,
+    scope: Scope,
+) -> Result<(Vec<Row>, Held), Fault> {
+    let (mut held, mut pace) = (Held::nothing(&scope), Pace::default());
     let mut groups = Groups { index: HashMap::new(), list: Vec::new() };
     let fresh = || calls.iter().map(|c| Accumulator::new(&c.spec)).collect::<Vec<_>>();
     if group.is_empty() {
         groups.list.push(Group { values: Vec::new(), level: 0, accumulators: fresh() });
     }
+    // These keep what they are given; the others only a sum of it. Counted as if nothing were a repetition.
+    let hoards: Vec<bool> = calls
+        .iter()
+        .map(|c| {
+            c.spec.distinct
+                || matches!(
+                    c.spec.function,
+                    AggregateFunction::CountDistinct
+                        | AggregateFunction::GroupConcat
+                        | AggregateFunction::JsonArrayAgg
+                        | AggregateFunction::JsonObjectAgg
+                )
+        })
+        .collect();
     let levels: Vec<usize> = if rollup { (0..=group.len()).rev().collect() } else { vec![group.len()] };
     while let Some(batch) = input.next().await? {
-        scope.execution.statement.check_interrupted()?;
+        pace.piece(&scope).await?;
         for row in &batch {
             let mut values = Vec::with_capacity(group.len());
             let mut keys = Vec::with_capacity(group.len());
@@ -95,17 +121,20 @@ async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup
                     match groups.index.get(&key) {
                         Some(at) => *at,
                         None => {
-                            let mut held = values.clone();
-                            held[level..].iter_mut().for_each(|v| *v = Value::Null);
-                            scope.execution.memory.take(super::row_bytes(&held) + key.len() as u64 + 96 * calls.len() as u64)?;
-                            groups.list.push(Group { values: held, level, accumulators: fresh() });
+                            let mut kept = values.clone();
+                            kept[level..].iter_mut().for_each(|v| *v = Value::Null);
+                            held.add(super::row_bytes(&kept) + 64 + key.len() as u64 + ACCUMULATOR_BYTES * calls.len() as u64)?;
+                            groups.list.push(Group { values: kept, level, accumulators: fresh() });
                             groups.index.insert(key, groups.list.len() - 1);
                             groups.list.len() - 1
                         }
                     }
                 };
-                for (accumulator, (args, order)) in groups.list[at].accumulators.iter_mut().zip(&arguments) {
+                for (n, (accumulator, (args, order))) in groups.list[at].accumulators.iter_mut().zip(&arguments).enumerate() {
                     accumulator.update(args, order, &scope.context(&[]))?;
+                    if hoards[n] {
+                        held.add(super::row_bytes(args) + super::row_bytes(order))?;
+                    }
                 }
             }
         }
@@ -128,16 +157,19 @@ async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup
         });
     }
     let width = group.len();
-    list.into_iter()
-        .map(|g| {
-            let mut row = g.values;
-            for a in g.accumulators {
-                row.push(a.finish(&scope.context(&[]))?);
-            }
-            if grouping {
-                row.push(Value::Int((g.level..width).fold(0, |mask, i| mask | 1 << (width - 1 - i))));
-            }
-            Ok(row)
-        })
-        .collect()
+    let mut out = Vec::with_capacity(list.len());
+    for (n, g) in list.into_iter().enumerate() {
+        if n % BATCH_ROWS == 0 {
+            pace.piece(&scope).await?;
+        }
+        let mut row = g.values;
+        for a in g.accumulators {
+            row.push(a.finish(&scope.context(&[]))?);
+        }
+        if grouping {
+            row.push(Value::Int((g.level..width).fold(0, |mask, i| mask | 1 << (width - 1 - i))));
+        }
+        out.push(row);
+    }
+    Ok((out, held))
 }

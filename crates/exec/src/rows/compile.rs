@@ -4,13 +4,16 @@
 //! Promises: every column an expression reads is a slot of its input or an outer parameter; anything else is a bug of the binder and an internal fault.
 //! Never:    changes what the query means.
 
+use super::describe::{self, Notes, Step};
 use super::scalar::{Projection, Scalar, SubqueryUse};
-use super::{Node, aggregate, distinct, join, recursive, scan, sort, window};
+use super::{Meter, Node, aggregate, distinct, join, recursive, scan, sort, window};
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use weald_expr::aggregate::AggregateSpec;
 use weald_expr::walk::{conjuncts, transform};
 use weald_expr::{Expr, Operator};
+use weald_plan::names::Statistics;
 use weald_plan::query::{self, JoinKind, Query, Rel, WindowKind};
 use weald_plan::{access, fragment::Access};
 use weald_types::{ColumnId, Fault, SqlType, TypeKind};
@@ -20,12 +23,34 @@ type Slots = HashMap<ColumnId, u32>;
 
 /// Compiles the whole query.
 pub fn compile(query: &Query) -> Result<Arc<Node>, Fault> {
-    let c = Compiler { query, outer: HashMap::new(), params: query.params.len() as u32 };
+    let c = Compiler { query, outer: HashMap::new(), params: query.params.len() as u32, notes: None };
     Ok(c.node(&query.root)?.0)
+}
+
+/// A compiled query that can tell what it is.
+pub struct Described {
+    pub node: Arc<Node>,
+    notes: Notes,
+}
+
+impl Described {
+    pub fn steps(&self, meter: Option<&Meter>) -> Step {
+        describe::steps(&self.node, &self.notes, meter)
+    }
+}
+
+/// The same node as [`compile`] makes, with what EXPLAIN wants to know.
+pub fn compile_described(query: &Query, statistics: &dyn Statistics) -> Result<Described, Fault> {
+    let notes = RefCell::new(Notes::of(query));
+    let c = Compiler { query, outer: HashMap::new(), params: query.params.len() as u32, notes: Some((&notes, statistics)) };
+    let node = c.node(&query.root)?.0;
+    Ok(Described { node, notes: notes.into_inner() })
 }
 
 struct Compiler<'q> {
     query: &'q Query,
+    /// For EXPLAIN: where to note what each node is made of.
+    notes: Option<(&'q RefCell<Notes>, &'q dyn Statistics)>,
     /// Columns of enclosing queries, and the parameter each arrives as.
     outer: HashMap<ColumnId, u32>,
     /// How many parameters there are at this level.
@@ -34,6 +59,18 @@ struct Compiler<'q> {
 
 impl<'q> Compiler<'q> {
     fn node(&self, rel: &Rel) -> Result<(Arc<Node>, Slots), Fault> {
+        let (node, out) = self.make(rel)?;
+        self.note(&node, rel);
+        Ok((node, out))
+    }
+
+    fn note(&self, node: &Arc<Node>, rel: &Rel) {
+        if let Some((notes, statistics)) = self.notes {
+            notes.borrow_mut().add(node, rel, statistics);
+        }
+    }
+
+    fn make(&self, rel: &Rel) -> Result<(Arc<Node>, Slots), Fault> {
         let slots = |columns: &[query::Column]| -> Slots { columns.iter().enumerate().map(|(i, c)| (c.id, i as u32)).collect() };
         let (node, out) = match rel {
             Rel::Scan { table, ordinals, columns } => {
@@ -128,7 +165,11 @@ impl<'q> Compiler<'q> {
             let from: Slots = columns.iter().enumerate().map(|(i, c)| (c.id, i as u32)).collect();
             return match and(stay) {
                 None => Ok((Arc::new(scan), from)),
-                Some(rest) => Ok((Arc::new(Node::Filter { input: Arc::new(scan), predicate: self.scalar(&rest, &from)? }), from)),
+                Some(rest) => {
+                    let scan = Arc::new(scan);
+                    self.note(&scan, input);
+                    Ok((Arc::new(Node::Filter { input: scan, predicate: self.scalar(&rest, &from)? }), from))
+                }
             };
         }
         let (node, from) = self.node(input)?;
@@ -197,8 +238,14 @@ impl<'q> Compiler<'q> {
         if matches!(choice.access, Access::Full) {
             return Ok(None);
         }
-        let node = Node::Scan(scan::Scan { table: table.clone(), access: choice.access, filter: and(choice.residual), ordinals: ordinals.clone() });
-        Ok(Some(join::PerRow { node: Arc::new(node), outer, table: Some(table.clone()) }))
+        let node = Arc::new(Node::Scan(scan::Scan {
+            table: table.clone(),
+            access: choice.access,
+            filter: and(choice.residual),
+            ordinals: ordinals.clone(),
+        }));
+        self.note(&node, right);
+        Ok(Some(join::PerRow { node, outer, table: Some(table.clone()) }))
     }
 
     /// A compiler one level down, to which those of `wanted` that are slots here arrive as parameters; and the columns to hand over.
@@ -211,7 +258,7 @@ impl<'q> Compiler<'q> {
             let ty = columns.iter().find(|c| c.id == *id).map_or_else(SqlType::null, |c| c.ty.clone());
             handed.push(Expr::Column { id: ColumnId::new(*slot), ty });
         }
-        (Compiler { query: self.query, outer, params: self.params + handed.len() as u32 }, handed)
+        (Compiler { query: self.query, notes: self.notes, outer, params: self.params + handed.len() as u32 }, handed)
     }
 
     fn projection(&self, e: &Expr, from: &Slots) -> Result<Projection, Fault> {

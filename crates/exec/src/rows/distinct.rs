@@ -4,7 +4,7 @@
 //! Promises: the first of equal rows is kept; INTERSECT ALL and EXCEPT ALL count.
 //! Never:    sorts.
 
-use super::{BoxStream, Lazy, Node, Row, Scope, Stream, collect, open};
+use super::{BoxStream, Held, Lazy, Node, Pace, Row, Scope, Stream, open};
 use futures::future::BoxFuture;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) fn row_key(row: &Row, types: &[SqlType]) -> Vec<u8> {
 
 impl Distinct {
     pub fn open(&self, scope: &Scope) -> BoxStream {
-        Box::new(DistinctStream { input: open(&self.input, scope), types: self.types.clone(), seen: HashSet::new(), scope: scope.clone() })
+        Box::new(DistinctStream::new(open(&self.input, scope), self.types.clone(), scope))
     }
 }
 
@@ -46,18 +46,27 @@ struct DistinctStream {
     types: Arc<[SqlType]>,
     seen: HashSet<Vec<u8>>,
     scope: Scope,
+    held: Held,
+    pace: Pace,
+}
+
+impl DistinctStream {
+    fn new(input: BoxStream, types: Arc<[SqlType]>, scope: &Scope) -> Self {
+        Self { input, types, seen: HashSet::new(), scope: scope.clone(), held: Held::nothing(scope), pace: Pace::default() }
+    }
 }
 
 impl Stream for DistinctStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
             while let Some(batch) = self.input.next().await? {
+                self.pace.piece(&self.scope).await?;
                 let mut kept = Vec::new();
                 for row in batch {
                     let key = row_key(&row, &self.types);
                     let bytes = 64 + key.len() as u64;
                     if self.seen.insert(key) {
-                        self.scope.execution.memory.take(bytes)?;
+                        self.held.add(bytes)?;
                         kept.push(row);
                     }
                 }
@@ -100,7 +109,7 @@ impl SetOp {
                 if all {
                     return both;
                 }
-                Box::new(DistinctStream { input: both, types, seen: HashSet::new(), scope })
+                Box::new(DistinctStream::new(both, types, &scope))
             }
             query::SetOp::Intersect => Box::new(Lazy::new(compare(left, right, types, scope, all, true))),
             query::SetOp::Except => Box::new(Lazy::new(compare(left, right, types, scope, all, false))),
@@ -109,27 +118,55 @@ impl SetOp {
 }
 
 /// Left's rows that are (`wanted`) or are not on the right; without `all` each once, with it as often as the counts say.
-async fn compare(mut left: BoxStream, mut right: BoxStream, types: Arc<[SqlType]>, scope: Scope, all: bool, wanted: bool) -> Result<Vec<Row>, Fault> {
+async fn compare(
+    mut left: BoxStream,
+    mut right: BoxStream,
+    types: Arc<[SqlType]>,
+    scope: Scope,
+    all: bool,
+    wanted: bool,
+) -> Result<(Vec<Row>, Held), Fault> {
+    let (mut held, mut pace) = (Held::nothing(&scope), Pace::default());
     let mut counts: HashMap<Vec<u8>, u64> = HashMap::new();
-    for row in collect(&mut right, &scope).await? {
-        *counts.entry(row_key(&row, &types)).or_default() += 1;
+    while let Some(batch) = right.next().await? {
+        pace.piece(&scope).await?;
+        for row in &batch {
+            let key = row_key(row, &types);
+            match counts.get_mut(&key) {
+                Some(n) => *n += 1,
+                None => {
+                    held.add(64 + key.len() as u64)?;
+                    counts.insert(key, 1);
+                }
+            }
+        }
     }
     let mut given = HashSet::new();
     let mut out = Vec::new();
-    for row in collect(&mut left, &scope).await? {
-        let key = row_key(&row, &types);
-        let count = counts.get_mut(&key);
-        let found = count.as_ref().is_some_and(|c| **c > 0);
-        if all {
-            if let Some(c) = count {
-                *c = c.saturating_sub(1);
-            }
-            if found == wanted {
+    while let Some(batch) = left.next().await? {
+        pace.piece(&scope).await?;
+        for row in batch {
+            let key = row_key(&row, &types);
+            let count = counts.get_mut(&key);
+            let found = count.as_ref().is_some_and(|c| **c > 0);
+            let take = if all {
+                if let Some(c) = count {
+                    *c = c.saturating_sub(1);
+                }
+                found == wanted
+            } else {
+                let key_bytes = 64 + key.len() as u64;
+                let first = found == wanted && given.insert(key);
+                if first {
+                    held.add(key_bytes)?;
+                }
+                first
+            };
+            if take {
+                held.add(super::row_bytes(&row))?;
                 out.push(row);
             }
-        } else if found == wanted && given.insert(key) {
-            out.push(row);
         }
     }
-    Ok(out)
+    Ok((out, held))
 }

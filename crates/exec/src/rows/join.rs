@@ -1,11 +1,12 @@
 //! Joins: by looking rows up in an index of the right side, by hashing the right side, or by nested loops.
 //!
 //! Owns:     the right side's rows, except when they are looked up.
-//! Promises: left order is kept; an outer row without a match appears once, padded with NULLs; NOT IN has SQL's NULL rules.
+//! Promises: left order is kept; an outer row without a match appears once, padded with NULLs; NOT IN has SQL's NULL rules; no more than about a batch of
+//!           joined rows is held, however many a left row finds.
 //! Never:    reorders joins: the binder did.
 
 use super::scalar::Scalar;
-use super::{BATCH_ROWS, BoxStream, Node, Row, Scope, Stream, collect, open, ready};
+use super::{BATCH_ROWS, BoxStream, Held, Node, Pace, Row, Scope, Stream, collect, open, ready};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +40,15 @@ pub struct PerRow {
 
 impl Join {
     pub fn open(self: &Join, scope: &Scope) -> BoxStream {
-        Box::new(JoinStream { left: open(&self.left, scope), join: Shape::of(self), scope: scope.clone(), method: None })
+        Box::new(JoinStream {
+            left: open(&self.left, scope),
+            join: Shape::of(self),
+            scope: scope.clone(),
+            method: None,
+            batch: Vec::new().into_iter(),
+            current: None,
+            pace: Pace::default(),
+        })
     }
 }
 
@@ -74,9 +83,11 @@ enum Method {
         rows: Vec<Row>,
         by_key: HashMap<Vec<u8>, Vec<u32>>,
         nulls: bool,
+        _held: Held,
     },
     Loop {
         rows: Vec<Row>,
+        _held: Held,
     },
 }
 
@@ -85,6 +96,34 @@ struct JoinStream {
     join: Shape,
     scope: Scope,
     method: Option<Method>,
+    /// Left rows of the batch under way that are still to be joined.
+    batch: std::vec::IntoIter<Row>,
+    current: Option<Current>,
+    pace: Pace,
+}
+
+/// A left row, and how far it has come.
+struct Current {
+    left: Row,
+    found: Found,
+    candidates: Candidates,
+}
+
+/// The right rows that are still to be offered to a left row.
+enum Candidates {
+    /// Of all right rows, from here on.
+    All { at: usize },
+    /// Those of one key, from the `at`th on.
+    Keyed { key: Option<Vec<u8>>, at: usize },
+    /// What a look-up gives.
+    Looked { stream: BoxStream, batch: std::vec::IntoIter<Row> },
+}
+
+#[derive(Default)]
+struct Found {
+    any: bool,
+    unknown: bool,
+    enough: bool,
 }
 
 impl JoinStream {
@@ -95,90 +134,126 @@ impl JoinStream {
             Some((_, _, Some(table))) => {
                 // A look-up costs about as much as hashing a few rows.
                 let worth = (self.scope.execution.source.row_count(table) / 4).max(16);
-                let mut held = Vec::new();
-                while (held.len() as u64) < worth {
+                let mut first = Vec::new();
+                let mut held = Held::nothing(&self.scope);
+                while (first.len() as u64) < worth {
                     match self.left.next().await? {
-                        Some(batch) => held.extend(batch),
+                        Some(batch) => {
+                            held.add_rows(&batch)?;
+                            first.extend(batch)
+                        }
                         None => {
-                            self.left = ready(held);
+                            self.left = ready(first);
                             return Ok(Method::PerRow);
                         }
                     }
                 }
                 let rest = std::mem::replace(&mut self.left, ready(Vec::new()));
-                self.left = Box::new(Rejoined { first: Some(ready(held)), rest });
+                self.left = Box::new(Rejoined { first: Some((ready(first), held)), rest });
             }
             None => (),
         }
-        let rows = collect(&mut open(&self.join.right, &self.scope), &self.scope).await?;
+        let (rows, mut held) = collect(&mut open(&self.join.right, &self.scope), &self.scope).await?;
         if self.join.keys.is_empty() {
-            return Ok(Method::Loop { rows });
+            return Ok(Method::Loop { rows, _held: held });
         }
         let mut by_key: HashMap<Vec<u8>, Vec<u32>> = HashMap::with_capacity(rows.len());
         let mut nulls = false;
         for (i, row) in rows.iter().enumerate() {
+            if i % BATCH_ROWS == 0 {
+                self.pace.piece(&self.scope).await?;
+            }
             match key(row, self.join.keys.iter().map(|k| &k.1), &self.scope).await? {
-                Some(k) => by_key.entry(k).or_default().push(i as u32),
+                Some(k) => {
+                    held.add(48 + k.len() as u64)?;
+                    by_key.entry(k).or_default().push(i as u32)
+                }
                 None => nulls = true,
             }
         }
-        Ok(Method::Hash { rows, by_key, nulls })
+        Ok(Method::Hash { rows, by_key, nulls, _held: held })
+    }
+
+    /// Takes up the next left row; false at the end.
+    async fn advance(&mut self, method: &Method) -> Result<bool, Fault> {
+        let left = loop {
+            if let Some(row) = self.batch.next() {
+                break row;
+            }
+            match self.left.next().await? {
+                Some(batch) => {
+                    self.pace.piece(&self.scope).await?;
+                    self.batch = batch.into_iter();
+                }
+                None => return Ok(false),
+            }
+        };
+        let mut found = Found::default();
+        let candidates = match method {
+            Method::PerRow => {
+                let Some((node, outer, _)) = &self.join.per_row else { return Ok(false) };
+                let inner = self.scope.with_outer(outer, &left)?;
+                Candidates::Looked { stream: open(node, &inner), batch: Vec::new().into_iter() }
+            }
+            Method::Loop { .. } => Candidates::All { at: 0 },
+            Method::Hash { rows, nulls, .. } => {
+                let key = key(&left, self.join.keys.iter().map(|k| &k.0), &self.scope).await?;
+                // NOT IN: a NULL on either side makes "not found" unknown.
+                found.unknown |= if key.is_some() { *nulls } else { !rows.is_empty() };
+                Candidates::Keyed { key, at: 0 }
+            }
+        };
+        self.current = Some(Current { left, found, candidates });
+        Ok(true)
+    }
+
+    /// Offers right rows to the current left row until `out` is full or it has seen all.
+    async fn work(&mut self, method: &Method, out: &mut Vec<Row>) -> Result<(), Fault> {
+        let Some(mut current) = self.current.take() else { return Ok(()) };
+        let mut offered = 0;
+        while !current.found.enough {
+            if out.len() >= BATCH_ROWS {
+                self.current = Some(current);
+                return Ok(());
+            }
+            offered += 1;
+            if offered % BATCH_ROWS == 0 {
+                self.pace.piece(&self.scope).await?;
+            }
+            let Current { left, found, candidates } = &mut current;
+            match (candidates, method) {
+                (Candidates::All { at }, Method::Loop { rows, .. }) => {
+                    let Some(right) = rows.get(*at) else { break };
+                    *at += 1;
+                    self.join.offer(&self.scope, left, right, found, out).await?;
+                }
+                (Candidates::Keyed { key, at }, Method::Hash { rows, by_key, .. }) => {
+                    let Some(i) = key.as_ref().and_then(|k| by_key.get(k)).and_then(|list| list.get(*at)) else { break };
+                    *at += 1;
+                    self.join.offer(&self.scope, left, &rows[*i as usize], found, out).await?;
+                }
+                (Candidates::Looked { stream, batch }, _) => {
+                    let right = match batch.next() {
+                        Some(row) => row,
+                        None => match stream.next().await? {
+                            Some(more) => {
+                                *batch = more.into_iter();
+                                continue;
+                            }
+                            None => break,
+                        },
+                    };
+                    self.join.offer(&self.scope, left, &right, found, out).await?;
+                }
+                (Candidates::All { .. } | Candidates::Keyed { .. }, _) => break,
+            }
+        }
+        self.join.close(current, out);
+        Ok(())
     }
 }
 
 impl Shape {
-    async fn matches(&self, scope: &Scope, left: &Row, method: &Method, out: &mut Vec<Row>) -> Result<(), Fault> {
-        match method {
-            Method::PerRow => {
-                let Some((node, outer, _)) = &self.per_row else { return Ok(()) };
-                let inner = scope.with_outer(outer, left)?;
-                let mut right = open(node, &inner);
-                let mut found = Found::default();
-                while let Some(batch) = right.next().await? {
-                    for row in &batch {
-                        self.offer(scope, left, row, &mut found, out).await?;
-                        if found.enough {
-                            break;
-                        }
-                    }
-                    if found.enough {
-                        break;
-                    }
-                }
-                self.close(left, &found, out);
-            }
-            Method::Loop { rows } => {
-                let mut found = Found::default();
-                for row in rows {
-                    self.offer(scope, left, row, &mut found, out).await?;
-                    if found.enough {
-                        break;
-                    }
-                }
-                self.close(left, &found, out);
-            }
-            Method::Hash { rows, by_key, nulls } => {
-                let mut found = Found::default();
-                let k = key(left, self.keys.iter().map(|k| &k.0), scope).await?;
-                match &k {
-                    Some(k) => {
-                        for i in by_key.get(k).into_iter().flatten() {
-                            self.offer(scope, left, &rows[*i as usize], &mut found, out).await?;
-                            if found.enough {
-                                break;
-                            }
-                        }
-                        // NOT IN: a NULL on the right makes "not found" unknown.
-                        found.unknown |= *nulls;
-                    }
-                    None => found.unknown |= !rows.is_empty(),
-                }
-                self.close(left, &found, out);
-            }
-        }
-        Ok(())
-    }
-
     async fn offer(&self, scope: &Scope, left: &Row, right: &Row, found: &mut Found, out: &mut Vec<Row>) -> Result<(), Fault> {
         let mut both = Vec::with_capacity(left.len() + right.len());
         both.extend_from_slice(left);
@@ -201,26 +276,33 @@ impl Shape {
     }
 
     /// What a left row becomes once all of the right side was offered.
-    fn close(&self, left: &Row, found: &Found, out: &mut Vec<Row>) {
+    fn close(&self, current: Current, out: &mut Vec<Row>) {
+        let Current { mut left, found, .. } = current;
         match self.kind {
-            JoinKind::Left if !found.any => {
-                let mut padded = left.clone();
-                padded.resize(left.len() + self.right_width, Value::Null);
-                out.push(padded);
+            JoinKind::Left => {
+                if !found.any {
+                    left.resize(left.len() + self.right_width, Value::Null);
+                    out.push(left);
+                }
             }
-            JoinKind::Semi if found.any => out.push(left.clone()),
-            JoinKind::Anti if !found.any => out.push(left.clone()),
-            JoinKind::NullAwareAnti if !found.any && !found.unknown => out.push(left.clone()),
-            _ => (),
+            JoinKind::Semi => {
+                if found.any {
+                    out.push(left)
+                }
+            }
+            JoinKind::Anti => {
+                if !found.any {
+                    out.push(left)
+                }
+            }
+            JoinKind::NullAwareAnti => {
+                if !found.any && !found.unknown {
+                    out.push(left)
+                }
+            }
+            JoinKind::Inner | JoinKind::Cross => (),
         }
     }
-}
-
-#[derive(Default)]
-struct Found {
-    any: bool,
-    unknown: bool,
-    enough: bool,
 }
 
 async fn key(row: &Row, exprs: impl Iterator<Item = &Scalar>, scope: &Scope) -> Result<Option<Vec<u8>>, Fault> {
@@ -238,19 +320,18 @@ async fn key(row: &Row, exprs: impl Iterator<Item = &Scalar>, scope: &Scope) -> 
 impl Stream for JoinStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            if self.method.is_none() {
-                self.method = Some(self.choose().await?);
-            }
+            let method = match self.method.take() {
+                Some(m) => m,
+                None => self.choose().await?,
+            };
             let mut out = Vec::new();
             while out.len() < BATCH_ROWS {
-                let Some(batch) = self.left.next().await? else { break };
-                let Some(method) = self.method.take() else { break };
-                for row in &batch {
-                    self.scope.execution.statement.check_interrupted()?;
-                    self.join.matches(&self.scope, row, &method, &mut out).await?;
+                if self.current.is_none() && !self.advance(&method).await? {
+                    break;
                 }
-                self.method = Some(method);
+                self.work(&method, &mut out).await?;
             }
+            self.method = Some(method);
             Ok(if out.is_empty() { None } else { Some(out) })
         })
     }
@@ -258,14 +339,14 @@ impl Stream for JoinStream {
 
 /// Left rows that were held back to see how many there are, then the rest.
 struct Rejoined {
-    first: Option<BoxStream>,
+    first: Option<(BoxStream, Held)>,
     rest: BoxStream,
 }
 
 impl Stream for Rejoined {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            if let Some(first) = &mut self.first {
+            if let Some((first, _)) = &mut self.first {
                 if let Some(batch) = first.next().await? {
                     return Ok(Some(batch));
                 }

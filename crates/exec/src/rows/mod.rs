@@ -10,16 +10,20 @@
 
 mod aggregate;
 mod compile;
+mod describe;
 mod distinct;
 mod join;
+mod meter;
 mod recursive;
 mod scalar;
 mod scan;
 mod sort;
 mod window;
 
-pub use compile::compile;
+pub use compile::{Described, compile, compile_described};
 pub(crate) use compile::{same_keys, spec};
+pub use describe::{AccessStep, ColumnNames, Step, scan_step};
+pub use meter::{Actual, Meter};
 pub use scan::{ScanRequest, TableSource};
 
 use futures::future::BoxFuture;
@@ -60,6 +64,8 @@ pub struct Execution {
     pub source: Arc<dyn TableSource>,
     pub memory: Arc<Memory>,
     pub max_recursion: u64,
+    /// EXPLAIN ANALYZE and PROFILE: what each node did is counted here.
+    pub meter: Option<Arc<Meter>>,
 }
 
 /// Bytes one query may hold in rows; over it, the query fails and nobody else notices.
@@ -73,12 +79,64 @@ impl Memory {
     pub fn new(limit: u64) -> Self {
         Self { used: AtomicU64::new(0), limit }
     }
-    pub fn take(&self, bytes: u64) -> Result<(), Fault> {
+    fn take(&self, bytes: u64) -> Result<(), Fault> {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if used > self.limit { Err(Fault::OutOfMemory) } else { Ok(()) }
     }
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// What one operator holds of the query's memory; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    memory: Arc<Memory>,
+    bytes: u64,
+}
+
+impl Held {
+    pub fn nothing(scope: &Scope) -> Self {
+        Self { memory: scope.execution.memory.clone(), bytes: 0 }
+    }
+    /// Counts `bytes` more. They stay counted if that is too much: the query ends then.
+    pub fn add(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.bytes += bytes;
+        self.memory.take(bytes)
+    }
+    pub fn add_rows(&mut self, rows: &[Row]) -> Result<(), Fault> {
+        self.add(rows.iter().map(|r| row_bytes(r)).sum())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.memory.give_back(self.bytes)
+    }
+}
+
+/// Pieces of work between two turns of the other tasks on this thread: each piece is a batch of rows or about as much, so this is a few milliseconds.
+const PIECES_A_TURN: u32 = 8;
+
+/// Keeps a long computation from having a thread for itself: KILL, time-outs and other connections get their turn.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    pieces: u32,
+}
+
+impl Pace {
+    /// Call after every piece of work: about [`BATCH_ROWS`] rows looked at.
+    pub async fn piece(&mut self, scope: &Scope) -> Result<(), Fault> {
+        scope.execution.statement.check_interrupted()?;
+        self.pieces += 1;
+        if self.pieces >= PIECES_A_TURN {
+            self.pieces = 0;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 }
 
@@ -103,7 +161,7 @@ pub struct Scope {
     pub params: Arc<[Value]>,
     pub(crate) recursion: Arc<HashMap<u32, Arc<Vec<Row>>>>,
     /// Answers of subqueries that read nothing of their surroundings: computed once an execution.
-    pub(crate) constants: Arc<parking_lot::Mutex<HashMap<u32, SubqueryResult>>>,
+    pub(crate) constants: Arc<parking_lot::Mutex<HashMap<u32, (SubqueryResult, Held)>>>,
 }
 
 impl Scope {
@@ -133,6 +191,13 @@ pub type BoxStream = Box<dyn Stream>;
 
 /// Starts a run of `node`.
 pub fn open(node: &Arc<Node>, scope: &Scope) -> BoxStream {
+    match &scope.execution.meter {
+        None => open_node(node, scope),
+        Some(meter) => meter.watch(node, open_node(node, scope)),
+    }
+}
+
+fn open_node(node: &Arc<Node>, scope: &Scope) -> BoxStream {
     match &**node {
         Node::Scan(s) => s.open(scope),
         Node::Virtual { name, width, keep } => Box::new(scan::VirtualStream::new(name.clone(), *width, keep.clone(), scope.clone())),
@@ -154,26 +219,29 @@ pub fn open(node: &Arc<Node>, scope: &Scope) -> BoxStream {
     }
 }
 
-async fn json_rows(document: scalar::Scalar, table: Arc<weald_expr::json_table::JsonTable>, scope: Scope) -> Result<Vec<Row>, Fault> {
+async fn json_rows(document: scalar::Scalar, table: Arc<weald_expr::json_table::JsonTable>, scope: Scope) -> Made {
     let document = document.eval(&[], &scope).await?;
     let mut rows = Vec::new();
+    let mut held = Held::nothing(&scope);
     table.for_each_row(&document, &scope.context(&[]), &mut |row| {
-        scope.execution.memory.take(row_bytes(&row))?;
+        held.add(row_bytes(&row))?;
         rows.push(row);
         Ok(())
     })?;
-    Ok(rows)
+    Ok((rows, held))
 }
 
-/// All rows of a run, counted against the memory budget.
-pub(crate) async fn collect(stream: &mut BoxStream, scope: &Scope) -> Result<Vec<Row>, Fault> {
+/// All rows of a run, and what they cost.
+pub(crate) async fn collect(stream: &mut BoxStream, scope: &Scope) -> Result<(Vec<Row>, Held), Fault> {
     let mut all = Vec::new();
+    let mut held = Held::nothing(scope);
+    let mut pace = Pace::default();
     while let Some(batch) = stream.next().await? {
-        scope.execution.statement.check_interrupted()?;
-        scope.execution.memory.take(batch.iter().map(|r| row_bytes(r)).sum())?;
+        pace.piece(scope).await?;
+        held.add_rows(&batch)?;
         all.extend(batch);
     }
-    Ok(all)
+    Ok((all, held))
 }
 
 /// Rows that are there already, as a stream.
@@ -202,15 +270,19 @@ impl Stream for Ready {
     }
 }
 
-/// A stream whose rows are all computed at the first `next`.
+/// Rows, and what of the query's memory they take.
+pub(crate) type Made = Result<(Vec<Row>, Held), Fault>;
+
+/// A stream whose rows are all computed at the first `next`; what they cost is held until it is dropped.
 pub(crate) struct Lazy {
-    work: Option<BoxFuture<'static, Result<Vec<Row>, Fault>>>,
+    work: Option<BoxFuture<'static, Made>>,
     ready: Ready,
+    held: Option<Held>,
 }
 
 impl Lazy {
-    pub fn new(work: impl Future<Output = Result<Vec<Row>, Fault>> + Send + 'static) -> Self {
-        Self { work: Some(Box::pin(work)), ready: Ready::new(Vec::new()) }
+    pub fn new(work: impl Future<Output = Made> + Send + 'static) -> Self {
+        Self { work: Some(Box::pin(work)), ready: Ready::new(Vec::new()), held: None }
     }
 }
 
@@ -218,9 +290,15 @@ impl Stream for Lazy {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
             if let Some(work) = self.work.take() {
-                self.ready = Ready::new(work.await?);
+                let (rows, held) = work.await?;
+                self.ready = Ready::new(rows);
+                self.held = Some(held);
             }
-            Ok(self.ready.take())
+            let batch = self.ready.take();
+            if batch.is_none() {
+                self.held = None;
+            }
+            Ok(batch)
         })
     }
 }

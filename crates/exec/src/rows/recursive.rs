@@ -5,7 +5,7 @@
 //! Never:    shows a round more than the rows of the one before it.
 
 use super::distinct::row_key;
-use super::{BoxStream, Lazy, Node, Row, Scope, collect, open};
+use super::{BoxStream, Held, Lazy, Node, Row, Scope, collect, open};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use weald_types::{Fault, SqlType};
@@ -26,15 +26,27 @@ impl Recursive {
     }
 }
 
-async fn run(id: u32, seed: Arc<Node>, step: Arc<Node>, all: bool, types: Arc<[SqlType]>, scope: Scope) -> Result<Vec<Row>, Fault> {
+async fn run(id: u32, seed: Arc<Node>, step: Arc<Node>, all: bool, types: Arc<[SqlType]>, scope: Scope) -> Result<(Vec<Row>, Held), Fault> {
+    let mut held = Held::nothing(&scope);
     let mut seen: HashSet<Vec<u8>> = HashSet::new();
-    let mut fresh = |rows: Vec<Row>| -> Vec<Row> {
+    let mut fresh = |rows: Vec<Row>, held: &mut Held| -> Result<Vec<Row>, Fault> {
         if all {
-            return rows;
+            return Ok(rows);
         }
-        rows.into_iter().filter(|r| seen.insert(row_key(r, &types))).collect()
+        let mut kept = Vec::with_capacity(rows.len());
+        for row in rows {
+            let key = row_key(&row, &types);
+            let bytes = 64 + key.len() as u64;
+            if seen.insert(key) {
+                held.add(bytes)?;
+                kept.push(row);
+            }
+        }
+        Ok(kept)
     };
-    let mut last = fresh(collect(&mut open(&seed, &scope), &scope).await?);
+    let (rows, _) = collect(&mut open(&seed, &scope), &scope).await?;
+    let mut last = fresh(rows, &mut held)?;
+    held.add_rows(&last)?;
     let mut out = last.clone();
     let mut rounds = 0;
     while !last.is_empty() {
@@ -47,8 +59,10 @@ async fn run(id: u32, seed: Arc<Node>, step: Arc<Node>, all: bool, types: Arc<[S
         inputs.insert(id, Arc::new(last));
         // Answers of subqueries may depend on the round: each round keeps its own.
         let round = Scope { recursion: Arc::new(inputs), constants: Arc::default(), ..scope.clone() };
-        last = fresh(collect(&mut open(&step, &round), &scope).await?);
+        let (rows, _) = collect(&mut open(&step, &round), &scope).await?;
+        last = fresh(rows, &mut held)?;
+        held.add_rows(&last)?;
         out.extend(last.iter().cloned());
     }
-    Ok(out)
+    Ok((out, held))
 }

@@ -4,7 +4,7 @@
 //! Promises: a subquery's answer is there before the expression that reads it is evaluated; one that reads nothing of the row is run once an execution.
 //! Never:    evaluates an expression by itself: that is `expr`.
 
-use super::{BATCH_ROWS, BoxStream, Node, Row, Scope, Stream, open};
+use super::{BATCH_ROWS, BoxStream, Held, Node, Pace, Row, Scope, Stream, open};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use weald_expr::{Expr, SubqueryKind, SubqueryResult, eval};
@@ -46,13 +46,13 @@ impl Scalar {
             if answers.len() <= at {
                 answers.resize(at + 1, None);
             }
-            let kept = if s.constant { scope.constants.lock().get(&s.index).cloned() } else { None };
+            let kept = if s.constant { scope.constants.lock().get(&s.index).map(|k| k.0.clone()) } else { None };
             answers[at] = Some(match kept {
                 Some(answer) => answer,
                 None => {
-                    let answer = s.run(row, scope).await?;
+                    let (answer, held) = s.run(row, scope).await?;
                     if s.constant {
-                        scope.constants.lock().insert(s.index, answer.clone());
+                        scope.constants.lock().insert(s.index, (answer.clone(), held));
                     }
                     answer
                 }
@@ -67,7 +67,7 @@ impl Scalar {
 }
 
 impl SubqueryUse {
-    async fn run(&self, row: &[Value], scope: &Scope) -> Result<SubqueryResult, Fault> {
+    async fn run(&self, row: &[Value], scope: &Scope) -> Result<(SubqueryResult, Held), Fault> {
         let inner = if self.outer.is_empty() { scope.clone() } else { scope.with_outer(&self.outer, row)? };
         let mut stream = open(&self.node, &inner);
         // Enough to know the answer: any row for EXISTS, one more than allowed for a scalar.
@@ -77,15 +77,17 @@ impl SubqueryUse {
             SubqueryKind::In { .. } | SubqueryKind::Quantified { .. } => usize::MAX,
         };
         let mut rows: Vec<Row> = Vec::new();
+        let mut held = Held::nothing(scope);
         while rows.len() < enough {
             let Some(batch) = Box::pin(stream.next()).await? else { break };
-            scope.execution.memory.take(batch.iter().map(|r| super::row_bytes(r)).sum())?;
+            held.add_rows(&batch)?;
             rows.extend(batch);
         }
-        Ok(match self.kind {
+        let answer = match self.kind {
             SubqueryKind::Exists { .. } => SubqueryResult::Exists(!rows.is_empty()),
-            _ => SubqueryResult::Rows(Arc::new(rows)),
-        })
+            SubqueryKind::Scalar | SubqueryKind::In { .. } | SubqueryKind::Quantified { .. } => SubqueryResult::Rows(Arc::new(rows)),
+        };
+        Ok((answer, held))
     }
 }
 
@@ -129,11 +131,12 @@ pub struct FilterStream {
     input: BoxStream,
     predicate: Scalar,
     scope: Scope,
+    pace: Pace,
 }
 
 impl FilterStream {
     pub fn new(input: BoxStream, predicate: Scalar, scope: Scope) -> Self {
-        Self { input, predicate, scope }
+        Self { input, predicate, scope, pace: Pace::default() }
     }
 }
 
@@ -141,9 +144,13 @@ impl Stream for FilterStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
             while let Some(batch) = self.input.next().await? {
-                self.scope.execution.statement.check_interrupted()?;
+                self.pace.piece(&self.scope).await?;
                 let mut kept = Vec::new();
                 for row in batch {
+                    // A subquery for each row may take its time.
+                    if !self.predicate.subqueries.is_empty() {
+                        self.pace.piece(&self.scope).await?;
+                    }
                     if self.predicate.is_true(&row, &self.scope).await? {
                         kept.push(row);
                     }
@@ -161,11 +168,12 @@ pub struct ProjectStream {
     input: BoxStream,
     exprs: Vec<Projection>,
     scope: Scope,
+    pace: Pace,
 }
 
 impl ProjectStream {
     pub fn new(input: BoxStream, exprs: Vec<Projection>, scope: Scope) -> Self {
-        Self { input, exprs, scope }
+        Self { input, exprs, scope, pace: Pace::default() }
     }
 }
 
@@ -173,9 +181,13 @@ impl Stream for ProjectStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
             let Some(batch) = self.input.next().await? else { return Ok(None) };
-            self.scope.execution.statement.check_interrupted()?;
+            self.pace.piece(&self.scope).await?;
+            let subqueries = self.exprs.iter().any(|e| matches!(e, Projection::Compute(e) if !e.subqueries.is_empty()));
             let mut out = Vec::with_capacity(batch.len());
             for row in batch {
+                if subqueries {
+                    self.pace.piece(&self.scope).await?;
+                }
                 let mut projected = Vec::with_capacity(self.exprs.len());
                 for e in &self.exprs {
                     projected.push(match e {

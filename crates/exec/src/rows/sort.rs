@@ -1,11 +1,11 @@
 //! ORDER BY and LIMIT.
 //!
 //! Owns:     the rows being sorted.
-//! Promises: a stable sort by collation; with a limit, no more than that many rows are held.
+//! Promises: a stable sort by collation; with a limit, no more than that many rows are held; sorts in runs, so that it can be stopped between two of them.
 //! Never:    sorts what an index already gives in order: the plan has no sort then.
 
 use super::scalar::Scalar;
-use super::{BoxStream, Ready, Row, Scope, Stream, row_bytes};
+use super::{BATCH_ROWS, BoxStream, Held, Pace, Ready, Row, Scope, Stream, row_bytes};
 use futures::future::BoxFuture;
 use std::collections::BinaryHeap;
 use weald_expr::sort::sort_key;
@@ -56,49 +56,71 @@ pub(crate) async fn key_of(row: &[Value], keys: &[Key], scope: &Scope) -> Result
     Ok(bytes)
 }
 
+/// Rows sorted at a time: a few milliseconds' work.
+const RUN_ROWS: usize = 16 * BATCH_ROWS;
+
 pub struct SortStream {
     input: BoxStream,
     keys: Vec<Key>,
     limit: Option<Limit>,
     scope: Scope,
-    sorted: Option<Ready>,
+    sorted: Option<Sorted>,
+    held: Held,
+    pace: Pace,
+}
+
+enum Sorted {
+    Top(Ready),
+    Merging { merge: Merge, skip: u64, give: u64 },
 }
 
 impl SortStream {
     pub fn new(input: BoxStream, keys: Vec<Key>, limit: Option<Limit>, scope: Scope) -> Self {
-        Self { input, keys, limit, scope, sorted: None }
+        Self { input, keys, limit, held: Held::nothing(&scope), scope, sorted: None, pace: Pace::default() }
     }
 
-    async fn sort(&mut self) -> Result<Vec<Row>, Fault> {
+    async fn sort(&mut self) -> Result<Sorted, Fault> {
         let (offset, count) = match &self.limit {
             Some(l) => l.bounds(&self.scope).await?,
             None => (0, u64::MAX),
         };
         let keep = offset.saturating_add(count);
-        let rows = if keep < 100_000 { self.top(keep as usize).await? } else { self.all().await? };
-        Ok(rows.into_iter().skip(offset as usize).take(usize::try_from(count).unwrap_or(usize::MAX)).collect())
+        if keep < 100_000 {
+            let rows = self.top(keep as usize).await?;
+            return Ok(Sorted::Top(Ready::new(rows.into_iter().skip(offset as usize).collect())));
+        }
+        Ok(Sorted::Merging { merge: self.all().await?, skip: offset, give: count })
     }
 
-    async fn all(&mut self) -> Result<Vec<Row>, Fault> {
-        let mut keyed: Vec<(Vec<u8>, Row)> = Vec::new();
+    async fn all(&mut self) -> Result<Merge, Fault> {
+        let mut runs = Vec::new();
+        let mut run: Vec<(Vec<u8>, Row)> = Vec::new();
         while let Some(batch) = self.input.next().await? {
-            self.scope.execution.statement.check_interrupted()?;
+            self.pace.piece(&self.scope).await?;
             for row in batch {
                 let key = key_of(&row, &self.keys, &self.scope).await?;
-                self.scope.execution.memory.take(row_bytes(&row) + key.len() as u64)?;
-                keyed.push((key, row));
+                self.held.add(row_bytes(&row) + 24 + key.len() as u64)?;
+                run.push((key, row));
+            }
+            if run.len() >= RUN_ROWS {
+                run.sort_by(|a, b| a.0.cmp(&b.0));
+                runs.push(std::mem::take(&mut run));
             }
         }
-        keyed.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(keyed.into_iter().map(|(_, row)| row).collect())
+        run.sort_by(|a, b| a.0.cmp(&b.0));
+        runs.push(run);
+        Ok(Merge::of(runs))
     }
 
     /// The first `keep` rows: a heap whose greatest element leaves first.
     async fn top(&mut self, keep: usize) -> Result<Vec<Row>, Fault> {
         let mut heap: BinaryHeap<Ranked> = BinaryHeap::new();
         let mut sequence = 0u64;
+        if keep == 0 {
+            return Ok(Vec::new());
+        }
         while let Some(batch) = self.input.next().await? {
-            self.scope.execution.statement.check_interrupted()?;
+            self.pace.piece(&self.scope).await?;
             for row in batch {
                 let key = key_of(&row, &self.keys, &self.scope).await?;
                 sequence += 1;
@@ -106,7 +128,7 @@ impl SortStream {
                     continue;
                 }
                 if heap.len() < keep {
-                    self.scope.execution.memory.take(row_bytes(&row) + key.len() as u64)?;
+                    self.held.add(row_bytes(&row) + key.len() as u64)?;
                 }
                 heap.push(Ranked { key, sequence, row });
                 if heap.len() > keep {
@@ -115,6 +137,38 @@ impl SortStream {
             }
         }
         Ok(heap.into_sorted_vec().into_iter().map(|r| r.row).collect())
+    }
+}
+
+/// Sorted runs, read as one: of equal rows, those of the earlier run first.
+struct Merge {
+    runs: Vec<std::vec::IntoIter<(Vec<u8>, Row)>>,
+    heads: BinaryHeap<std::cmp::Reverse<Ranked>>,
+}
+
+impl Merge {
+    fn of(runs: Vec<Vec<(Vec<u8>, Row)>>) -> Self {
+        let mut merge = Self { runs: runs.into_iter().map(Vec::into_iter).collect(), heads: BinaryHeap::new() };
+        for i in 0..merge.runs.len() {
+            merge.refill(i);
+        }
+        merge
+    }
+
+    fn refill(&mut self, run: usize) {
+        if let Some((key, row)) = self.runs[run].next() {
+            self.heads.push(std::cmp::Reverse(Ranked { key, sequence: run as u64, row }));
+        }
+    }
+
+    fn next(&mut self) -> Option<Row> {
+        if let [only] = self.runs.as_mut_slice() {
+            let head = self.heads.pop().map(|h| h.0.row);
+            return head.or_else(|| only.next().map(|r| r.1));
+        }
+        let head = self.heads.pop()?.0;
+        self.refill(head.sequence as usize);
+        Some(head.row)
     }
 }
 
@@ -143,10 +197,31 @@ impl Ord for Ranked {
 impl Stream for SortStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            if self.sorted.is_none() {
-                self.sorted = Some(Ready::new(self.sort().await?));
-            }
-            Ok(self.sorted.as_mut().and_then(Ready::take))
+            let mut sorted = match self.sorted.take() {
+                Some(s) => s,
+                None => self.sort().await?,
+            };
+            let batch = match &mut sorted {
+                Sorted::Top(rows) => rows.take(),
+                Sorted::Merging { merge, skip, give } => {
+                    let mut out = Vec::new();
+                    while *skip > 0 && merge.next().is_some() {
+                        *skip -= 1;
+                        if *skip % RUN_ROWS as u64 == 0 {
+                            self.pace.piece(&self.scope).await?;
+                        }
+                    }
+                    while out.len() < BATCH_ROWS && *give > 0 {
+                        let Some(row) = merge.next() else { break };
+                        *give -= 1;
+                        out.push(row);
+                    }
+                    self.pace.piece(&self.scope).await?;
+                    if out.is_empty() { None } else { Some(out) }
+                }
+            };
+            self.sorted = Some(sorted);
+            Ok(batch)
         })
     }
 }

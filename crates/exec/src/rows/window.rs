@@ -6,7 +6,7 @@
 
 use super::scalar::Scalar;
 use super::sort::{Key, key_of};
-use super::{BoxStream, Lazy, Node, Row, Scope, collect, open};
+use super::{BATCH_ROWS, BoxStream, Held, Lazy, Node, Pace, Row, Scope, collect, open, row_bytes};
 use std::sync::Arc;
 use weald_expr::aggregate::{Accumulator, AggregateSpec};
 use weald_expr::sort::group_key;
@@ -53,17 +53,19 @@ impl Window {
         let mut input = open(&self.input, scope);
         let (functions, scope) = (self.functions.clone(), scope.clone());
         Box::new(Lazy::new(async move {
-            let mut rows = collect(&mut input, &scope).await?;
+            let (mut rows, mut held) = collect(&mut input, &scope).await?;
             let mut results = Vec::new();
             for f in &functions {
-                results.push(f.run(&rows, &scope).await?);
+                let values = f.run(&rows, &scope).await?;
+                held.add(row_bytes(&values))?;
+                results.push(values);
             }
             for column in results {
                 for (row, value) in rows.iter_mut().zip(column) {
                     row.push(value);
                 }
             }
-            Ok(rows)
+            Ok((rows, held))
         }))
     }
 }
@@ -73,31 +75,43 @@ impl Function {
     async fn run(&self, rows: &[Row], scope: &Scope) -> Result<Vec<Value>, Fault> {
         // (partition key, order key, position): sorted, partitions and peers are neighbours.
         let mut order = Vec::with_capacity(rows.len());
+        let (mut held, mut pace) = (Held::nothing(scope), Pace::default());
         for (i, row) in rows.iter().enumerate() {
+            if i % BATCH_ROWS == 0 {
+                pace.piece(scope).await?;
+            }
             let mut partition = Vec::new();
             for p in &self.partition_by {
                 group_key(&p.eval(row, scope).await?, p.expr.ty(), &mut partition);
             }
-            order.push((partition, key_of(row, &self.order_by, scope).await?, i));
+            let key = key_of(row, &self.order_by, scope).await?;
+            held.add(56 + partition.len() as u64 + key.len() as u64)?;
+            order.push((partition, key, i));
         }
         order.sort();
         let mut out = vec![Value::Null; rows.len()];
         let mut from = 0;
         while from < order.len() {
-            scope.execution.statement.check_interrupted()?;
             let to = from + order[from..].iter().take_while(|o| o.0 == order[from].0).count();
             let partition = Partition { order: &order[from..to], rows };
-            self.partition(&partition, scope, &mut out).await?;
+            self.partition(&partition, scope, &mut pace, &mut out).await?;
             from = to;
         }
         Ok(out)
     }
 
-    async fn partition(&self, p: &Partition<'_>, scope: &Scope, out: &mut [Value]) -> Result<(), Fault> {
+    async fn partition(&self, p: &Partition<'_>, scope: &Scope, pace: &mut Pace, out: &mut [Value]) -> Result<(), Fault> {
         let n = p.order.len();
         let (mut rank, mut dense) = (1, 0);
         let mut running: Option<(usize, Accumulator)> = None;
+        // Rows looked at since the last pause: a frame may span the partition for every row.
+        let mut looked = 0;
         for i in 0..n {
+            looked += 1;
+            if looked >= BATCH_ROWS {
+                looked = 0;
+                pace.piece(scope).await?;
+            }
             let new_peer = i == 0 || p.order[i].1 != p.order[i - 1].1;
             if new_peer {
                 rank = i + 1;
@@ -150,6 +164,11 @@ impl Function {
                         _ => (start, Accumulator::new(spec)),
                     };
                     for at in done..end {
+                        looked += 1;
+                        if looked >= BATCH_ROWS {
+                            looked = 0;
+                            pace.piece(scope).await?;
+                        }
                         let mut args = Vec::with_capacity(self.args.len());
                         for a in &self.args {
                             args.push(a.eval(p.row(at), scope).await?);

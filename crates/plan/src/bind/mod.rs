@@ -215,6 +215,7 @@ impl<'a> Binder<'a> {
             calc_found_rows: false,
             warnings: self.warnings,
             fixed_join_order: self.fixed_join_order,
+            joins_only: false,
         }
     }
 

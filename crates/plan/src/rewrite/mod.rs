@@ -39,6 +39,8 @@ pub fn optimize(query: &mut Query, session: &BindContext, statistics: &dyn Stati
         statistics,
         fixed_join_order: query.fixed_join_order,
         order_subqueries: true,
+        joins_only: query.joins_only,
+        unnested: BTreeSet::new(),
     };
     let mut root = std::mem::replace(&mut query.root, Rel::Values { rows: vec![], columns: vec![] });
     r.merge_derived(&mut root);
@@ -65,6 +67,9 @@ pub(crate) struct Rewriter<'a> {
     pub statistics: &'a dyn Statistics,
     pub fixed_join_order: bool,
     order_subqueries: bool,
+    joins_only: bool,
+    /// Subqueries whose own subqueries have been turned into joins where they can be.
+    unnested: BTreeSet<u32>,
 }
 
 impl Rewriter<'_> {

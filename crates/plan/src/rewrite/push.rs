@@ -6,7 +6,7 @@
 
 use super::null_reject::{rejects, touches};
 use super::predicate::{constants_of_equals, implied_by_or, split};
-use super::{Rewriter, join_order};
+use super::{Rewriter, estimate, join_order};
 use crate::query::{JoinKind, Rel};
 use crate::walk;
 use std::collections::BTreeSet;
@@ -161,7 +161,8 @@ impl Rewriter<'_> {
             }
             JoinKind::Semi | JoinKind::Anti | JoinKind::NullAwareAnti => {
                 let (lo, ro) = (left.output(), right.output());
-                let mut down = list;
+                // What runs a subquery for each row is asked of those rows only that the join leaves.
+                let (mut down, stay): (Vec<_>, Vec<_>) = list.into_iter().partition(|c| !walk::has_subquery(c));
                 let mut right_down = Vec::new();
                 let mut keep = Vec::new();
                 for c in on.map(split).unwrap_or_default() {
@@ -178,7 +179,7 @@ impl Rewriter<'_> {
                 let left = self.push(*left, down);
                 let right = self.push(*right, right_down);
                 let on = walk::all_of(keep).unwrap_or_else(|| walk::truth(true));
-                Rel::Join { kind, left: Box::new(left), right: Box::new(right), on: Some(on), lateral }
+                Rel::Join { kind, left: Box::new(left), right: Box::new(right), on: Some(on), lateral }.filter(stay)
             }
         }
     }
@@ -197,10 +198,13 @@ impl Rewriter<'_> {
         let every: BTreeSet<ColumnId> = outputs.iter().flatten().copied().collect();
         let mut own: Vec<Vec<Expr>> = vec![vec![]; leaves.len()];
         let mut between = Vec::new();
+        let mut held: Vec<(usize, Expr)> = Vec::new();
         for c in all {
             let used: BTreeSet<ColumnId> = walk::columns(&c).intersection(&every).copied().collect();
             let home = outputs.iter().position(|o| !used.is_empty() && used.is_subset(o));
             match home {
+                // Run for each row: of the leaf, or of the join, whichever has fewer. That shows below.
+                Some(i) if !walk::is_volatile(&c) && runs_for_each_row(&c) && outputs.len() > 1 => held.push((i, c)),
                 Some(i) if !walk::is_volatile(&c) => own[i].push(c),
                 _ => {
                     for (i, o) in outputs.iter().enumerate() {
@@ -227,14 +231,34 @@ impl Rewriter<'_> {
             for f in flat {
                 flatten(f, &mut leaves, &mut between);
             }
+            between.extend(held.into_iter().map(|h| h.1));
             if leaves.len() > 1 {
                 return self.join_leaves(leaves, between);
             }
-            flat = leaves;
+            return leaves.into_iter().next().unwrap_or(Rel::Values { rows: vec![vec![]], columns: vec![] }).filter(between);
         }
-        let (later, between): (Vec<_>, Vec<_>) = between.into_iter().partition(|c| walk::is_volatile(c) || walk::has_subquery(c));
+        let (mut later, between): (Vec<_>, Vec<_>) = between.into_iter().partition(|c| walk::is_volatile(c) || walk::has_subquery(c));
+        if held.is_empty() {
+            return join_order::order(flat, between, self.statistics, self.fixed_join_order).filter(later);
+        }
+        let joined = join_order::order(flat.clone(), between.clone(), self.statistics, self.fixed_join_order);
+        let rows = estimate(&joined, self.statistics);
+        let (above, below): (Vec<_>, Vec<_>) = held.into_iter().partition(|(i, _)| rows <= estimate(&flat[*i], self.statistics));
+        later.extend(above.into_iter().map(|h| h.1));
+        if below.is_empty() {
+            return joined.filter(later);
+        }
+        for (i, c) in below {
+            let leaf = std::mem::replace(&mut flat[i], Rel::Values { rows: vec![], columns: vec![] });
+            flat[i] = leaf.filter(vec![c]);
+        }
         join_order::order(flat, between, self.statistics, self.fixed_join_order).filter(later)
     }
+}
+
+/// Holds a subquery that reads the row.
+fn runs_for_each_row(c: &Expr) -> bool {
+    walk::any(c, &|n| matches!(n, Expr::Subquery { outer, .. } if !outer.is_empty()))
 }
 
 fn right_makes(right: &Rel, id: ColumnId) -> bool {

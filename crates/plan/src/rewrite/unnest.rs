@@ -20,12 +20,31 @@ impl Rewriter<'_> {
     /// Rewrites `rel` and every subquery that stays one.
     pub fn unnest(&mut self, rel: Rel) -> Rel {
         let out = self.unnest_rel(rel);
-        for i in Self::used(&out) {
+        self.unnest_used(&out);
+        out
+    }
+
+    fn unnest_used(&mut self, rel: &Rel) {
+        for i in Self::used(rel) {
+            self.unnest_subquery(i);
             let s = self.take(i);
-            let s = self.unnest(s);
+            self.unnest_used(&s);
             self.put(i, s);
         }
-        out
+    }
+
+    /// Innermost first: what has become a join inside a subquery does not keep the subquery itself from becoming one.
+    fn unnest_subquery(&mut self, index: u32) {
+        if self.unnested.insert(index) {
+            let s = self.take(index);
+            let s = self.unnest_rel(s);
+            self.put(index, s);
+        }
+    }
+
+    fn unnested(&mut self, index: u32) -> Rel {
+        self.unnest_subquery(index);
+        self.subqueries[index as usize].clone()
     }
 
     fn unnest_rel(&mut self, mut rel: Rel) -> Rel {
@@ -64,7 +83,7 @@ impl Rewriter<'_> {
         match &c {
             Expr::Subquery { index, kind: SubqueryKind::Exists { negated }, .. } => {
                 let (index, negated) = (*index, *negated);
-                let sub = self.subqueries[index as usize].clone();
+                let sub = self.unnested(index);
                 match self.exists(sub, &input) {
                     Some(Exists::Always) => (input, Some(walk::truth(!negated))),
                     Some(Exists::Join(right, on)) => {
@@ -126,7 +145,7 @@ impl Rewriter<'_> {
         if operands.iter().any(|o| walk::has_subquery(o) || walk::is_volatile(o)) {
             return None;
         }
-        let sub = self.subqueries[index as usize].clone();
+        let sub = self.unnested(index);
         let local: Ids = sub.free().intersection(&input.output()).copied().collect();
         let sub = strip_order(sub);
         let own = sub.columns();
@@ -192,7 +211,7 @@ impl Rewriter<'_> {
     }
 
     fn scalar(&mut self, index: u32, input: &Rel) -> Option<(Rel, Vec<Expr>, Expr)> {
-        let sub = self.subqueries[index as usize].clone();
+        let sub = self.unnested(index);
         let local: Ids = sub.free().intersection(&input.output()).copied().collect();
         if local.is_empty() {
             return None;
@@ -220,6 +239,9 @@ impl Rewriter<'_> {
     }
 
     fn is_cheap_alone(&self, below: &Rel, local: &Ids, rows: f64) -> bool {
+        if self.joins_only {
+            return false;
+        }
         let inner = below.output();
         let keys: Ids = correlated_equals(below, local).into_iter().flat_map(|e| walk::columns(&e)).filter(|c| inner.contains(c)).collect();
         leads_an_index(below, &keys) && rows * 20.0 < super::estimate::base_rows(below, self.statistics)

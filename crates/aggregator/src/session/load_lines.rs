@@ -1,0 +1,327 @@
+//! Lines and fields of a file, as LOAD DATA's FIELDS and LINES clauses say.
+//!
+//! Owns:     its place in the file: lines still to be skipped.
+//! Promises: takes what is whole and says where the rest begins, so that the file may come in pieces of any size; MySQL's rules for enclosed, escaped and NULL.
+//! Never:    knows of columns or types.
+
+use weald_sql::ast::LoadFormat;
+
+/// One field of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field<'a> {
+    Null,
+    Bytes(&'a [u8]),
+}
+
+/// What a look at the bytes gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// A line, in the fields that were handed in; the next one begins here.
+    Line(usize),
+    /// More bytes are wanted; those from here on must be there again then.
+    More(usize),
+    End,
+}
+
+/// The fields of one line; kept from line to line, so that a line costs no allocation.
+#[derive(Debug, Default)]
+pub struct Fields {
+    /// Fields with an escape or a doubled enclosure, as they mean.
+    plain: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Span {
+    Null,
+    /// Of the file's bytes.
+    Source(usize, usize),
+    /// Of `plain`.
+    Plain(usize, usize),
+}
+
+impl Fields {
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+    pub fn get<'a>(&'a self, bytes: &'a [u8], i: usize) -> Option<Field<'a>> {
+        self.spans.get(i).map(|s| match s {
+            Span::Null => Field::Null,
+            Span::Source(from, to) => Field::Bytes(&bytes[*from..*to]),
+            Span::Plain(from, to) => Field::Bytes(&self.plain[*from..*to]),
+        })
+    }
+}
+
+#[derive(Debug)]
+pub struct Splitter {
+    format: LoadFormat,
+    /// IGNORE n LINES: those still to come.
+    skip: u64,
+    /// Lines have no end of their own: so many fields make one.
+    width: usize,
+    /// Bytes that may begin or end something; all others are the field's.
+    special: [bool; 256],
+}
+
+impl Splitter {
+    /// `width`: how many fields a line should have.
+    pub fn new(format: LoadFormat, skip: u64, width: usize) -> Self {
+        let mut special = [false; 256];
+        let first = [format.fields_terminated.first(), format.lines_terminated.first(), format.escaped.as_ref(), format.fields_enclosed.as_ref()];
+        for b in first.into_iter().flatten() {
+            special[*b as usize] = true;
+        }
+        Self { format, skip, width, special }
+    }
+
+    /// The end of every line; a piece without it cannot complete one.
+    pub fn line_end(&self) -> &[u8] {
+        if self.format.lines_terminated.is_empty() { &self.format.fields_terminated } else { &self.format.lines_terminated }
+    }
+
+    /// The line that begins at `at`. `last`: nothing follows `bytes`.
+    pub fn next(&mut self, bytes: &[u8], mut at: usize, last: bool, fields: &mut Fields) -> Taken {
+        while self.skip > 0 {
+            let end = self.line_end();
+            match find(&bytes[at..], end) {
+                Some(n) => {
+                    at += n + end.len();
+                    self.skip -= 1;
+                }
+                None if last => return Taken::End,
+                // What was looked through cannot hold the end of the line, but for a beginning of it.
+                None => return Taken::More(bytes.len().saturating_sub(end.len().saturating_sub(1)).max(at)),
+            }
+        }
+        let begin = at;
+        let prefix = &self.format.lines_starting;
+        if !prefix.is_empty() {
+            match find(&bytes[at..], prefix) {
+                Some(n) => at += n + prefix.len(),
+                None if last => return Taken::End,
+                None => return Taken::More(bytes.len().saturating_sub(prefix.len() - 1).max(at)),
+            }
+        } else if at >= bytes.len() {
+            return if last { Taken::End } else { Taken::More(at) };
+        }
+        fields.plain.clear();
+        fields.spans.clear();
+        match self.fields(bytes, at, last, fields) {
+            Some(next) => Taken::Line(next),
+            None => Taken::More(begin),
+        }
+    }
+
+    /// Where the line ends that begins at `at`; `None`: not within `bytes`.
+    fn fields(&self, bytes: &[u8], mut at: usize, last: bool, fields: &mut Fields) -> Option<usize> {
+        let f = &self.format;
+        loop {
+            at = self.field(bytes, at, last, fields)?;
+            let rest = &bytes[at..];
+            // Lines may end as fields do: then their number tells.
+            let whole = f.lines_terminated.is_empty() && fields.len() >= self.width;
+            if !f.lines_terminated.is_empty() && rest.starts_with(&f.lines_terminated) {
+                return Some(at + f.lines_terminated.len());
+            }
+            if !f.fields_terminated.is_empty() && rest.starts_with(&f.fields_terminated) {
+                at += f.fields_terminated.len();
+                if whole {
+                    return Some(at);
+                }
+                continue;
+            }
+            // The last line may lack its end.
+            return Some(at);
+        }
+    }
+
+    /// One field; gives where its terminator begins.
+    fn field(&self, bytes: &[u8], start: usize, last: bool, fields: &mut Fields) -> Option<usize> {
+        let f = &self.format;
+        let enclosed = f.fields_enclosed.is_some() && bytes.get(start).copied() == f.fields_enclosed;
+        let begin = start + enclosed as usize;
+        // The longest thing that must be seen whole to be recognised.
+        let lookahead = f.fields_terminated.len().max(f.lines_terminated.len()).max(2);
+        let mut at = begin;
+        // From here on the field is copied, since it does not stand in the file as it means.
+        let mut copied: Option<usize> = None;
+        let mut null = false;
+        loop {
+            let Some(&b) = bytes.get(at) else {
+                if !last {
+                    return None;
+                }
+                self.close(bytes, begin, at, copied, null, enclosed, fields);
+                return Some(at);
+            };
+            if !self.special[b as usize] {
+                if copied.is_some() {
+                    fields.plain.push(b);
+                }
+                at += 1;
+                continue;
+            }
+            let rest = &bytes[at..];
+            if rest.len() < lookahead && !last {
+                return None;
+            }
+            if Some(b) == f.escaped && rest.len() > 1 {
+                let e = rest[1];
+                // Two enclosures in a row are for below, should both be the same character.
+                if !(enclosed && f.escaped == f.fields_enclosed) {
+                    null = e == b'N' && at == begin && !enclosed;
+                    copy(bytes, begin, at, &mut copied, fields);
+                    fields.plain.push(match e {
+                        b'0' => 0,
+                        b'b' => 8,
+                        b'n' => b'\n',
+                        b'r' => b'\r',
+                        b't' => b'\t',
+                        b'Z' => 26,
+                        e => e,
+                    });
+                    at += 2;
+                    continue;
+                }
+            }
+            if enclosed && Some(b) == f.fields_enclosed {
+                if rest.get(1).copied() == f.fields_enclosed {
+                    copy(bytes, begin, at, &mut copied, fields);
+                    fields.plain.push(b);
+                    at += 2;
+                    continue;
+                }
+                let after = &rest[1..];
+                if after.len() + 1 < lookahead + 1 && !last {
+                    return None;
+                }
+                let ends = |t: &[u8]| !t.is_empty() && after.starts_with(t);
+                if after.is_empty() || ends(&f.fields_terminated) || ends(&f.lines_terminated) {
+                    self.close(bytes, begin, at, copied, null, enclosed, fields);
+                    return Some(at + 1);
+                }
+            } else if !enclosed {
+                let ends = |t: &[u8]| !t.is_empty() && rest.starts_with(t);
+                if ends(&f.fields_terminated) || ends(&f.lines_terminated) {
+                    self.close(bytes, begin, at, copied, null, enclosed, fields);
+                    return Some(at);
+                }
+            }
+            if copied.is_some() {
+                fields.plain.push(b);
+            }
+            at += 1;
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn close(&self, bytes: &[u8], begin: usize, end: usize, copied: Option<usize>, null: bool, enclosed: bool, fields: &mut Fields) {
+        let span = match copied {
+            // \N and nothing else.
+            Some(from) if null && fields.plain.len() - from == 1 => Span::Null,
+            Some(from) => Span::Plain(from, fields.plain.len()),
+            // The word, where other fields are enclosed.
+            None if !enclosed && self.format.fields_enclosed.is_some() && &bytes[begin..end] == b"NULL" => Span::Null,
+            None => Span::Source(begin, end),
+        };
+        fields.spans.push(span);
+    }
+}
+
+fn copy(bytes: &[u8], begin: usize, at: usize, copied: &mut Option<usize>, fields: &mut Fields) {
+    if copied.is_none() {
+        *copied = Some(fields.plain.len());
+        fields.plain.extend_from_slice(&bytes[begin..at]);
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    match what {
+        [] => Some(0),
+        [b] => bytes.iter().position(|x| x == b),
+        _ => bytes.windows(what.len()).position(|w| w == what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(fields: &str, enclosed: Option<u8>) -> LoadFormat {
+        LoadFormat {
+            fields_terminated: fields.into(),
+            fields_enclosed: enclosed,
+            optionally_enclosed: false,
+            escaped: Some(b'\\'),
+            lines_starting: vec![],
+            lines_terminated: b"\n".to_vec(),
+        }
+    }
+
+    /// Takes `text` apart, whole and in pieces of every size: the answers must not differ.
+    fn check(text: &str, f: &LoadFormat, skip: u64, expected: &[&[&str]]) {
+        for piece in (1..=text.len().max(1)).rev() {
+            let mut splitter = Splitter::new(f.clone(), skip, expected.first().map_or(1, |r| r.len()));
+            let (mut held, mut given, mut out) = (Vec::new(), 0, Vec::new());
+            let mut fields = Fields::default();
+            loop {
+                let last = given >= text.len();
+                let mut at = 0;
+                let end = loop {
+                    match splitter.next(&held, at, last, &mut fields) {
+                        Taken::Line(next) => {
+                            at = next;
+                            let line: Vec<String> = (0..fields.len())
+                                .map(|i| match fields.get(&held, i) {
+                                    Some(Field::Bytes(b)) => String::from_utf8_lossy(b).into_owned(),
+                                    _ => "NULL".into(),
+                                })
+                                .collect();
+                            out.push(line);
+                        }
+                        Taken::More(keep) => {
+                            held.drain(..keep);
+                            break false;
+                        }
+                        Taken::End => break true,
+                    }
+                };
+                if end || last {
+                    break;
+                }
+                let to = (given + piece).min(text.len());
+                held.extend_from_slice(&text.as_bytes()[given..to]);
+                given = to;
+            }
+            assert_eq!(out, expected, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn fields_are_taken_apart_as_mysql_does() {
+        check("1\ta\\tb\t\\N\n2\t\tx", &format("\t", None), 0, &[&["1", "a\tb", "NULL"], &["2", "", "x"]]);
+        check("\"a,b\",\"say \"\"hi\"\"\",3\n", &format(",", Some(b'"')), 0, &[&["a,b", "say \"hi\"", "3"]]);
+        check("1|2|\n", &format("|", None), 0, &[&["1", "2", ""]]);
+        check("\\Nx\t\\\\N\n", &format("\t", None), 0, &[&["Nx", "\\N"]]);
+        check("NULL,\"NULL\",\"\\N\"\n", &format(",", Some(b'"')), 0, &[&["NULL", "NULL", "N"]]);
+    }
+
+    #[test]
+    fn lines_are_skipped_and_found_by_their_beginning() {
+        check("head,er\nmore\n1,2\n", &format(",", None), 2, &[&["1", "2"]]);
+        let mut f = format(",", None);
+        f.lines_starting = b"xx".to_vec();
+        check("junk xx1,2\nnothing\nxx3,4\n", &f, 0, &[&["1", "2"], &["3", "4"]]);
+    }
+
+    #[test]
+    fn terminators_may_be_long_or_shared() {
+        let mut f = format("<>", None);
+        f.lines_terminated = b"\r\n".to_vec();
+        check("a<b<>c\r\nd<>e\rf\r\n", &f, 0, &[&["a<b", "c"], &["d", "e\rf"]]);
+        let mut f = format(",", None);
+        f.lines_terminated = vec![];
+        check("1,2,3,4,", &f, 0, &[&["1", "2"], &["3", "4"]]);
+    }
+}
