@@ -26,6 +26,7 @@ use weald_types::{Fault, TableId, Value};
 pub type VirtualRows = Arc<dyn Fn(&str) -> Result<Vec<Row>, Fault> + Send + Sync>;
 
 type Opened = Arc<[(Arc<Partition>, Arc<Table>)]>;
+/// Pieces of a table that can be read side by side.
 type Units = Arc<[(Arc<Table>, KeyRange)]>;
 
 /// The node's tables at a snapshot.

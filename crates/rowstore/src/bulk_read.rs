@@ -56,9 +56,8 @@ impl Table {
         let step = 'scan: loop {
             group.clear();
             group.extend(entries.by_ref().take(GROUP));
-            if group.is_empty() {
-                break Step::Done;
-            }
+            // Asked again after its end, the index would begin anew: a group that is not full is the last.
+            let at_end = group.len() < GROUP;
             group.iter().for_each(|(_, slot)| slot.prefetch());
             group.iter().for_each(|(_, slot)| slot.prefetch_version());
             for (key, slot) in &group {
@@ -68,6 +67,9 @@ impl Table {
                     Visible::Blocked(writer) => break 'scan Step::Blocked(writer),
                 }
                 last = Some(key);
+            }
+            if at_end {
+                break Step::Done;
             }
             if rows.len() >= end {
                 break Step::More;
