@@ -988,6 +988,8 @@ fn kill_ends_statements_and_connections() {
     for sql in [
         "SELECT SLEEP(100)",
         "SELECT COUNT(*) FROM (WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 1000) SELECT a.n FROM r a, r b, r c) x",
+        "UPDATE t SET v = 3 WHERE id = 1",
+        "SELECT v FROM t WHERE id = 1 FOR UPDATE",
     ] {
         root.query("BEGIN").unwrap();
         root.query("UPDATE t SET v = 2 WHERE id = 1").unwrap();

@@ -116,7 +116,7 @@ impl Engine {
                     return Ok(false);
                 }
                 Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
-                Outcome::Wait(w) => w.wait(work.lock_wait).await?,
+                Outcome::Wait(w) => work.wait_for(&w).await?,
             }
         }
     }
@@ -198,7 +198,7 @@ async fn insert_moved(partition: &Arc<Partition>, table: &Arc<Table>, row: &[Val
             Outcome::Done => return Ok(()),
             Outcome::Duplicate(d) => return Err(duplicate(schema, d.index, row)),
             Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
-            Outcome::Wait(w) => w.wait(work.lock_wait).await?,
+            Outcome::Wait(w) => work.wait_for(&w).await?,
         }
     }
 }
@@ -258,7 +258,7 @@ pub(crate) async fn delete(partition: &Arc<Partition>, table: &Arc<Table>, handl
             Outcome::Done => return Ok(true),
             Outcome::Gone => return Ok(false),
             Outcome::Conflict | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
-            Outcome::Wait(w) => w.wait(work.lock_wait).await?,
+            Outcome::Wait(w) => work.wait_for(&w).await?,
         }
     }
 }
@@ -269,7 +269,7 @@ pub(crate) async fn lock(partition: &Arc<Partition>, table: &Arc<Table>, handle:
         match partition.lock(work.transaction, table, handle, LockMode::Exclusive)? {
             Outcome::Done => return Ok(()),
             Outcome::Conflict | Outcome::Gone | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
-            Outcome::Wait(w) => w.wait(work.lock_wait).await?,
+            Outcome::Wait(w) => work.wait_for(&w).await?,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use weald_catalog::{Sharding, TableDef};
 use weald_expr::StatementContext;
-use weald_partition::{NodeContext, Partition, Snapshot, Table, Transaction};
+use weald_partition::{LockWait, NodeContext, Partition, Snapshot, Table, Transaction};
 use weald_plan::Statistics;
 use weald_plan::query::{Query, Rel};
 use weald_txn::Isolation;
@@ -70,7 +70,23 @@ impl<'a> Work<'a> {
     pub(crate) fn context(&self) -> weald_expr::EvalContext<'a> {
         weald_expr::EvalContext { statement: self.statement, params: self.params, subqueries: &[] }
     }
+
+    /// Waits for whoever holds a row, in steps short enough that KILL is heard.
+    pub(crate) async fn wait_for(&self, row: &LockWait) -> Result<(), Fault> {
+        let mut left = self.lock_wait;
+        loop {
+            self.statement.check_interrupted()?;
+            let step = left.min(LOCK_WAIT_STEP);
+            match row.wait(step).await {
+                Err(Fault::LockWaitTimeout) if left > step => left -= step,
+                done => return done,
+            }
+        }
+    }
 }
+
+/// How long KILL may go unheard by a statement that waits for a row.
+const LOCK_WAIT_STEP: Duration = Duration::from_millis(50);
 
 impl Engine {
     pub fn new(node: Arc<NodeContext>) -> Arc<Self> {

@@ -325,7 +325,7 @@ pub(crate) async fn lock_row(
             Outcome::Conflict | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
             Outcome::Wait(_) if lock.no_wait => return Err(Fault::LockNoWait),
             Outcome::Wait(_) if lock.skip_locked => return Ok(false),
-            Outcome::Wait(w) => w.wait(work.lock_wait).await?,
+            Outcome::Wait(w) => work.wait_for(&w).await?,
         }
     }
 }

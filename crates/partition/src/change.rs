@@ -45,7 +45,7 @@ pub struct LockWait {
 
 impl LockWait {
     /// Until the holder has ended. [`Fault::LockWaitTimeout`] after `timeout`; [`Fault::Deadlock`] at once if the holder waits for us.
-    pub async fn wait(self, timeout: Duration) -> Result<(), Fault> {
+    pub async fn wait(&self, timeout: Duration) -> Result<(), Fault> {
         let _edge = self.node.waits.wait(self.waiter.id(), self.holder.id()).map_err(|_| Fault::Deadlock)?;
         match tokio::time::timeout(timeout, self.holder.ended()).await {
             Ok(()) => Ok(()),
