@@ -310,7 +310,7 @@ impl Session {
                 }
             }
         });
-        Box::new(Remote { receive, task, statement })
+        Box::new(Remote { receive, task: Some(task), statement })
     }
 
     /// Rows of a few expressions without a table.
@@ -482,7 +482,8 @@ impl Stream for Begun {
 /// Rows that come from the query threads; dropping it ends them.
 struct Remote {
     receive: tokio::sync::mpsc::Receiver<Result<Vec<Row>, Fault>>,
-    task: tokio::task::JoinHandle<()>,
+    /// `None`: its end has been seen.
+    task: Option<tokio::task::JoinHandle<()>>,
     statement: Arc<StatementContext>,
 }
 
@@ -496,8 +497,11 @@ impl Stream for Remote {
                     Ok(Some(Ok(batch))) => return Ok(Some(batch)),
                     Ok(Some(Err(f))) => return Err(f),
                     Ok(None) => {
+                        let Some(task) = &mut self.task else { return Ok(None) };
                         // The end, or a panic that must not pass for one.
-                        return match (&mut self.task).await {
+                        let ended = task.await;
+                        self.task = None;
+                        return match ended {
                             Err(e) if e.is_panic() => Err(Fault::Internal { incident: "a query thread failed".into() }),
                             _ => Ok(None),
                         };
@@ -510,6 +514,8 @@ impl Stream for Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }

@@ -146,8 +146,10 @@ impl Session {
         } else {
             (u.user.as_str().into(), u.host.as_str().into())
         };
-        if account.0 != self.user.user || account.1 != self.user.host {
-            self.require(Privilege::CreateUser, None)?;
+        // MySQL asks for SELECT on its system database; here whoever makes accounts may look at them.
+        let own = account.0 == self.user.user && account.1 == self.user.host;
+        if !own && !self.user.may_globally(Privilege::CreateUser) {
+            return Err(super::database_denied(&self.user, "mysql"));
         }
         Ok(account)
     }
@@ -205,6 +207,9 @@ impl Session {
         let d = self.database_of(name.database.as_deref())?;
         let catalog = self.catalog();
         let v = catalog.view(d, &name.name).ok_or_else(|| Fault::mysql(1347, "HY000", format!("'{d}.{}' is not VIEW", name.name)))?;
+        for needed in [Privilege::Select, Privilege::ShowView] {
+            self.require_on_table(needed, d, &name.name)?;
+        }
         let row = vec![Value::str(&name.name), Value::str(show_create::view(v)), Value::str("utf8mb4"), Value::str("utf8mb4_general_ci")];
         Ok(table(&["View", "Create View", "character_set_client", "collation_connection"], vec![row]))
     }
