@@ -96,6 +96,11 @@ pub enum Command {
         host: Box<str>,
         port: u16,
     },
+    /// The statement that was building the table does not want it any more. Refused once it has a name: the statement's last command may have been carried
+    /// out although nobody waited for it any more, and then the table is what is left of the rows.
+    AbandonTable {
+        table: TableId,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

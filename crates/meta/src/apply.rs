@@ -206,6 +206,10 @@ impl State {
                 place.epoch = expected.next();
                 Ok(Outcome::Done)
             }
+            Command::AbandonTable { table } => {
+                take_building(catalog, table)?;
+                Ok(Outcome::Done)
+            }
             Command::SetNodeAddress { node, host, port } => {
                 let info = self.nodes.get_mut(&node).ok_or(Fault::SchemaChanged)?;
                 info.host = host;

@@ -143,6 +143,8 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("build_table_2", Command::BuildTable { def: Box::new(TableDef { name: "made".into(), ..spread }) }),
         ("publish_table", Command::PublishTable { table: TableId::new(7) }),
         ("set_node_address", Command::SetNodeAddress { node: NodeId::new(1), host: "h".into(), port: 3307 }),
+        ("build_table_3", Command::BuildTable { def: Box::new(TableDef { name: "unmade".into(), ..table("t") }) }),
+        ("abandon_table", Command::AbandonTable { table: TableId::new(8) }),
     ]
 }
 
@@ -180,6 +182,15 @@ fn bytes_of_version_1_are_read() {
     let found = decode_state(&bytes).unwrap_or_else(|e| panic!("state: {e:?}; {hint}"));
     assert_eq!(found, state(), "{hint}");
     assert_eq!(encode_state(&found), bytes, "{hint}");
+}
+
+#[test]
+fn table_that_has_its_name_is_not_abandoned() {
+    let mut state = state();
+    let before = state.clone();
+    // Table 3 was built, and swapped in for table 2.
+    assert!(state.apply(Command::AbandonTable { table: TableId::new(3) }).is_err());
+    assert_eq!(state, before);
 }
 
 #[test]

@@ -74,8 +74,10 @@ impl Drop for Building {
         }
         let (server, id) = (self.server.clone(), self.def.id);
         self.server.query_runtime.spawn(async move {
-            if let Err(fault) = server.propose(Command::DropTables { tables: vec![id] }).await {
-                tracing::warn!(%fault, table = %id, "a table that was being built could not be dropped; the next start drops it");
+            match server.propose(Command::AbandonTable { table: id }).await {
+                // It has its name after all: what gave it that was under way when it was no longer waited for.
+                Ok(_) | Err(Fault::SchemaChanged) => (),
+                Err(fault) => tracing::warn!(%fault, table = %id, "a table that was being built could not be dropped; the next start drops it"),
             }
         });
     }
