@@ -8,7 +8,7 @@ use crate::auto_increment::Counters;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use weald_catalog::{Sharding, TableDef};
 use weald_expr::StatementContext;
@@ -22,6 +22,8 @@ use weald_types::{DatabaseId, Fault, TxnId, Value};
 pub struct Engine {
     pub node: Arc<NodeContext>,
     databases: RwLock<HashMap<DatabaseId, Arc<[Arc<Partition>]>>>,
+    /// The leaf is still reading its partitions from the disk.
+    pub recovering: AtomicBool,
     next_transaction: AtomicU64,
     next_row_partition: AtomicU64,
     pub(crate) counters: Counters,
@@ -60,6 +62,13 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
+    /// Waits for whoever has the row, until the statement must stop.
+    pub(crate) async fn wait(&self, lock: weald_partition::LockWait) -> Result<(), Fault> {
+        let (waited, done) = lock.wait(self.lock_wait, self.statement.interrupted.raised()).await;
+        self.statement.cost.lock_micros.fetch_add(waited.as_micros() as u64, Ordering::Relaxed);
+        done
+    }
+
     pub(crate) fn context(&self) -> weald_expr::EvalContext<'a> {
         weald_expr::EvalContext { statement: self.statement, params: self.params, subqueries: &[] }
     }
@@ -72,6 +81,7 @@ impl Engine {
         Arc::new(Self {
             node,
             databases: RwLock::default(),
+            recovering: AtomicBool::new(false),
             next_transaction: AtomicU64::new(first),
             next_row_partition: AtomicU64::new(0),
             counters: Counters::default(),
@@ -88,7 +98,14 @@ impl Engine {
 
     pub fn partitions(&self, id: DatabaseId) -> Result<Arc<[Arc<Partition>]>, Fault> {
         let found = self.databases.read().get(&id).cloned();
-        found.ok_or_else(|| Fault::PartitionUnavailable { partition: format!("{id}:*"), reason: "its database is not open on this node".into() })
+        found.ok_or_else(|| {
+            let reason = if self.recovering.load(Ordering::Relaxed) {
+                "the node is recovering; wait for it, information_schema.MV_RECOVERY_STATUS shows how far it is"
+            } else {
+                "its database is not open on this node"
+            };
+            Fault::PartitionUnavailable { partition: format!("{id}:*"), reason: reason.into() }
+        })
     }
 
     pub fn begin(&self, isolation: Isolation) -> Transaction {

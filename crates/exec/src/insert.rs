@@ -198,7 +198,7 @@ impl Engine {
                     done.affected += affected;
                     return Ok(());
                 }
-                Outcome::Wait(w) => w.wait(work.lock_wait).await?,
+                Outcome::Wait(w) => work.wait(w).await?,
                 Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
                 Outcome::Duplicate(d) => match &bound.on_duplicate {
                     BoundOnDuplicate::Replace => {
@@ -249,7 +249,7 @@ impl Engine {
                             Outcome::Conflict => return Err(Fault::WriteConflict),
                             // It went away: the insert is tried again.
                             Outcome::Gone => (),
-                            Outcome::Wait(w) => w.wait(work.lock_wait).await?,
+                            Outcome::Wait(w) => work.wait(w).await?,
                         }
                     }
                 },

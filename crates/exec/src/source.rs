@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use weald_catalog::TableRef;
-use weald_expr::{EvalContext, eval, is_true};
+use weald_expr::{EvalContext, StatementContext, eval, is_true};
 use weald_partition::{Cursor, KeyRange, Reading, Snapshot, Step, Table};
 use weald_plan::key_values::Keys;
 use weald_plan::query::ROW_LOCATOR;
@@ -121,7 +122,9 @@ impl ScanStream {
             };
             let schema = table.schema();
             let before = out.len();
+            let mut examined = 0;
             let mut take = |row: weald_partition::StoredRow<'_>| {
+                examined += 1;
                 let fields = Fields { schema: &schema, version: row.version, bytes: row.bytes };
                 match r.filter.as_ref().map(|e| eval(e, &fields, &ctx)) {
                     Some(Err(e)) => {
@@ -151,6 +154,7 @@ impl ScanStream {
                     cursor.is_done()
                 }
             };
+            r.statement.cost.rows_examined.fetch_add(examined, Relaxed);
             if let Some(f) = fault {
                 return Err(f);
             }
@@ -179,7 +183,7 @@ impl BatchSource for Snapshotted {
         let units = self.units(&request.table);
         let mine =
             units.iter().skip(request.share).step_by(request.shares.max(1)).map(|(t, range)| (t.clone(), Cursor::rows(range.clone()))).collect();
-        Box::new(ShareCursor { parts: mine, snapshot: self.snapshot.clone() })
+        Box::new(ShareCursor { parts: mine, snapshot: self.snapshot.clone(), statement: request.statement })
     }
 }
 
@@ -201,12 +205,14 @@ impl Snapshotted {
 struct ShareCursor {
     parts: std::collections::VecDeque<(Arc<Table>, Cursor)>,
     snapshot: Snapshot,
+    statement: Arc<StatementContext>,
 }
 
 impl RowCursor for ShareCursor {
     fn next<'a>(&'a mut self, rows: usize, take: &'a mut RowsTaker<'_>) -> BoxFuture<'a, Result<usize, Fault>> {
         Box::pin(async move {
             loop {
+                self.statement.check_interrupted()?;
                 let Some((table, cursor)) = self.parts.front_mut() else { return Ok(0) };
                 let schema = table.schema();
                 // In a block of its own: what keeps the rows in place must be gone before anything is waited for.
@@ -228,6 +234,7 @@ impl RowCursor for ShareCursor {
                     Step::Blocked(_) => (),
                 }
                 if given > 0 {
+                    self.statement.cost.rows_examined.fetch_add(given as u64, Relaxed);
                     return Ok(given);
                 }
             }

@@ -129,7 +129,7 @@ impl Lowering<'_> {
     fn scan(&self, table: &TableRef, ordinals: &[u16], columns: &[query::Column]) -> Result<LogicalPlan, Refused> {
         self.note(columns);
         let wanted: Vec<(u16, String, SqlType)> = columns.iter().zip(ordinals).map(|(c, o)| (*o, name(c.id), c.ty.clone())).collect();
-        let Some(provider) = Table::new(table.clone(), &wanted, self.source.clone()) else {
+        let Some(provider) = Table::new(table.clone(), &wanted, self.source.clone(), self.statement.clone()) else {
             return refuse("a column without a carrier");
         };
         let called = format!("{}_{}", table.name.replace('.', "_"), columns.first().map_or(0, |c| c.id.raw()));

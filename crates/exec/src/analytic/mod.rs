@@ -1,12 +1,13 @@
 //! DataFusion, for queries that read many rows.
 //!
-//! Owns:     the DataFusion sessions' configuration and memory pool.
+//! Owns:     the DataFusion sessions' configuration; the files that queries spill to.
 //! Promises: the same rows as the row executor; a query that has no exact lowering is refused before it starts.
 //! Never:    runs on a connection's thread: its streams are driven by the query runtime.
 
 mod carrier;
 mod lower;
 mod lower_expr;
+mod pool;
 mod scan;
 mod udf;
 
@@ -14,14 +15,14 @@ pub use scan::{BatchSource, RowCursor, RowsTaker, ShareRequest};
 
 use crate::rows::{Row, Stream};
 use datafusion::common::DataFusionError;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use weald_expr::StatementContext;
 use weald_plan::query::Query;
@@ -54,9 +55,10 @@ pub struct Analytic {
 }
 
 impl Analytic {
-    /// `memory_bytes`: for all queries together; operators that can, spill beyond it, the others fail.
-    pub fn new(threads: usize, memory_bytes: usize) -> Result<Self, Fault> {
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes))).build_arc().map_err(fault_of)?;
+    /// `spill`: a directory for what does not fit in a statement's budget; there may be `spill_bytes` in it, of all statements together.
+    pub fn new(threads: usize, spill: &Path, spill_bytes: u64) -> Result<Self, Fault> {
+        let builder = RuntimeEnvBuilder::new().with_temp_file_path(spill).with_max_temp_directory_size(spill_bytes);
+        let runtime = builder.build_arc().map_err(fault_of)?;
         let config = SessionConfig::new().with_target_partitions(threads).with_information_schema(false);
         let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         Ok(Self { state })
@@ -78,7 +80,10 @@ impl Analytic {
         // A copy: the optimizer notes the time of the query in it.
         let state = self.state.clone();
         let physical = state.create_physical_plan(&logical).await?;
-        Ok(AnalyticPlan { physical, context: state.task_ctx(), types: query.columns.iter().map(|c| c.ty.clone()).collect() })
+        let pool = Arc::new(pool::StatementPool::new(statement.clone()));
+        let runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env()).with_memory_pool(pool).build_arc()?;
+        let context = Arc::new(TaskContext::from(&state).with_runtime(runtime));
+        Ok(AnalyticPlan { physical, context, types: query.columns.iter().map(|c| c.ty.clone()).collect() })
     }
 }
 

@@ -26,6 +26,7 @@ use futures::future::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
 use weald_catalog::TableRef;
+use weald_expr::StatementContext;
 use weald_partition::{StoredRow, TableSchema};
 use weald_types::{Fault, SqlType};
 
@@ -38,6 +39,7 @@ pub struct ShareRequest {
     pub table: TableRef,
     pub share: usize,
     pub shares: usize,
+    pub statement: Arc<StatementContext>,
 }
 
 /// Stored rows by shares, each read by one thread.
@@ -63,13 +65,14 @@ pub struct Table {
     pub ordinals: Vec<u16>,
     pub schema: SchemaRef,
     pub source: Arc<dyn BatchSource>,
+    pub statement: Arc<StatementContext>,
 }
 
 impl Table {
     /// `None`: a wanted column has no carrier.
-    pub fn new(table: TableRef, columns: &[(u16, String, SqlType)], source: Arc<dyn BatchSource>) -> Option<Self> {
+    pub fn new(table: TableRef, columns: &[(u16, String, SqlType)], source: Arc<dyn BatchSource>, statement: Arc<StatementContext>) -> Option<Self> {
         let fields = columns.iter().map(|(_, name, ty)| Some(Field::new(name, carrier::data_type(ty)?, ty.nullable))).collect::<Option<Vec<_>>>()?;
-        Some(Self { table, ordinals: columns.iter().map(|c| c.0).collect(), schema: Arc::new(Schema::new(fields)), source })
+        Some(Self { table, ordinals: columns.iter().map(|c| c.0).collect(), schema: Arc::new(Schema::new(fields)), source, statement })
     }
 
     fn plan(&self, session: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -95,7 +98,15 @@ impl Table {
         let equivalence = EquivalenceProperties::new(schema.clone());
         let properties = PlanProperties::new(equivalence, Partitioning::UnknownPartitioning(shares), EmissionType::Incremental, Boundedness::Bounded);
         let columns = Arc::new(ScanColumns { ordinals: self.ordinals.clone(), all: self.schema.clone(), output, schema, filter });
-        Ok(Arc::new(ScanExec { table: self.table.clone(), columns, limit, shares, source: self.source.clone(), properties: Arc::new(properties) }))
+        Ok(Arc::new(ScanExec {
+            table: self.table.clone(),
+            columns,
+            limit,
+            shares,
+            source: self.source.clone(),
+            statement: self.statement.clone(),
+            properties: Arc::new(properties),
+        }))
     }
 }
 
@@ -153,6 +164,7 @@ struct ScanExec {
     limit: Option<usize>,
     shares: usize,
     source: Arc<dyn BatchSource>,
+    statement: Arc<StatementContext>,
     properties: Arc<PlanProperties>,
 }
 
@@ -203,7 +215,7 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let request = ShareRequest { table: self.table.clone(), share: partition, shares: self.shares };
+        let request = ShareRequest { table: self.table.clone(), share: partition, shares: self.shares, statement: self.statement.clone() };
         let state = (self.source.open(request), self.columns.clone(), self.limit.unwrap_or(usize::MAX));
         let batches = futures::stream::try_unfold(state, |(mut cursor, columns, left)| async move {
             if left == 0 {

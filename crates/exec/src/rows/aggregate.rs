@@ -97,7 +97,7 @@ async fn run(mut input: BoxStream, group: Vec<Grouped>, calls: Vec<Call>, rollup
                         None => {
                             let mut held = values.clone();
                             held[level..].iter_mut().for_each(|v| *v = Value::Null);
-                            scope.execution.memory.take(super::row_bytes(&held) + key.len() as u64 + 96 * calls.len() as u64)?;
+                            scope.execution.statement.memory.take(super::row_bytes(&held) + key.len() as u64 + 96 * calls.len() as u64)?;
                             groups.list.push(Group { values: held, level, accumulators: fresh() });
                             groups.index.insert(key, groups.list.len() - 1);
                             groups.list.len() - 1

@@ -57,7 +57,7 @@ impl Stream for DistinctStream {
                     let key = row_key(&row, &self.types);
                     let bytes = 64 + key.len() as u64;
                     if self.seen.insert(key) {
-                        self.scope.execution.memory.take(bytes)?;
+                        self.scope.execution.statement.memory.take(bytes)?;
                         kept.push(row);
                     }
                 }

@@ -39,7 +39,13 @@ pub struct PerRow {
 
 impl Join {
     pub fn open(self: &Join, scope: &Scope) -> BoxStream {
-        Box::new(JoinStream { left: open(&self.left, scope), join: Shape::of(self), scope: scope.clone(), method: None })
+        Box::new(JoinStream {
+            left: open(&self.left, scope),
+            join: Shape::of(self),
+            scope: scope.clone(),
+            method: None,
+            pending: Vec::new().into_iter(),
+        })
     }
 }
 
@@ -85,6 +91,8 @@ struct JoinStream {
     join: Shape,
     scope: Scope,
     method: Option<Method>,
+    /// Left rows whose turn has not come: one of them can match many.
+    pending: std::vec::IntoIter<Row>,
 }
 
 impl JoinStream {
@@ -132,6 +140,8 @@ impl Shape {
             Method::PerRow => {
                 let Some((node, outer, _)) = &self.per_row else { return Ok(()) };
                 let inner = scope.with_outer(outer, left)?;
+                let memory = &scope.execution.statement.memory;
+                let before = memory.used();
                 let mut right = open(node, &inner);
                 let mut found = Found::default();
                 while let Some(batch) = right.next().await? {
@@ -145,6 +155,8 @@ impl Shape {
                         break;
                     }
                 }
+                drop(right);
+                memory.give(memory.used().saturating_sub(before));
                 self.close(left, &found, out);
             }
             Method::Loop { rows } => {
@@ -243,13 +255,16 @@ impl Stream for JoinStream {
             }
             let mut out = Vec::new();
             while out.len() < BATCH_ROWS {
-                let Some(batch) = self.left.next().await? else { break };
-                let Some(method) = self.method.take() else { break };
-                for row in &batch {
-                    self.scope.execution.statement.check_interrupted()?;
-                    self.join.matches(&self.scope, row, &method, &mut out).await?;
-                }
-                self.method = Some(method);
+                let Some(row) = self.pending.next() else {
+                    let Some(batch) = self.left.next().await? else { break };
+                    self.pending = batch.into_iter();
+                    // A join may read little and work for long: others have their turn.
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                self.scope.execution.statement.check_interrupted()?;
+                let Some(method) = &self.method else { break };
+                self.join.matches(&self.scope, &row, method, &mut out).await?;
             }
             Ok(if out.is_empty() { None } else { Some(out) })
         })

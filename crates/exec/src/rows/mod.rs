@@ -25,7 +25,6 @@ pub use scan::{ScanRequest, TableSource};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use weald_expr::{EvalContext, Expr, StatementContext, SubqueryResult, eval};
 use weald_types::{Fault, Value};
 
@@ -58,32 +57,11 @@ pub enum Node {
 pub struct Execution {
     pub statement: Arc<StatementContext>,
     pub source: Arc<dyn TableSource>,
-    pub memory: Arc<Memory>,
     pub max_recursion: u64,
 }
 
-/// Bytes one query may hold in rows; over it, the query fails and nobody else notices.
-#[derive(Debug)]
-pub struct Memory {
-    used: AtomicU64,
-    pub limit: u64,
-}
-
-impl Memory {
-    pub fn new(limit: u64) -> Self {
-        Self { used: AtomicU64::new(0), limit }
-    }
-    pub fn take(&self, bytes: u64) -> Result<(), Fault> {
-        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if used > self.limit { Err(Fault::OutOfMemory) } else { Ok(()) }
-    }
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-}
-
 /// About what a row costs in memory.
-pub(crate) fn row_bytes(row: &[Value]) -> u64 {
+pub fn row_bytes(row: &[Value]) -> u64 {
     let heap: usize = row
         .iter()
         .map(|v| match v {
@@ -158,7 +136,7 @@ async fn json_rows(document: scalar::Scalar, table: Arc<weald_expr::json_table::
     let document = document.eval(&[], &scope).await?;
     let mut rows = Vec::new();
     table.for_each_row(&document, &scope.context(&[]), &mut |row| {
-        scope.execution.memory.take(row_bytes(&row))?;
+        scope.execution.statement.memory.take(row_bytes(&row))?;
         rows.push(row);
         Ok(())
     })?;
@@ -170,7 +148,7 @@ pub(crate) async fn collect(stream: &mut BoxStream, scope: &Scope) -> Result<Vec
     let mut all = Vec::new();
     while let Some(batch) = stream.next().await? {
         scope.execution.statement.check_interrupted()?;
-        scope.execution.memory.take(batch.iter().map(|r| row_bytes(r)).sum())?;
+        scope.execution.statement.memory.take(batch.iter().map(|r| row_bytes(r)).sum())?;
         all.extend(batch);
     }
     Ok(all)

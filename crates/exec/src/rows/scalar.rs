@@ -69,6 +69,8 @@ impl Scalar {
 impl SubqueryUse {
     async fn run(&self, row: &[Value], scope: &Scope) -> Result<SubqueryResult, Fault> {
         let inner = if self.outer.is_empty() { scope.clone() } else { scope.with_outer(&self.outer, row)? };
+        let memory = &scope.execution.statement.memory;
+        let before = memory.used();
         let mut stream = open(&self.node, &inner);
         // Enough to know the answer: any row for EXISTS, one more than allowed for a scalar.
         let enough = match self.kind {
@@ -79,9 +81,12 @@ impl SubqueryUse {
         let mut rows: Vec<Row> = Vec::new();
         while rows.len() < enough {
             let Some(batch) = Box::pin(stream.next()).await? else { break };
-            scope.execution.memory.take(batch.iter().map(|r| super::row_bytes(r)).sum())?;
+            memory.take(batch.iter().map(|r| super::row_bytes(r)).sum())?;
             rows.extend(batch);
         }
+        // Run for every outer row, it must not count what it held for the rows before. (A statement's rows are computed one after the other.)
+        drop(stream);
+        memory.give(memory.used().saturating_sub(before));
         Ok(match self.kind {
             SubqueryKind::Exists { .. } => SubqueryResult::Exists(!rows.is_empty()),
             _ => SubqueryResult::Rows(Arc::new(rows)),

@@ -85,7 +85,7 @@ impl SortStream {
             self.scope.execution.statement.check_interrupted()?;
             for row in batch {
                 let key = key_of(&row, &self.keys, &self.scope).await?;
-                self.scope.execution.memory.take(row_bytes(&row) + key.len() as u64)?;
+                self.scope.execution.statement.memory.take(row_bytes(&row) + key.len() as u64)?;
                 keyed.push((key, row));
             }
         }
@@ -106,7 +106,7 @@ impl SortStream {
                     continue;
                 }
                 if heap.len() < keep {
-                    self.scope.execution.memory.take(row_bytes(&row) + key.len() as u64)?;
+                    self.scope.execution.statement.memory.take(row_bytes(&row) + key.len() as u64)?;
                 }
                 heap.push(Ranked { key, sequence, row });
                 if heap.len() > keep {
