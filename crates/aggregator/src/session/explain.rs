@@ -149,7 +149,8 @@ impl Session {
         if self.catalog().database(name).is_none() {
             return Err(Fault::NoSuchDatabase { name: name.into() });
         }
-        self.server.metadata.snapshot_database(name).await?;
+        let keep = self.server.variables.values().int("snapshots_to_keep") as usize;
+        self.server.metadata.snapshot_database(name, keep).await?;
         Outcome::ok()
     }
 }

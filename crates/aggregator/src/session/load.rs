@@ -141,6 +141,9 @@ impl Session {
             }
         }
         load.rest = bytes[at..].to_vec();
+        if load.rest.len() as u64 > self.variables.int("max_allowed_packet") {
+            return Err(Fault::mysql(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes"));
+        }
         if !rows.is_empty() {
             self.write_loaded(load, rows).await?;
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use weald_exec::analytic::BatchSource;
-use weald_exec::rows::{self, BoxStream, Execution, Memory, Row, Scope, Stream, TableSource};
+use weald_exec::rows::{self, BoxStream, Execution, Row, Scope, Stream, TableSource, row_bytes};
 use weald_exec::{Isolation, Snapshot, Snapshotted, Work};
 use weald_expr::{Expr, StatementContext};
 use weald_plan::FragmentPlan;
@@ -167,20 +167,8 @@ impl Session {
         source: Arc<dyn TableSource>,
     ) -> Result<BoxStream, Fault> {
         let node = rows::compile(query)?;
-        let execution = Execution {
-            statement,
-            source,
-            memory: Arc::new(Memory::new(self.query_memory())),
-            max_recursion: self.variables.int("cte_max_recursion_depth"),
-        };
+        let execution = Execution { statement, source, max_recursion: self.variables.int("cte_max_recursion_depth") };
         Ok(rows::open(&node, &Scope::new(Arc::new(execution), params)))
-    }
-
-    fn query_memory(&self) -> u64 {
-        match self.variables.int("maximum_query_memory") {
-            0 => self.server.query_memory,
-            mb => mb << 20,
-        }
     }
 
     /// DataFusion where it can, the row executor where it must; either on the query threads.
@@ -195,6 +183,7 @@ impl Session {
         let rows = self.row_executor(query, statement.clone(), params.clone(), source)?;
         let analytic = self.server.analytic.clone();
         let query = query.clone();
+        let of_remote = statement.clone();
         let (send, receive) = tokio::sync::mpsc::channel::<Result<Vec<Row>, Fault>>(CHANNEL);
         let task = self.server.query_runtime.spawn(async move {
             let mut rows = rows;
@@ -232,7 +221,7 @@ impl Session {
                 }
             }
         });
-        Ok(Box::new(Remote { receive, task }))
+        Ok(Box::new(Remote { receive, task, statement: of_remote }))
     }
 
     /// Rows of a few expressions without a table.
@@ -263,7 +252,9 @@ impl Session {
         };
         let mut stream = self.open(&Arc::new(query), params).await?;
         let mut rows = Vec::new();
+        let statement = self.statement();
         while let Some(batch) = stream.next().await? {
+            statement.memory.take(batch.iter().map(|r| row_bytes(r)).sum())?;
             rows.extend(batch);
         }
         Ok(rows)
@@ -272,7 +263,9 @@ impl Session {
     async fn select_into(&mut self, into: &ast::Into, mut rows: BoxStream) -> Result<Outcome, Fault> {
         let ast::Into::Variables(names) = into else { return Err(Fault::not_supported("SELECT … INTO OUTFILE")) };
         let mut all = Vec::new();
-        while let Some(batch) = rows.next().await? {
+        while all.len() < 2
+            && let Some(batch) = rows.next().await?
+        {
             all.extend(batch);
         }
         if all.len() > 1 {
@@ -341,12 +334,18 @@ impl Stream for Counted {
 struct Remote {
     receive: tokio::sync::mpsc::Receiver<Result<Vec<Row>, Fault>>,
     task: tokio::task::JoinHandle<()>,
+    statement: Arc<StatementContext>,
 }
 
 impl Stream for Remote {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            match self.receive.recv().await {
+            let received = tokio::select! {
+                received = self.receive.recv() => received,
+                // Wherever the query's threads are, the client is told at once; they end when they next wait.
+                fault = self.statement.interrupted.raised() => return Err(fault),
+            };
+            match received {
                 Some(Ok(batch)) => Ok(Some(batch)),
                 Some(Err(f)) => Err(f),
                 None => {

@@ -5,8 +5,8 @@
 //! Never:    accepts a variable that has no effect without a warning.
 
 use super::{Change, Outcome, Session, Settings};
-use crate::variables::{self, Effect, Scope, VARIABLES};
-use weald_catalog::Privilege;
+use crate::variables::{self, Effect, Scope, VARIABLES, Variable};
+use weald_catalog::{Command, Privilege};
 use weald_expr::{NoRow, eval};
 use weald_plan::bind;
 use weald_sql::ast::{self, SetItem, VarScope};
@@ -43,10 +43,17 @@ impl Session {
                     Some(ast::Expr::Column { table: None, database: None, name, .. }) => Value::str(name),
                     Some(e) => self.constant(e, text, params).await?.0,
                     // DEFAULT: a session's is the server's, the server's is the built-in one.
-                    None if *scope == VarScope::Global || v.scope == Scope::Global => v.default_value(),
+                    None if *scope == VarScope::Global || v.scope == Scope::Global => self.server.default_of(at),
                     None => self.server.variables.values().at(at).clone(),
                 };
-                self.assign(v.name, *scope, value)
+                match scope {
+                    VarScope::PersistOnly => self.persist(v, &value).await,
+                    VarScope::Persist => {
+                        self.assign(v.name, *scope, value.clone())?;
+                        self.persist(v, &value).await
+                    }
+                    VarScope::Global | VarScope::Session | VarScope::Next => self.assign(v.name, *scope, value),
+                }
             }
             SetItem::Names { charset, collation } => {
                 let charset = charset.as_deref().unwrap_or("utf8mb4").to_ascii_lowercase();
@@ -134,7 +141,7 @@ impl Session {
             self.warn(Fault::mysql(1235, "42000", format!("'{}' has no effect here", v.name)));
         }
         if global {
-            self.server.set_global(at, value.clone(), matches!(scope, VarScope::Persist | VarScope::PersistOnly));
+            self.server.set_global(at, value);
             return Ok(());
         }
         match v.name {
@@ -239,6 +246,19 @@ impl Session {
             return self.warning_total;
         }
         self.warnings.iter().filter(|w| w.level == weald_types::WarningLevel::Error).count() as u64
+    }
+
+    /// The metadata group remembers it, and every start sets it again.
+    async fn persist(&mut self, v: &Variable, value: &Value) -> Result<(), Fault> {
+        if v.effect == Effect::ReadOnly {
+            return Err(read_only(v.name));
+        }
+        if v.scope == Scope::Session {
+            return Err(Fault::mysql(1228, "HY000", format!("Variable '{}' is a SESSION variable and can't be used with SET GLOBAL", v.name)));
+        }
+        self.require(Privilege::Super, None)?;
+        let (value, _) = v.check(value)?;
+        self.server.propose(Command::SetVariable { name: v.name.into(), value: Some(v.show(&value).into()) }).await.map(|_| ())
     }
 }
 
