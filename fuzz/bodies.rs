@@ -18,7 +18,7 @@ use weald_catalog::table::{ColumnDef, DefaultValue, IndexDef, IndexPart, Shardin
 use weald_env::sim::{SimDisk, Survives};
 use weald_env::{Disk, Env, OpenMode};
 use weald_log::{Error, Log, Options, Progress, Record, Replay, SnapshotStore};
-use weald_partition::{Cursor, KeyRange, MemoryLimit, MemoryLog, NodeContext, Partition};
+use weald_partition::{Cursor, KeyRange, MemoryLog, NodeContext, NodeMemory, Partition};
 use weald_sql::{Normalised, ParseOptions, normalise, parse, parse_expr, parse_normalised, parse_query, print};
 use weald_types::json::{Json, JsonPath};
 use weald_types::row::RowLayout;
@@ -479,7 +479,7 @@ fn table() -> Arc<TableDef> {
 
 /// Bytes in the place of a commit record or of a snapshot's item are applied or refused; the table can be read after them.
 pub fn commit_record(data: &[u8]) {
-    let node = NodeContext::new(Env::simulated(1), Arc::new(MemoryLog::default()), MemoryLimit::unlimited());
+    let node = NodeContext::new(Env::simulated(1), Arc::new(MemoryLog::default()), NodeMemory::unlimited());
     let partition = Partition::new(PartitionId::of(DatabaseId::new(1), 0), Epoch::FIRST, node.clone());
     partition.create_table(table());
     for _ in 0..2 {

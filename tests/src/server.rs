@@ -19,24 +19,37 @@ pub struct Server {
     pub port: u16,
     pub http_port: u16,
     dir: PathBuf,
+    /// Further arguments of `weald dev`, at every start.
+    arguments: Vec<String>,
     _temporary: Option<TempDir>,
 }
 
 impl Server {
     /// A fresh server with its own empty directory.
     pub fn start() -> Self {
-        let temporary = tempfile::Builder::new().prefix("weald-test-").tempdir().expect("a temporary directory");
-        let dir = temporary.path().join("data");
-        Self::start_in(dir, Some(temporary))
+        Self::start_with(&[])
     }
 
-    fn start_in(dir: PathBuf, temporary: Option<TempDir>) -> Self {
+    /// The same with further arguments.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let temporary = tempfile::Builder::new().prefix("weald-test-").tempdir().expect("a temporary directory");
+        let dir = temporary.path().join("data");
+        Self::start_in(dir, arguments, Some(temporary))
+    }
+
+    /// In a directory of the caller's, which stays.
+    pub fn start_at(dir: &Path, arguments: &[&str]) -> Self {
+        Self::start_in(dir.to_path_buf(), arguments, None)
+    }
+
+    fn start_in(dir: PathBuf, arguments: &[&str], temporary: Option<TempDir>) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|a| a.to_string()).collect();
         // Between finding a free port and the server taking it, another process may: then the next port is tried.
         let mut last = String::new();
         for _ in 0..5 {
             let (port, http_port) = (free_port(), free_port());
-            match launch(&dir, port, http_port) {
-                Ok(child) => return Self { child, port, http_port, dir, _temporary: temporary },
+            match launch(&dir, port, http_port, &arguments) {
+                Ok(child) => return Self { child, port, http_port, dir, arguments, _temporary: temporary },
                 Err(e) => last = e,
             }
         }
@@ -81,12 +94,12 @@ impl Server {
         self.kill();
         for _ in 0..5 {
             let (port, http_port) = (free_port(), free_port());
-            match launch(&self.dir, port, http_port) {
+            match launch(&self.dir, port, http_port, &self.arguments) {
                 Ok(child) => {
                     (self.child, self.port, self.http_port) = (child, port, http_port);
                     return;
                 }
-                Err(e) if e.contains("in use") => (),
+                Err(e) if e.contains("in use") && e.contains("listen") => (),
                 Err(e) => panic!("the server does not restart on {}: {e}", self.dir.display()),
             }
         }
@@ -98,10 +111,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            let log = self.dir.with_extension("log");
-            if let Ok(text) = std::fs::read_to_string(&log) {
-                let lines: Vec<&str> = text.lines().collect();
-                eprintln!("--- the server's last lines\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
+            for log in [self.dir.with_extension("log"), self.dir.join("weald.log")] {
+                if let Ok(text) = std::fs::read_to_string(&log) {
+                    let lines: Vec<&str> = text.lines().collect();
+                    eprintln!("--- the last lines of {}\n{}", log.display(), lines[lines.len().saturating_sub(30)..].join("\n"));
+                }
             }
         }
     }
@@ -117,7 +131,7 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port on the loopback").port()
 }
 
-fn launch(dir: &Path, port: u16, http_port: u16) -> Result<Child, String> {
+fn launch(dir: &Path, port: u16, http_port: u16, arguments: &[String]) -> Result<Child, String> {
     let log = dir.with_extension("log");
     if let Some(parent) = log.parent() {
         std::fs::create_dir_all(parent).map_err(|e| e.to_string())?;
@@ -127,6 +141,7 @@ fn launch(dir: &Path, port: u16, http_port: u16) -> Result<Child, String> {
         .args(["dev", "--data-dir"])
         .arg(dir)
         .args(["--mysql-port", &port.to_string(), "--http-port", &http_port.to_string()])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(errors)

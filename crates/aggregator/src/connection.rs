@@ -15,10 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use weald_exec::rows::{BoxStream, Row};
+use weald_exec::rows::{BoxStream, Row, row_bytes};
 use weald_expr::format::write_text;
 use weald_plan::query::Column;
 use weald_sql::Statements;
+use weald_types::memory::Budget;
 use weald_types::{Collation, Fault, SqlType, Value};
 use weald_wire::command::{self, Command};
 use weald_wire::constants::{client, flag, status};
@@ -82,6 +83,9 @@ pub async fn serve(door: Arc<Door>, socket: TcpStream, host: String) {
         End::Killed if server.draining.load(Ordering::Relaxed) => c.pipe.notice(&Fault::mysql(1053, "08S01", "Server shutdown in progress")),
         End::Killed => c.pipe.notice(&Fault::mysql(3169, "HY000", "Session was killed")),
     }
+    if matches!(end, End::Gone | End::Io(_) | End::Wire(_) | End::Timeout) {
+        server.metrics.aborted_clients.fetch_add(1, Ordering::Relaxed);
+    }
     tracing::debug!(id, %end, "connection ended");
     // Locks go before the farewell, which may take a while.
     c.session.end();
@@ -116,6 +120,8 @@ enum LongData {
 struct Cursor {
     columns: Arc<[Column]>,
     rows: std::vec::IntoIter<Row>,
+    /// What they take, until the client has fetched them.
+    _memory: Budget,
 }
 
 impl Connection {
@@ -579,8 +585,10 @@ impl Connection {
     /// The rows are kept here until they are fetched, as MySQL keeps them in a temporary table.
     async fn open_cursor(&mut self, id: u32, columns: Arc<[Column]>, mut rows: BoxStream) {
         let mut all = Vec::new();
+        let memory = self.session.budget();
         let read = async {
             while let Some(b) = rows.next().await? {
+                memory.take(b.iter().map(|r| row_bytes(r)).sum())?;
                 all.extend(b);
             }
             Ok(())
@@ -593,7 +601,7 @@ impl Connection {
         }
         self.columns(&columns, true);
         self.end_rows(status::CURSOR_EXISTS);
-        self.cursors.insert(id, Cursor { columns, rows: all.into_iter() });
+        self.cursors.insert(id, Cursor { columns, rows: all.into_iter(), _memory: memory });
     }
 
     async fn fetch(&mut self, id: u32, n: u32) -> Result<(), End> {

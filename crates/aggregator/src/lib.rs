@@ -4,11 +4,16 @@
 //! Promises: every statement is checked against the user's privileges, and answered with MySQL's numbers and words.
 //! Never:    stores a row or a definition.
 
+/// What clients are told at the handshake and by VERSION().
+pub const VERSION: &str = "8.0.36-Weald";
+
 pub mod auth;
 pub mod connection;
+pub mod deadlines;
 pub mod definition_locks;
 pub mod information_schema;
 mod login;
+pub mod metrics;
 pub mod mysql_error;
 mod pipe;
 pub mod plan_cache;
@@ -16,5 +21,6 @@ mod rsa_key;
 pub mod server;
 pub mod session;
 mod show;
+pub mod slow_log;
 pub mod tls;
 pub mod variables;

@@ -12,6 +12,7 @@ use crate::rsa_key;
 use crate::server::Server;
 use crate::session::{ClientFacts, Session, Shared};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use weald_catalog::{Privilege, UserDef};
 use weald_types::{Collation, Fault};
@@ -54,6 +55,7 @@ pub(crate) async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str, con
     let limit = server.variables.values().int("max_connections") as usize;
     // One more than the limit may try: an administrator who wants to see what is wrong.
     if connected > limit + 1 {
+        server.metrics.refused_connections.fetch_add(1, Ordering::Relaxed);
         pipe.error_instead_of_greeting(&too_many());
         return Err(End::Refused);
     }
@@ -68,6 +70,7 @@ pub(crate) async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str, con
     }
     let user = authenticate(door, pipe, &login, &Exchange { host, secure: tls.is_some(), salt, first: true }).await?;
     if connected > limit && !user.may_globally(Privilege::Super) {
+        server.metrics.refused_connections.fetch_add(1, Ordering::Relaxed);
         pipe.error(&too_many());
         return Err(End::Refused);
     }

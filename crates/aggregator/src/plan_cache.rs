@@ -115,6 +115,13 @@ impl PlanCache {
         entry
     }
 
+    pub fn len(&self) -> usize {
+        self.plans.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.plans.is_empty()
+    }
+
     /// For SHOW PLANCACHE: (key, entry), in order of their ids.
     pub fn list(&self) -> Vec<(Key, Arc<Entry>)> {
         let mut all: Vec<_> =

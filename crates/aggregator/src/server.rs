@@ -4,20 +4,23 @@
 //! Promises: the catalogue a session sees is the newest this node has applied.
 //! Never:    changes the catalogue itself: it proposes commands through [`Metadata`].
 
+use crate::deadlines::Deadlines;
 use crate::definition_locks::DefinitionLocks;
 use crate::information_schema::{Process, Row, ServerFacts};
+use crate::metrics::{Kind, Metrics};
 use crate::plan_cache::PlanCache;
 use crate::session::Shared;
-use crate::variables::{GlobalVariables, VARIABLES};
+use crate::variables::{self, Effect, GlobalVariables, Scope, VARIABLES, Values};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use weald_catalog::{CatalogView, Command, Outcome, TableDef};
 use weald_env::Env;
 use weald_exec::Engine;
 use weald_exec::analytic::Analytic;
+use weald_expr::interrupt::Reason;
 use weald_types::{Fault, Value};
 
 /// The metadata group, as an aggregator sees it; and the leaf's housekeeping that statements ask for.
@@ -27,7 +30,8 @@ pub trait Metadata: Send + Sync {
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, Fault>>;
     /// Until the catalogue is newer than this version.
     fn newer_than(&self, version: u64) -> BoxFuture<'_, ()>;
-    fn snapshot_database<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Fault>>;
+    /// `keep`: how many snapshots stay.
+    fn snapshot_database<'a>(&'a self, name: &'a str, keep: usize) -> BoxFuture<'a, Result<(), Fault>>;
     /// Rows of MV_RECOVERY_STATUS and DISTRIBUTED_PARTITIONS.
     fn recovery(&self) -> Vec<Row>;
     fn partitions(&self) -> Vec<Row>;
@@ -52,6 +56,12 @@ pub struct Server {
     pub query_runtime: tokio::runtime::Handle,
     pub threads: usize,
     pub counters: Counters,
+    pub metrics: Metrics,
+    pub deadlines: Deadlines,
+    /// Where logs go; none before the node has opened them.
+    pub logs: OnceLock<Logs>,
+    /// Variables as they were when the server had started: what DEFAULT means for those that depend on the machine.
+    startup: OnceLock<Values>,
     pub started_micros: i64,
     /// Named locks and identifiers.
     pub shared_state: Arc<weald_expr::server::ServerState>,
@@ -63,6 +73,13 @@ pub struct Server {
     stop: tokio::sync::watch::Sender<bool>,
     random: Mutex<u64>,
     pub draining: AtomicBool,
+}
+
+/// The files that a server writes to.
+pub struct Logs {
+    pub slow: Box<dyn Fn(String) + Send + Sync>,
+    /// Closes and opens the files anew, for an operator who has moved them.
+    pub reopen: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Debug, Default)]
@@ -89,6 +106,9 @@ impl Drop for Place {
     }
 }
 
+/// In microseconds. A statement that ends so soon is not worth ending sooner.
+const SHORT_STATEMENT_MICROS: i64 = 100_000;
+
 impl Server {
     #[allow(clippy::too_many_arguments)]
     pub fn new(
@@ -101,9 +121,10 @@ impl Server {
         query_memory: u64,
         threads: usize,
     ) -> Arc<Self> {
-        let version: Arc<str> = "8.0.36-Weald".into();
+        let version: Arc<str> = crate::VERSION.into();
         let seed = env.random.next_u64();
         let started_micros = env.clock.wall_micros() as i64;
+        let deadlines = Deadlines::new(env.clock.clone());
         let random = env.random.clone();
         let shared_state = Arc::new(weald_expr::server::ServerState::new(Box::new(move |bytes| random.fill(bytes)), started_micros));
         let server = Arc::new(Self {
@@ -120,6 +141,10 @@ impl Server {
             query_runtime,
             threads,
             counters: Counters::default(),
+            metrics: Metrics::default(),
+            deadlines,
+            logs: OnceLock::new(),
+            startup: OnceLock::new(),
             started_micros,
             shared_state,
             connections: Mutex::default(),
@@ -130,7 +155,6 @@ impl Server {
             random: Mutex::new(seed),
             draining: AtomicBool::new(false),
         });
-        server.restore_variables();
         server
     }
 
@@ -155,24 +179,55 @@ impl Server {
         *s
     }
 
-    /// SET PERSIST of earlier runs.
-    fn restore_variables(&self) {
-        for (name, text) in &self.catalog().variables {
-            let known = crate::variables::find(name).and_then(|at| VARIABLES[at].read(text).map(|v| (at, v)));
-            match known {
-                Some((at, value)) => self.set_global(at, value),
-                None => tracing::warn!(%name, value = %text, "a persisted variable is not known to this version, or its value is not; ignored"),
-            }
+    /// SET GLOBAL of a value that was checked.
+    pub fn set_global(&self, at: usize, value: Value) {
+        let memory = &self.engine.node.memory;
+        match (VARIABLES[at].name, &value) {
+            ("maximum_memory", Value::UInt(mb)) => memory.set_limit(mb.saturating_mul(1 << 20)),
+            ("maximum_table_memory", Value::UInt(mb)) => memory.set_table_limit(mb.saturating_mul(1 << 20)),
+            _ => (),
+        }
+        self.variables.put(at, value);
+    }
+
+    /// What SET GLOBAL … = DEFAULT sets.
+    pub fn default_of(&self, at: usize) -> Value {
+        match (VARIABLES[at].name, self.startup.get()) {
+            ("maximum_memory" | "maximum_table_memory", Some(startup)) => startup.at(at).clone(),
+            _ => VARIABLES[at].default_value(),
         }
     }
 
-    pub fn set_global(&self, at: usize, value: Value) {
-        if VARIABLES[at].name == "maximum_table_memory"
-            && let Value::UInt(mb) = value
-        {
-            self.engine.node.memory.set_limit_bytes(if mb == 0 { u64::MAX } else { mb << 20 });
+    /// Sets a variable from a configuration's or the catalogue's text, as SET GLOBAL would.
+    pub fn configure(&self, name: &str, text: &str) -> Result<(), Fault> {
+        let at = variables::find(name).ok_or_else(|| variables::unknown(name))?;
+        let v = &VARIABLES[at];
+        if v.effect == Effect::ReadOnly || v.scope == Scope::Session {
+            return Err(Fault::mysql(1238, "HY000", format!("Variable '{}' is a read only variable", v.name)));
         }
-        self.variables.put(at, value);
+        let (value, clamped) = v.check(&v.value_of(text))?;
+        if clamped {
+            return Err(Fault::mysql(1231, "42000", format!("Variable '{}' can't be set to the value of '{text}'", v.name)));
+        }
+        self.set_global(at, value);
+        Ok(())
+    }
+
+    /// The configuration has been taken: what is set from here on is an operator's doing.
+    pub fn started(&self) {
+        let _ = self.startup.set(self.variables.values());
+    }
+
+    /// Ends the statements that have been running for a while: the process is at maximum_memory, and they may hold what is missing. Short ones go on.
+    pub fn shed_memory(&self) {
+        let now = self.now_micros();
+        for c in self.connections.lock().values() {
+            let p = c.process.lock();
+            if p.command == "Query" && now - p.since_micros > SHORT_STATEMENT_MICROS {
+                c.interrupted.raise(Reason::MemoryShort);
+                self.metrics.memory_stops.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     // ------------------------------------------------------------------ connections
@@ -188,7 +243,9 @@ impl Server {
 
     /// Files a connection whose client is in.
     pub fn register(&self, shared: &Arc<Shared>) {
-        self.connections.lock().insert(shared.id, shared.clone());
+        let mut connections = self.connections.lock();
+        connections.insert(shared.id, shared.clone());
+        self.metrics.max_used_connections.fetch_max(connections.len() as u64, Ordering::Relaxed);
     }
     pub fn unregister(&self, id: u64) {
         self.connections.lock().remove(&id);
@@ -230,9 +287,11 @@ impl Server {
         self.stop.subscribe()
     }
 
-    /// Logs are written through the process's subscriber, which has no file to reopen.
+    /// FLUSH LOGS.
     pub fn reopen_logs(&self) {
-        tracing::info!("logs flushed");
+        if let Some(logs) = self.logs.get() {
+            (logs.reopen)();
+        }
     }
 }
 
@@ -258,8 +317,25 @@ impl ServerFacts for Server {
         let c = &self.counters;
         let n = |a: &AtomicU64| a.load(Ordering::Relaxed).to_string();
         let uptime = (self.now_micros() - self.started_micros) / 1_000_000;
+        let m = &self.metrics;
+        let waits = &self.engine.node.lock_waits;
+        let memory = &self.engine.node.memory;
+        let waited = waits.micros.load(Ordering::Relaxed) / 1000;
         let mut all = vec![
-            ("Aborted_connects".to_string(), n(&c.aborted_connects)),
+            ("Aborted_clients".to_string(), n(&m.aborted_clients)),
+            ("Aborted_connects".into(), n(&c.aborted_connects)),
+            ("Connection_errors_max_connections".into(), n(&m.refused_connections)),
+            ("Handler_commit".into(), m.commits.value().to_string()),
+            ("Handler_rollback".into(), m.rollbacks.value().to_string()),
+            ("Innodb_row_lock_current_waits".into(), self.engine.node.waits.len().to_string()),
+            ("Innodb_row_lock_time".into(), waited.to_string()),
+            ("Innodb_row_lock_waits".into(), n(&waits.total)),
+            ("Max_used_connections".into(), n(&m.max_used_connections)),
+            ("Memory_in_use_bytes".into(), memory.estimate().to_string()),
+            ("Plan_cache_hits".into(), m.plan_hits.value().to_string()),
+            ("Plan_cache_misses".into(), m.plan_misses.value().to_string()),
+            ("Resident_memory_bytes".into(), memory.resident_bytes().to_string()),
+            ("Rows_sent".into(), m.rows_sent.value().to_string()),
             ("Bytes_received".into(), n(&c.bytes_received)),
             ("Bytes_sent".into(), n(&c.bytes_sent)),
             ("Connections".into(), n(&c.connections)),
@@ -269,11 +345,13 @@ impl ServerFacts for Server {
             ("Slow_queries".into(), n(&c.slow_queries)),
             ("Ssl_cipher".into(), String::new()),
             ("Ssl_version".into(), String::new()),
-            ("Table_memory_bytes".into(), self.engine.node.memory.used_bytes().to_string()),
+            ("Table_memory_bytes".into(), memory.table_bytes().to_string()),
             ("Threads_connected".into(), self.connected().to_string()),
             ("Threads_running".into(), self.processes().iter().filter(|p| p.command == "Query").count().to_string()),
             ("Uptime".into(), uptime.to_string()),
         ];
+        let commands = Kind::ALL.iter().filter_map(|k| Some((k.command()?, m.statements(*k).count())));
+        all.extend(commands.map(|(name, n)| (name.to_string(), n.to_string())));
         all.sort();
         all
     }

@@ -222,7 +222,7 @@ pub static VARIABLES: &[Variable] = &[
     v("skip_show_database", Global, Bool, "OFF", ReadOnly),
     v("slow_query_log", Global, Bool, "ON", Live),
     v("slow_query_log_file", Global, Text, "slow.log", ReadOnly),
-    v("snapshot_trigger_size", Global, int(1048576, U64), "2147483648", Live),
+    v("snapshot_trigger_size", Global, int(1048576, U64), "268435456", Live),
     v("snapshots_to_keep", Global, int(1, 100), "2", Live),
     v("socket", Global, Text, "", ReadOnly),
     v("sort_buffer_size", Both, int(32768, U64), "262144", Inert),
@@ -371,17 +371,15 @@ impl Variable {
         }
     }
 
-    /// What [`Variable::show`] printed, read again; `None` if it is no value of this variable.
-    pub fn read(&self, text: &str) -> Option<Value> {
-        let given = match self.kind {
-            Kind::Int { .. } => text.parse::<u64>().map(Value::UInt).or_else(|_| text.parse::<i64>().map(Value::Int)).ok()?,
-            Kind::Double { .. } => Value::Double(text.parse().ok()?),
+    /// A text of a configuration as the value that SET would be given.
+    pub fn value_of(&self, text: &str) -> Value {
+        match self.kind {
+            Kind::Int { .. } => text.parse().map(Value::Int).or_else(|_| text.parse().map(Value::UInt)).unwrap_or_else(|_| Value::str(text)),
+            Kind::Bool => text.parse().map_or_else(|_| Value::str(text), Value::Int),
+            Kind::Double { .. } => text.parse().map_or_else(|_| Value::str(text), Value::Double),
             Kind::NullableText if text.is_empty() => Value::Null,
-            Kind::Bool | Kind::Enum(_) | Kind::Text | Kind::NullableText | Kind::SqlMode | Kind::TimeZone | Kind::Charset | Kind::Collation => {
-                Value::str(text)
-            }
-        };
-        self.check(&given).ok().map(|(v, _)| v)
+            Kind::Enum(_) | Kind::Text | Kind::NullableText | Kind::SqlMode | Kind::TimeZone | Kind::Charset | Kind::Collation => Value::str(text),
+        }
     }
 
     pub fn default_value(&self) -> Value {

@@ -1,6 +1,6 @@
 //! The machine that we run on: std's files, the system's clock and random generator.
 //!
-//! Owns:     every use of `std::fs`, `Instant`, `SystemTime` and the thread's random generator in the product.
+//! Owns:     every use of `std::fs`, `Instant`, `SystemTime` and the thread's random generator in the product; what is asked of the machine.
 //! Promises: one system call a method, interrupted calls repeated.
 //! Never:    caches.
 
@@ -39,6 +39,36 @@ impl Clock for RealClock {
         // A machine whose clock stands before 1970 is at 1970.
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
     }
+}
+
+/// Files that this process makes from now on are its user's alone: 0600, directories 0700.
+pub fn keep_files_private() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+}
+
+/// Memory that the process takes now and the machine cannot take back: without its code and other files. 0 where the machine does not say.
+pub fn resident_bytes() -> u64 {
+    kilobytes("/proc/self/status", "RssAnon:").unwrap_or(0) << 10
+}
+
+/// Memory that the process may have: the machine's, or less if it runs in a control group that is given less.
+pub fn machine_memory_bytes() -> Option<u64> {
+    let machine = kilobytes("/proc/meminfo", "MemTotal:")? << 10;
+    // The group that the process sees as its own root (version 2 and 1); where a parent is stricter, the operator says maximum_memory.
+    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
+    Some(group.map_or(machine, |g| g.min(machine)))
+}
+
+fn kilobytes(file: &str, field: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.parse().ok())
+}
+
+/// The machine's name.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 pub struct RealRandom;

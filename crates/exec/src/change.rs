@@ -7,7 +7,8 @@
 use crate::engine::{Engine, Work};
 use crate::find;
 use crate::fragment_read::number;
-use crate::rows::{BoxStream, Row};
+use crate::meter::Meter;
+use crate::rows::{BoxStream, Row, row_bytes};
 use crate::stored::Fields;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -116,7 +117,7 @@ impl Engine {
                     return Ok(false);
                 }
                 Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
-                Outcome::Wait(w) => work.wait_for(&w).await?,
+                Outcome::Wait(w) => work.wait(w).await?,
             }
         }
     }
@@ -127,6 +128,7 @@ impl Engine {
         // All of them before the first change: the query must not see what it causes.
         let mut all: Vec<Row> = Vec::new();
         while let Some(batch) = rows.next().await? {
+            work.statement.memory.take(batch.iter().map(|r| row_bytes(r)).sum())?;
             all.extend(batch);
         }
         drop(rows);
@@ -198,7 +200,7 @@ async fn insert_moved(partition: &Arc<Partition>, table: &Arc<Table>, row: &[Val
             Outcome::Done => return Ok(()),
             Outcome::Duplicate(d) => return Err(duplicate(schema, d.index, row)),
             Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
-            Outcome::Wait(w) => work.wait_for(&w).await?,
+            Outcome::Wait(w) => work.wait(w).await?,
         }
     }
 }
@@ -217,6 +219,7 @@ async fn collect(
     let ctx = work.context();
     let schema = table.schema();
     let mut fault = None;
+    let mut meter = Meter::new(&work.statement.memory);
     if stop_at == Some(0) {
         return Ok(());
     }
@@ -232,6 +235,7 @@ async fn collect(
             for k in sort {
                 sort_key(&eval(&k.expr, &fields, &ctx)?, k.expr.ty(), k.descending, &mut key);
             }
+            meter.keep(|| (64 + row.handle_bytes().len() + row.bytes.len() + key.len()) as u64)?;
             found.push(Found { at, handle: row.handle(), version: row.version, bytes: row.bytes.to_vec(), key });
             Ok(())
         };
@@ -258,7 +262,7 @@ pub(crate) async fn delete(partition: &Arc<Partition>, table: &Arc<Table>, handl
             Outcome::Done => return Ok(true),
             Outcome::Gone => return Ok(false),
             Outcome::Conflict | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
-            Outcome::Wait(w) => work.wait_for(&w).await?,
+            Outcome::Wait(w) => work.wait(w).await?,
         }
     }
 }
@@ -269,7 +273,7 @@ pub(crate) async fn lock(partition: &Arc<Partition>, table: &Arc<Table>, handle:
         match partition.lock(work.transaction, table, handle, LockMode::Exclusive)? {
             Outcome::Done => return Ok(()),
             Outcome::Conflict | Outcome::Gone | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
-            Outcome::Wait(w) => work.wait_for(&w).await?,
+            Outcome::Wait(w) => work.wait(w).await?,
         }
     }
 }

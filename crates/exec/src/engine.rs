@@ -8,11 +8,11 @@ use crate::auto_increment::Counters;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use weald_catalog::{Sharding, TableDef};
 use weald_expr::StatementContext;
-use weald_partition::{LockWait, NodeContext, Partition, Snapshot, Table, Transaction};
+use weald_partition::{NodeContext, Partition, Snapshot, Table, Transaction};
 use weald_plan::Statistics;
 use weald_plan::query::{Query, Rel};
 use weald_txn::Isolation;
@@ -25,6 +25,8 @@ const PRIVATE: u32 = 1 << 31;
 pub struct Engine {
     pub node: Arc<NodeContext>,
     databases: RwLock<HashMap<DatabaseId, Arc<[Arc<Partition>]>>>,
+    /// The leaf is still reading its partitions from the disk.
+    pub recovering: AtomicBool,
     next_transaction: AtomicU64,
     next_row_partition: AtomicU64,
     next_private: AtomicU32,
@@ -67,26 +69,17 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
+    /// Waits for whoever has the row, until the statement must stop.
+    pub(crate) async fn wait(&self, lock: weald_partition::LockWait) -> Result<(), Fault> {
+        let (waited, done) = lock.wait(self.lock_wait, self.statement.interrupted.raised()).await;
+        self.statement.cost.lock_micros.fetch_add(waited.as_micros() as u64, Ordering::Relaxed);
+        done
+    }
+
     pub(crate) fn context(&self) -> weald_expr::EvalContext<'a> {
         weald_expr::EvalContext { statement: self.statement, params: self.params, subqueries: &[] }
     }
-
-    /// Waits for whoever holds a row, in steps short enough that KILL is heard.
-    pub(crate) async fn wait_for(&self, row: &LockWait) -> Result<(), Fault> {
-        let mut left = self.lock_wait;
-        loop {
-            self.statement.check_interrupted()?;
-            let step = left.min(LOCK_WAIT_STEP);
-            match row.wait(step).await {
-                Err(Fault::LockWaitTimeout) if left > step => left -= step,
-                done => return done,
-            }
-        }
-    }
 }
-
-/// How long KILL may go unheard by a statement that waits for a row.
-const LOCK_WAIT_STEP: Duration = Duration::from_millis(50);
 
 impl Engine {
     pub fn new(node: Arc<NodeContext>) -> Arc<Self> {
@@ -95,6 +88,7 @@ impl Engine {
         Arc::new(Self {
             node,
             databases: RwLock::default(),
+            recovering: AtomicBool::new(false),
             next_transaction: AtomicU64::new(first),
             next_row_partition: AtomicU64::new(0),
             next_private: AtomicU32::new(0),
@@ -123,7 +117,14 @@ impl Engine {
 
     pub fn partitions(&self, id: DatabaseId) -> Result<Arc<[Arc<Partition>]>, Fault> {
         let found = self.databases.read().get(&id).cloned();
-        found.ok_or_else(|| Fault::PartitionUnavailable { partition: format!("{id}:*"), reason: "its database is not open on this node".into() })
+        found.ok_or_else(|| {
+            let reason = if self.recovering.load(Ordering::Relaxed) {
+                "the node is recovering; wait for it, information_schema.MV_RECOVERY_STATUS shows how far it is"
+            } else {
+                "its database is not open on this node"
+            };
+            Fault::PartitionUnavailable { partition: format!("{id}:*"), reason: reason.into() }
+        })
     }
 
     pub fn begin(&self, isolation: Isolation) -> Transaction {

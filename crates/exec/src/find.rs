@@ -6,6 +6,7 @@
 
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use weald_expr::{EvalContext, NoRow, eval, time_zone};
 use weald_partition::{Cursor, Direction, KeyRange, Snapshot, StoredRow, Table, TableSchema};
 use weald_plan::fragment::Access;
@@ -133,6 +134,8 @@ pub async fn visit(
     readable(table, snapshot)?;
     match lookup(schema, keys) {
         Lookup::Rows(rows) => {
+            let examined = rows.len() as u64;
+            ctx.statement.cost.rows_examined.fetch_add(examined, Relaxed);
             for (index, key) in rows {
                 let flow = weald_partition::get(table, index, &key, snapshot, &mut *f).await?;
                 if flow.is_some_and(|f| f.is_break()) {
@@ -158,6 +161,7 @@ pub async fn visit(
                     flow
                 })
                 .await?;
+                ctx.statement.cost.rows_examined.fetch_add(seen.into(), Relaxed);
                 interrupted?;
                 if broken {
                     return Ok(());

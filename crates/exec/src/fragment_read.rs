@@ -6,7 +6,8 @@
 
 use crate::engine::{Engine, Work};
 use crate::find;
-use crate::rows::Row;
+use crate::meter::Meter;
+use crate::rows::{Row, row_bytes};
 use crate::stored::Fields;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -90,6 +91,7 @@ async fn read_partition(
     let mut rows: Vec<Row> = Vec::new();
     let mut keyed: Vec<Vec<u8>> = Vec::new();
     let mut fault = None;
+    let mut meter = Meter::new(&work.statement.memory);
     find::visit(table, schema, keys, work.snapshot, &ctx, &mut |row| {
         if !passed_by.is_empty() && passed_by.contains(row.handle_bytes()) {
             return ControlFlow::Continue(());
@@ -98,6 +100,10 @@ async fn read_partition(
         match one_row(&fields, f.filter.as_ref(), exprs, if *distinct { &[] } else { sort }, &ctx) {
             Ok(None) => (),
             Ok(Some((row, key))) => {
+                if let Err(full) = meter.keep(|| row_bytes(&row) + 24 + key.len() as u64) {
+                    fault = Some(full);
+                    return ControlFlow::Break(());
+                }
                 rows.push(row);
                 if !sort.is_empty() && !*distinct {
                     keyed.push(key);
@@ -187,6 +193,7 @@ async fn read_groups(
     }
     let mut fault = None;
     let mut key = Vec::new();
+    let mut meter = Meter::new(&work.statement.memory);
     find::visit(table, schema, keys, work.snapshot, &ctx, &mut |row| {
         let fields = Fields { schema, version: row.version, bytes: row.bytes };
         let mut step = || -> Result<(), Fault> {
@@ -208,6 +215,7 @@ async fn read_groups(
                 match index.get(&key) {
                     Some(at) => *at,
                     None => {
+                        meter.keep(|| row_bytes(&values) + 2 * key.len() as u64 + 128 * (1 + specs.len() as u64))?;
                         groups.push((values, specs.iter().map(Accumulator::new).collect()));
                         index.insert(key.clone(), groups.len() - 1);
                         groups.len() - 1
@@ -277,6 +285,7 @@ async fn lock_rows(
     let enough = enough(f, &ctx)?;
     let mut handles: Vec<RowHandle> = Vec::new();
     let mut fault = None;
+    let mut meter = Meter::new(&work.statement.memory);
     find::visit(table, schema, keys, work.snapshot, &ctx, &mut |row| {
         let fields = Fields { schema, version: row.version, bytes: row.bytes };
         match f.filter.as_ref().map(|e| eval(e, &fields, &ctx)) {
@@ -285,7 +294,13 @@ async fn lock_rows(
                 return ControlFlow::Break(());
             }
             Some(Ok(v)) if !is_true(&v) => (),
-            _ => handles.push(row.handle()),
+            _ => {
+                if let Err(full) = meter.keep(|| 32 + row.handle_bytes().len() as u64) {
+                    fault = Some(full);
+                    return ControlFlow::Break(());
+                }
+                handles.push(row.handle())
+            }
         }
         ControlFlow::Continue(())
     })
@@ -325,7 +340,7 @@ pub(crate) async fn lock_row(
             Outcome::Conflict | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
             Outcome::Wait(_) if lock.no_wait => return Err(Fault::LockNoWait),
             Outcome::Wait(_) if lock.skip_locked => return Ok(false),
-            Outcome::Wait(w) => work.wait_for(&w).await?,
+            Outcome::Wait(w) => work.wait(w).await?,
         }
     }
 }

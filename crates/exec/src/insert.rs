@@ -240,7 +240,7 @@ impl Engine {
                     done.affected += affected;
                     return Ok(());
                 }
-                Outcome::Wait(w) => work.wait_for(&w).await?,
+                Outcome::Wait(w) => work.wait(w).await?,
                 Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
                 Outcome::Duplicate(d) => match &bound.on_duplicate {
                     // The row is there as it is to be: nothing is replaced. MySQL sees this only where no further key could be in the way.
@@ -298,7 +298,7 @@ impl Engine {
                             Outcome::Conflict => return Err(Fault::WriteConflict),
                             // It went away: the insert is tried again.
                             Outcome::Gone => (),
-                            Outcome::Wait(w) => work.wait_for(&w).await?,
+                            Outcome::Wait(w) => work.wait(w).await?,
                         }
                     }
                 },

@@ -13,6 +13,7 @@ mod find;
 mod fragment_read;
 mod gather;
 mod insert;
+mod meter;
 pub mod rows;
 mod source;
 mod stored;

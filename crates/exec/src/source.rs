@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use weald_catalog::TableRef;
-use weald_expr::{EvalContext, eval, is_true};
+use weald_expr::{EvalContext, StatementContext, eval, is_true};
 use weald_partition::{Cursor, KeyRange, Partition, Reading, Snapshot, Step, Table};
 use weald_plan::key_values::Keys;
 use weald_plan::query::ROW_LOCATOR;
@@ -185,6 +186,7 @@ impl ScanStream {
                     cursor.is_done()
                 }
             };
+            r.statement.cost.rows_examined.fetch_add(looked as u64, Relaxed);
             if let Some(f) = fault {
                 return Err(f);
             }
@@ -213,7 +215,7 @@ impl BatchSource for Snapshotted {
         let mine = self.units(&request.table).map(|units| {
             units.iter().skip(request.share).step_by(request.shares.max(1)).map(|(t, range)| (t.clone(), Cursor::rows(range.clone()))).collect()
         });
-        Box::new(ShareCursor { parts: mine, snapshot: self.snapshot.clone() })
+        Box::new(ShareCursor { parts: mine, snapshot: self.snapshot.clone(), statement: request.statement })
     }
 }
 
@@ -234,6 +236,7 @@ struct ShareCursor {
     /// The fault is told when the rows are asked for.
     parts: Result<std::collections::VecDeque<(Arc<Table>, Cursor)>, Fault>,
     snapshot: Snapshot,
+    statement: Arc<StatementContext>,
 }
 
 impl RowCursor for ShareCursor {
@@ -241,6 +244,7 @@ impl RowCursor for ShareCursor {
         Box::pin(async move {
             let parts = self.parts.as_mut().map_err(|f| f.clone())?;
             loop {
+                self.statement.check_interrupted()?;
                 let Some((table, cursor)) = parts.front_mut() else { return Ok(0) };
                 let schema = table.schema();
                 // In a block of its own: what keeps the rows in place must be gone before anything is waited for.
@@ -263,6 +267,7 @@ impl RowCursor for ShareCursor {
                     Step::IndexGone => return Err(Fault::SchemaChanged),
                 }
                 if given > 0 {
+                    self.statement.cost.rows_examined.fetch_add(given as u64, Relaxed);
                     return Ok(given);
                 }
             }

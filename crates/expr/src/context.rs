@@ -4,9 +4,12 @@
 //! Promises: NOW() is one instant for the whole statement; nothing here blocks.
 //! Never:    reads a clock or a table.
 
+use crate::interrupt::Interrupt;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use weald_types::memory::{Budget, NodeMemory};
 use weald_types::{Collation, ColumnId, Fault, SqlMode, SqlType, Value, Warning, WarningLevel};
 
 /// One row under evaluation.
@@ -60,8 +63,8 @@ pub struct SessionFacts {
     pub encryption_mode: crate::function::EncryptionMode,
     pub user_variables: UserVariables,
     pub server: Arc<crate::server::ServerState>,
-    /// Set when the statement must stop (KILL, time-out): checked by everything that loops.
-    pub interrupted: Arc<std::sync::atomic::AtomicU8>,
+    /// Raised when the statement must stop (KILL, time-out): looked at by everything that loops, awaited by what waits.
+    pub interrupted: Arc<Interrupt>,
 }
 
 /// Facts of one statement. Made by the aggregator when the statement starts; shared by all threads that run it.
@@ -89,6 +92,9 @@ pub struct StatementContext {
     pub random_seed: u64,
     /// System variables, for `@@name` in expressions, are bound to literals by the binder and do not appear here.
     pub random_state: Mutex<HashMap<u32, (u32, u32)>>,
+    /// What it may hold in rows and the like: everything that keeps rows takes from it.
+    pub memory: Budget,
+    pub cost: Cost,
 }
 
 impl std::ops::Deref for StatementContext {
@@ -96,6 +102,15 @@ impl std::ops::Deref for StatementContext {
     fn deref(&self) -> &SessionFacts {
         &self.session
     }
+}
+
+/// What a statement has cost so far, for the slow-query log. Added to in batches by all threads that run it.
+#[derive(Debug, Default)]
+pub struct Cost {
+    /// Stored rows that were looked at.
+    pub rows_examined: AtomicU64,
+    /// Microseconds spent waiting for rows that others held.
+    pub lock_micros: AtomicU64,
 }
 
 /// `@name`, in lower case: its value and type.
@@ -159,6 +174,8 @@ impl StatementContext {
             set_last_insert_id: Mutex::new(None),
             random_seed: 0,
             random_state: Mutex::default(),
+            memory: Budget::new(NodeMemory::unlimited(), u64::MAX),
+            cost: Cost::default(),
         }
     }
 
@@ -169,13 +186,9 @@ impl StatementContext {
             w.kept.push(Warning { level, fault });
         }
     }
-    /// [`Fault::Interrupted`] or [`Fault::QueryTimeout`] once the statement must stop. Cheap: call it in every loop over rows.
+    /// [`Fault::Interrupted`], [`Fault::QueryTimeout`] or [`Fault::OutOfMemory`] once the statement must stop. Cheap: call it in every loop over rows.
     pub fn check_interrupted(&self) -> Result<(), Fault> {
-        match self.interrupted.load(std::sync::atomic::Ordering::Relaxed) {
-            0 => Ok(()),
-            1 => Err(Fault::Interrupted),
-            _ => Err(Fault::QueryTimeout),
-        }
+        self.interrupted.check()
     }
 }
 

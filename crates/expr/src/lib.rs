@@ -12,6 +12,7 @@ pub mod context;
 mod eval;
 pub mod format;
 pub mod function;
+pub mod interrupt;
 pub mod json_table;
 pub mod named_locks;
 mod operator;

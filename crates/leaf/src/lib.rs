@@ -1,7 +1,7 @@
 //! The role that holds data: the partitions of one node, their log, snapshots and recovery.
 //!
 //! Owns:     the partitions of this node, the node's log, the snapshot files.
-//! Promises: after [`Leaf::open`] every acknowledged commit is there, and no half of any other.
+//! Promises: after [`Leaf::recover`] every acknowledged commit is there, and no half of any other; before it, no table is available, and changes are refused.
 //! Never:    decides which partitions it holds: the catalogue says.
 //! See:      docs/format/wal.md, docs/format/snapshot.md
 
@@ -12,27 +12,37 @@ mod snapshot;
 mod status;
 
 pub use error::Error;
-pub use status::{PartitionStatus, Phase};
+pub use status::{Doing, PartitionStatus, Phase, Recovery};
 
 use commit_log::NodeLog;
 use parking_lot::Mutex;
+use status::{Board, Live};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use weald_catalog::{CatalogView, DatabaseDef};
 use weald_env::Env;
 use weald_exec::Engine;
-use weald_log::{DataDir, Log, Options, PartitionLog, Progress, SnapshotStore};
-use weald_partition::{MemoryLimit, NodeContext, Partition};
+use weald_log::{DataDir, Log, Options, PartitionLog, SnapshotStore};
+use weald_partition::{NodeContext, NodeMemory, Partition};
 use weald_types::{Epoch, Fault, Lsn, PartitionId};
 
 /// The log may be so many times as long as it takes for one partition's snapshot; beyond that, those who keep it long are made to take theirs.
 const LOG_LENGTH_MOST: u64 = 32;
+/// Rows looked at before the next partition has its turn.
+const GARBAGE_AT_ONCE: usize = 10_000;
+
 pub struct Leaf {
     pub engine: Arc<Engine>,
     env: Env,
     dir: Arc<DataDir>,
-    log: Arc<Log>,
+    node_log: Arc<NodeLog>,
+    /// There once recovery has read it.
+    log: OnceLock<Arc<Log>>,
     held: Mutex<BTreeMap<PartitionId, Arc<Held>>>,
+    board: Board,
+    pub snapshots: SnapshotCounts,
     /// Directories of partitions that are about to be made: see [`Leaf::prepare`].
     prepared: Mutex<BTreeMap<PartitionId, SnapshotStore>>,
 }
@@ -44,63 +54,93 @@ pub(crate) struct Held {
     pub snapshots: Mutex<SnapshotStore>,
     /// `log.bytes()` when the newest snapshot was begun.
     pub bytes_at_snapshot: Mutex<u64>,
-    pub status: Mutex<PartitionStatus>,
+    pub live: Arc<Live>,
+}
+
+/// Snapshots since the node started, for those who measure.
+#[derive(Debug, Default)]
+pub struct SnapshotCounts {
+    pub taken: AtomicU64,
+    pub failed: AtomicU64,
+    pub bytes: AtomicU64,
+    pub micros: AtomicU64,
 }
 
 impl Leaf {
-    /// Recovers every partition of `catalog` from `dir`, in parallel, up to `workers` threads. `progress` can be watched meanwhile.
-    pub fn open(
-        env: &Env,
-        dir: &Arc<DataDir>,
-        catalog: &CatalogView,
-        epoch: Epoch,
-        workers: usize,
-        memory: Arc<MemoryLimit>,
-        progress: &Progress,
-    ) -> Result<Arc<Self>, Error> {
-        Self::open_with(env, dir, catalog, epoch, workers, memory, progress, Options::default())
+    /// A leaf that has not recovered: its tables are not available yet, its state can be watched.
+    pub fn new(env: &Env, dir: &Arc<DataDir>, catalog: &CatalogView, memory: Arc<NodeMemory>) -> Arc<Self> {
+        let node_log = Arc::new(NodeLog::default());
+        let engine = Engine::new(NodeContext::new(env.clone(), node_log.clone(), memory));
+        engine.recovering.store(true, Relaxed);
+        let board = Board::default();
+        for id in catalog.databases.values().flat_map(|d| d.partition_ids()) {
+            board.put(id, PartitionStatus::new(Phase::Recovering));
+        }
+        Arc::new(Self {
+            engine,
+            env: env.clone(),
+            dir: dir.clone(),
+            node_log,
+            log: OnceLock::new(),
+            held: Mutex::default(),
+            board,
+            snapshots: SnapshotCounts::default(),
+            prepared: Mutex::default(),
+        })
     }
 
-    /// As [`Leaf::open`], with a log of other measures.
-    #[allow(clippy::too_many_arguments)]
-    pub fn open_with(
-        env: &Env,
-        dir: &Arc<DataDir>,
-        catalog: &CatalogView,
-        epoch: Epoch,
-        workers: usize,
-        memory: Arc<MemoryLimit>,
-        progress: &Progress,
-        options: Options,
-    ) -> Result<Arc<Self>, Error> {
-        let node_log = Arc::new(NodeLog::default());
-        let node = NodeContext::new(env.clone(), node_log.clone(), memory);
-        let recovered = recover::recover(env, dir, catalog, epoch, &node, workers, options, progress)?;
+    /// Recovers every partition of `catalog`, in parallel, on up to `workers` threads. Blocks; call it once.
+    pub fn recover(&self, catalog: &CatalogView, epoch: Epoch, workers: usize) -> Result<(), Error> {
+        self.recover_with(catalog, epoch, workers, Options::default())
+    }
+
+    /// As [`Leaf::recover`], with a log of other measures.
+    pub fn recover_with(&self, catalog: &CatalogView, epoch: Epoch, workers: usize, options: Options) -> Result<(), Error> {
+        let recovered = recover::recover(&self.env, &self.dir, catalog, epoch, &self.engine.node, workers, options, &self.board)?;
         let log = Arc::new(recovered.log);
-        node_log.set(log.clone());
-        let engine = Engine::new(node);
-        let mut held = BTreeMap::new();
+        self.node_log.set(log.clone());
         for r in recovered.partitions {
             let id = r.partition.id();
             let partition_log = log.partition(id, r.after);
             let bytes = partition_log.bytes();
-            held.insert(
-                id,
-                Arc::new(Held {
-                    partition: r.partition,
-                    log: partition_log,
-                    snapshots: Mutex::new(r.snapshots),
-                    bytes_at_snapshot: Mutex::new(bytes.saturating_sub(r.replayed_bytes)),
-                    status: Mutex::new(r.status),
-                }),
-            );
+            let rows = r.partition.tables().iter().map(|t| t.row_count()).sum();
+            r.live.change(|s| (s.phase, s.rows) = (Phase::Transitioning, rows));
+            let held = Held {
+                partition: r.partition,
+                log: partition_log,
+                snapshots: Mutex::new(r.snapshots),
+                bytes_at_snapshot: Mutex::new(bytes.saturating_sub(r.replayed_bytes)),
+                live: r.live,
+            };
+            self.held.lock().insert(id, Arc::new(held));
         }
-        snapshot::remove_leftovers(env, dir, &held.keys().copied().collect());
-        let leaf = Arc::new(Self { engine, env: env.clone(), dir: dir.clone(), log, held: Mutex::new(held), prepared: Mutex::default() });
+        snapshot::remove_leftovers(&self.env, &self.dir, &self.held.lock().keys().copied().collect());
+        // Only now: with a log, the leaf takes changes.
+        let _ = self.log.set(log);
         for d in catalog.databases.values() {
-            leaf.publish(d);
+            self.publish(d);
         }
-        Ok(leaf)
+        self.engine.recovering.store(false, Relaxed);
+        for held in self.held.lock().values() {
+            held.live.change(|s| s.phase = Phase::Online);
+        }
+        Ok(())
+    }
+
+    /// Whether recovery is over.
+    pub fn is_recovered(&self) -> bool {
+        self.log.get().is_some()
+    }
+    pub fn recovery(&self) -> Recovery {
+        self.board.recovery()
+    }
+
+    /// The fault of a change that comes before recovery is over.
+    fn recovered_log(&self) -> Result<&Arc<Log>, Fault> {
+        self.log.get().ok_or_else(|| Fault::PartitionUnavailable { partition: "*".into(), reason: self.recovering() })
+    }
+    pub fn recovering(&self) -> String {
+        format!("the node is recovering, {}% done; wait for it, information_schema.MV_RECOVERY_STATUS shows how far it is", self.recovery().percent)
     }
 
     /// Tells the engine of a database's partitions.
@@ -167,14 +207,9 @@ impl Leaf {
                 Some(store) => store,
                 None => SnapshotStore::open(&self.env, &self.dir.snapshots_of(id), id).map_err(|e| commit_log::fault(id, &e))?,
             };
-            let log = self.log.partition(id, Lsn::ZERO);
-            let held = Held {
-                partition,
-                log,
-                snapshots: Mutex::new(snapshots),
-                bytes_at_snapshot: Mutex::new(0),
-                status: Mutex::new(PartitionStatus::fresh()),
-            };
+            let log = self.recovered_log()?.partition(id, Lsn::ZERO);
+            let live = self.board.put(id, PartitionStatus::new(Phase::Online));
+            let held = Held { partition, log, snapshots: Mutex::new(snapshots), bytes_at_snapshot: Mutex::new(0), live };
             self.held.lock().insert(id, Arc::new(held));
         }
         self.publish(d);
@@ -185,7 +220,10 @@ impl Leaf {
         self.engine.remove_database(d.id);
         for id in d.partition_ids() {
             self.held.lock().remove(&id);
-            if let Err(error) = self.log.forget(id) {
+            self.board.remove(id);
+            if let Some(log) = self.log.get()
+                && let Err(error) = log.forget(id)
+            {
                 tracing::warn!(%error, partition = %id, "the log of a dropped partition could not be forgotten");
             }
             snapshot::remove_files(&self.env, &self.dir.snapshots_of(id));
@@ -194,10 +232,10 @@ impl Leaf {
 
     /// (partition, state) of all.
     pub fn status(&self) -> Vec<(PartitionId, PartitionStatus)> {
-        self.held.lock().iter().map(|(id, h)| (*id, h.status.lock().clone())).collect()
+        self.board.all()
     }
 
-    /// Bytes of log since the newest snapshot.
+    /// The partitions that wrote much since their newest snapshot.
     fn due(&self, trigger_bytes: u64) -> Vec<Arc<Held>> {
         self.held.lock().values().filter(|h| h.log.bytes().saturating_sub(*h.bytes_at_snapshot.lock()) > trigger_bytes).cloned().collect()
     }
@@ -206,35 +244,63 @@ impl Leaf {
     pub fn snapshot_database(&self, d: &DatabaseDef, keep: usize, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
         for id in d.partition_ids() {
             let Some(held) = self.held.lock().get(&id).cloned() else { continue };
-            snapshot::take(&held, &self.log, keep, runtime)?;
+            self.snapshot(&held, keep, runtime)?;
         }
         Ok(())
     }
 
-    /// One round of housekeeping: snapshots that are due, garbage. Call it every second or so, on a thread that may block.
-    pub fn tend(&self, trigger_bytes: u64, keep: usize, runtime: &tokio::runtime::Handle) {
-        for held in self.due(trigger_bytes) {
-            if let Err(error) = snapshot::take(&held, &self.log, keep, runtime) {
-                tracing::error!(%error, partition = %held.partition.id(), "snapshot failed; it is tried again");
+    fn snapshot(&self, held: &Held, keep: usize, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
+        let log = self.recovered_log()?;
+        let begun = self.env.clock.now();
+        let done = snapshot::take(held, log, keep, runtime);
+        let counts = &self.snapshots;
+        match done {
+            // Nothing was written since the newest.
+            Ok(None) => Ok(()),
+            Ok(Some(taken)) => {
+                counts.taken.fetch_add(1, Relaxed);
+                counts.bytes.fetch_add(taken.bytes, Relaxed);
+                counts.micros.fetch_add((self.env.clock.now() - begun).as_micros() as u64, Relaxed);
+                Ok(())
             }
+            Err(error) => {
+                counts.failed.fetch_add(1, Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the snapshots that are due, and lets old log go. Call it every second or so, on a thread that may block; after an error, later. One
+    /// partition's error does not keep the others from having theirs.
+    pub fn take_due_snapshots(&self, trigger_bytes: u64, keep: usize, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
+        let Some(log) = self.log.get() else { return Ok(()) };
+        let mut done = Ok(());
+        for held in self.due(trigger_bytes) {
+            done = done.and(self.snapshot(&held, keep, runtime));
         }
         let all: Vec<Arc<Held>> = self.held.lock().values().cloned().collect();
         for held in &all {
-            if let Err(error) = snapshot::trim(held, &self.log, keep) {
-                tracing::error!(%error, partition = %held.partition.id(), "the log could not be made shorter");
-            }
+            done = done.and(snapshot::trim(held, log, keep));
         }
-        if self.log.size_bytes() > trigger_bytes.saturating_mul(LOG_LENGTH_MOST) {
-            let laggards = self.log.laggards();
+        if log.size_bytes() > trigger_bytes.saturating_mul(LOG_LENGTH_MOST) {
+            let laggards = log.laggards();
             for held in all.iter().filter(|h| laggards.contains(&h.partition.id())) {
-                if let Err(error) = snapshot::catch_up(held, &self.log, keep, runtime) {
-                    tracing::error!(%error, partition = %held.partition.id(), "snapshot failed; it is tried again");
-                }
+                done = done.and(self.snapshot(held, keep, runtime).and_then(|()| snapshot::catch_up(held, log)));
             }
         }
+        done
+    }
+
+    /// Frees versions that nobody can see any more, for at most `time`. Call it every second or so.
+    pub fn collect_garbage(&self, time: Duration) {
         let partitions: Vec<Arc<Partition>> = self.held.lock().values().map(|h| h.partition.clone()).collect();
-        for p in partitions {
-            p.collect_garbage(10_000);
+        let begun = self.env.clock.now();
+        let mut busy = true;
+        while busy && self.env.clock.now() - begun < time {
+            busy = false;
+            for p in &partitions {
+                busy |= p.collect_garbage(GARBAGE_AT_ONCE) >= GARBAGE_AT_ONCE;
+            }
         }
     }
 
@@ -244,13 +310,18 @@ impl Leaf {
     }
     /// No commit is taken any more until a restart, for the reason that `failure` says.
     pub fn refuse_commits(&self, failure: weald_log::Error) {
-        self.log.refuse(failure);
+        if let Some(log) = self.log.get() {
+            log.refuse(failure);
+        }
     }
     /// Everything appended is durable, and the log takes no more.
     pub fn close(&self) {
-        self.log.close();
+        if let Some(log) = self.log.get() {
+            log.close();
+        }
     }
-    pub fn log(&self) -> &Arc<Log> {
-        &self.log
+    /// The node's log; none before recovery has read it.
+    pub fn log(&self) -> Option<&Arc<Log>> {
+        self.log.get()
     }
 }

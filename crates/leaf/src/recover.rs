@@ -1,20 +1,26 @@
 //! Restart of a node's partitions: newest good snapshot, then the log after it, all partitions at once.
 //!
 //! Owns:     nothing; builds partitions and hands them over.
-//! Promises: the result holds every acknowledged commit, and no half of any. Damage that cannot be passed over is an error that names file and offset.
+//! Promises: the result holds every acknowledged commit, and no half of any. A snapshot that cannot be read is passed over for the one before if the log
+//!           still reaches back to that; damage that cannot be passed over is an error that names file and offset.
 //! Never:    changes a table except through [`Partition::replay`] and `snapshot::restore`, which are the live path's own function.
 
 use crate::Error;
-use crate::status::{PartitionStatus, Phase};
+use crate::status::{Board, Doing, Live, Phase, percent};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use weald_catalog::{CatalogView, Sharding};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+use weald_catalog::{CatalogView, Sharding, TableDef};
 use weald_env::Env;
-use weald_log::{DataDir, Log, Options, Progress, Record, Replay, SnapshotStore};
+use weald_log::{DataDir, Log, Options, Record, Replay, SnapshotEntry, SnapshotStore};
 use weald_partition::{NodeContext, Partition, snapshot};
 use weald_types::{Epoch, Lsn, PartitionId};
+
+/// Between two lines about the progress of one thing.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 pub struct Recovered {
     pub log: Log,
@@ -25,16 +31,16 @@ pub struct RecoveredPartition {
     pub snapshots: SnapshotStore,
     pub after: Lsn,
     pub replayed_bytes: u64,
-    pub status: PartitionStatus,
+    pub live: Arc<Live>,
 }
 
 struct Target {
     partition: Arc<Partition>,
     after: Lsn,
-    replayed: AtomicU64,
     replayed_bytes: AtomicU64,
     newest: AtomicU64,
     failure: Mutex<Option<String>>,
+    live: Arc<Live>,
 }
 
 struct Sink {
@@ -50,7 +56,7 @@ impl Replay for Sink {
         match t.partition.replay(r.payload) {
             Ok(at) => {
                 t.newest.fetch_max(at.raw(), Ordering::Relaxed);
-                t.replayed.store(r.lsn.raw(), Ordering::Relaxed);
+                t.live.replayed.store(r.lsn.raw(), Ordering::Relaxed);
                 t.replayed_bytes.fetch_add(r.payload.len() as u64, Ordering::Relaxed);
             }
             Err(e) => {
@@ -65,6 +71,24 @@ impl Replay for Sink {
     }
 }
 
+/// A partition to be: how to make it empty, and where its snapshots are.
+struct Plan {
+    id: PartitionId,
+    tables: Vec<Arc<TableDef>>,
+    snapshots: SnapshotStore,
+    live: Arc<Live>,
+}
+
+impl Plan {
+    fn empty(&self, epoch: Epoch, node: &Arc<NodeContext>) -> Arc<Partition> {
+        let partition = Partition::new(self.id, epoch, node.clone());
+        for t in &self.tables {
+            partition.create_table(t.clone());
+        }
+        partition
+    }
+}
+
 #[allow(clippy::too_many_arguments)]
 pub fn recover(
     env: &Env,
@@ -74,81 +98,101 @@ pub fn recover(
     node: &Arc<NodeContext>,
     workers: usize,
     options: Options,
-    progress: &Progress,
+    board: &Board,
 ) -> Result<Recovered, Error> {
-    // Partitions with empty tables.
-    let mut empty = Vec::new();
+    let mut plans = Vec::new();
     for d in catalog.databases.values() {
         for id in d.partition_ids() {
-            let partition = Partition::new(id, epoch, node.clone());
-            for t in d.stored_tables() {
-                let here = match &t.sharding {
-                    Sharding::Single { ordinal } => ordinal % d.partitions.max(1) == id.ordinal(),
-                    Sharding::Reference => id.ordinal() == 0,
-                    Sharding::Hash { .. } | Sharding::RowId => true,
-                };
-                if here {
-                    partition.create_table(t.clone());
-                }
-            }
-            empty.push((partition, SnapshotStore::open(env, &dir.snapshots_of(id), id)?));
+            let here = |t: &&Arc<TableDef>| match &t.sharding {
+                Sharding::Single { ordinal } => ordinal % d.partitions.max(1) == id.ordinal(),
+                Sharding::Reference => id.ordinal() == 0,
+                Sharding::Hash { .. } | Sharding::RowId => true,
+            };
+            let tables = d.stored_tables().filter(here).cloned().collect();
+            let snapshots = SnapshotStore::open(env, &dir.snapshots_of(id), id)?;
+            let live = board.get(id).unwrap_or_else(|| board.put(id, crate::PartitionStatus::new(Phase::Recovering)));
+            plans.push(Plan { id, tables, snapshots, live });
         }
     }
-    if !empty.is_empty() {
-        tracing::info!(partitions = empty.len(), "replaying snapshots");
+    if !plans.is_empty() {
+        tracing::info!(partitions = plans.len(), "replaying snapshot of every partition");
     }
-    let restored = restore_all(empty, workers)?;
+    let restored = restore_all(plans, epoch, node, workers)?;
     let mut newest = 0;
     let mut stores = BTreeMap::new();
     let mut targets = BTreeMap::new();
     for r in restored {
         newest = newest.max(r.newest);
         let id = r.partition.id();
-        stores.insert(id, (r.snapshots, r.rows));
+        r.live.change(|s| (s.doing, s.percent) = (Doing::Log, 0));
+        r.live.replayed.store(r.after.raw(), Ordering::Relaxed);
+        stores.insert(id, (r.snapshots, r.bad));
         targets.insert(
             id,
             Target {
                 partition: r.partition,
                 after: r.after,
-                replayed: AtomicU64::new(r.after.raw()),
                 replayed_bytes: AtomicU64::new(0),
                 newest: AtomicU64::new(0),
                 failure: Mutex::new(None),
+                live: r.live,
             },
         );
     }
-    let found = Log::open(env, &dir.log(), options)?;
-    if !targets.is_empty() {
-        tracing::info!(bytes = found.bytes(), "replaying log");
-    }
     let sink = Sink { targets };
-    let log = found.replay(&sink, workers, progress)?;
+    let log = replay_log(Log::open(env, &dir.log(), options)?, &sink, workers, board)?;
+    let log = Arc::new(log);
     let mut partitions = Vec::new();
     for (id, t) in sink.targets {
         newest = newest.max(t.newest.load(Ordering::Relaxed));
-        if let Some(reason) = t.failure.into_inner() {
+        let Some((mut snapshots, bad)) = stores.remove(&id) else { continue };
+        let mut failure = t.failure.into_inner();
+        if let Some((entry, error)) = bad {
+            // The older snapshot serves only if the log had everything between it and the bad one.
+            if failure.is_none() && log.partition(id, t.after).appended() >= entry.lsn {
+                tracing::warn!(partition = %id, file = %entry.file, "recovered without a snapshot that cannot be read; it is set aside");
+                snapshots.set_aside(&entry)?;
+            } else {
+                failure = Some(error);
+            }
+        }
+        if let Some(reason) = failure {
+            t.live.change(|s| {
+                s.phase = Phase::Failed;
+                s.doing = Doing::Nothing;
+                s.details.clone_from(&reason);
+            });
             return Err(Error::Recovery { partition: id, reason });
         }
-        let Some((snapshots, rows)) = stores.remove(&id) else { continue };
-        let status = PartitionStatus {
-            phase: Phase::Online,
-            doing: String::new(),
-            snapshot_lsn: t.after,
-            replayed_lsn: Lsn::new(t.replayed.load(Ordering::Relaxed)),
-            rows,
-            details: String::new(),
-        };
-        partitions.push(RecoveredPartition {
-            partition: t.partition,
-            snapshots,
-            after: t.after,
-            replayed_bytes: t.replayed_bytes.load(Ordering::Relaxed),
-            status,
-        });
+        let replayed_bytes = t.replayed_bytes.load(Ordering::Relaxed);
+        t.live.change(|s| (s.phase, s.doing, s.percent) = (Phase::Pending, Doing::Nothing, 100));
+        partitions.push(RecoveredPartition { partition: t.partition, snapshots, after: t.after, replayed_bytes, live: t.live });
     }
     // No new commit may lie below an old one.
     node.clock.restore(weald_types::Timestamp::new(newest));
+    let log = Arc::into_inner(log).expect("the handles made above are gone again");
     Ok(Recovered { log, partitions })
+}
+
+/// The log of all partitions, with a line about its progress every second.
+fn replay_log(found: weald_log::Found, sink: &Sink, workers: usize, board: &Board) -> Result<Log, Error> {
+    if sink.targets.is_empty() {
+        return Ok(found.replay(sink, workers, &board.log)?);
+    }
+    tracing::info!(bytes = found.bytes(), "replaying log 0%");
+    let (done, watched) = channel::<()>();
+    let log = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while watched.recv_timeout(REPORT_EVERY) == Err(RecvTimeoutError::Timeout) {
+                tracing::info!("replaying log {}%", board.log_percent());
+            }
+        });
+        let log = found.replay(sink, workers, &board.log);
+        drop(done);
+        log
+    })?;
+    tracing::info!("replaying log 100%");
+    Ok(log)
 }
 
 struct Restored {
@@ -156,13 +200,15 @@ struct Restored {
     snapshots: SnapshotStore,
     after: Lsn,
     newest: u64,
-    rows: u64,
+    live: Arc<Live>,
+    /// A newer snapshot, which cannot be read, and why.
+    bad: Option<(SnapshotEntry, String)>,
 }
 
 /// Snapshots of all partitions, each on one thread.
-fn restore_all(empty: Vec<(Arc<Partition>, SnapshotStore)>, workers: usize) -> Result<Vec<Restored>, Error> {
-    let total = empty.len();
-    let todo = Mutex::new(empty);
+fn restore_all(plans: Vec<Plan>, epoch: Epoch, node: &Arc<NodeContext>, workers: usize) -> Result<Vec<Restored>, Error> {
+    let total = plans.len();
+    let todo = Mutex::new(plans);
     let done = Mutex::new(Vec::new());
     let failed = Mutex::new(None);
     let finished = AtomicUsize::new(0);
@@ -170,16 +216,21 @@ fn restore_all(empty: Vec<(Arc<Partition>, SnapshotStore)>, workers: usize) -> R
         for _ in 0..workers.clamp(1, total.max(1)) {
             s.spawn(|| {
                 loop {
-                    let Some((partition, store)) = todo.lock().pop() else { return };
-                    match restore_one(partition, store) {
+                    if failed.lock().is_some() {
+                        return;
+                    }
+                    let Some(plan) = todo.lock().pop() else { return };
+                    let (id, live) = (plan.id, plan.live.clone());
+                    match restore(plan, epoch, node) {
                         Ok(r) => done.lock().push(r),
                         Err(e) => {
+                            live.change(|s| (s.phase, s.details) = (Phase::Failed, e.to_string()));
                             failed.lock().get_or_insert(e);
                             return;
                         }
                     }
                     let n = finished.fetch_add(1, Ordering::Relaxed) + 1;
-                    tracing::info!(percent = n * 100 / total.max(1), "replaying snapshot");
+                    tracing::info!(partition = %id, "replaying snapshot {}% ({n} of {total} partitions)", n * 100 / total.max(1));
                 }
             });
         }
@@ -190,23 +241,47 @@ fn restore_all(empty: Vec<(Arc<Partition>, SnapshotStore)>, workers: usize) -> R
     }
 }
 
-/// The newest snapshot. One that cannot be read is an error that names the file: an older one with a longer log is not tried yet.
-fn restore_one(partition: Arc<Partition>, store: SnapshotStore) -> Result<Restored, Error> {
-    let entries = store.snapshots().to_vec();
-    let Some(newest_entry) = entries.last() else {
-        return Ok(Restored { partition, snapshots: store, after: Lsn::ZERO, newest: 0, rows: 0 });
-    };
-    let id = partition.id();
-    let mut newest = 0;
-    let mut rows = 0;
-    let mut reader = store.read(newest_entry)?;
-    while let Some(items) = reader.next_block()? {
-        for item in items {
-            let at = snapshot::restore(&partition, item).map_err(|e| Error::Recovery { partition: id, reason: e.to_string() })?;
-            newest = newest.max(at.raw());
-            rows += 1;
+/// The newest snapshot that can be read.
+fn restore(plan: Plan, epoch: Epoch, node: &Arc<NodeContext>) -> Result<Restored, Error> {
+    let mut bad = None;
+    for entry in plan.snapshots.snapshots().to_vec().into_iter().rev() {
+        let partition = plan.empty(epoch, node);
+        match read_snapshot(&plan, &entry, &partition) {
+            Ok(newest) => {
+                plan.live.change(|s| s.snapshot_lsn = entry.lsn);
+                return Ok(Restored { partition, snapshots: plan.snapshots, after: entry.lsn, newest, live: plan.live, bad });
+            }
+            Err(error) => {
+                let reason = match &error {
+                    Error::Log(e @ (weald_log::Error::Corrupt { .. } | weald_log::Error::Missing { .. })) => e.to_string(),
+                    Error::Recovery { reason, .. } => reason.clone(),
+                    // It may be readable the next time: not a reason to give it up.
+                    Error::Log(_) | Error::Fault(_) => return Err(error),
+                };
+                tracing::error!(partition = %plan.id, %error, "a snapshot cannot be read; trying the one before it");
+                bad.get_or_insert((entry, reason));
+            }
         }
     }
-    let after = newest_entry.lsn;
-    Ok(Restored { partition, snapshots: store, after, newest, rows })
+    let partition = plan.empty(epoch, node);
+    Ok(Restored { partition, snapshots: plan.snapshots, after: Lsn::ZERO, newest: 0, live: plan.live, bad })
+}
+
+fn read_snapshot(plan: &Plan, entry: &SnapshotEntry, partition: &Partition) -> Result<u64, Error> {
+    let mut newest = 0;
+    plan.live.change(|s| (s.doing, s.percent, s.rows) = (Doing::Snapshot, 0, 0));
+    let mut reader = plan.snapshots.read(entry)?;
+    loop {
+        let total = reader.len_bytes();
+        let read = reader.read_bytes();
+        let Some(items) = reader.next_block()? else { break };
+        for item in items {
+            let at =
+                snapshot::restore(partition, item).map_err(|e| Error::Recovery { partition: plan.id, reason: format!("{}: {e}", entry.file) })?;
+            newest = newest.max(at.raw());
+        }
+        let rows = partition.tables().iter().map(|t| t.row_count()).sum();
+        plan.live.change(|s| (s.percent, s.rows) = (percent(read, total), rows));
+    }
+    Ok(newest)
 }

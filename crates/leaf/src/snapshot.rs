@@ -13,23 +13,31 @@ use weald_log::data_dir::partition_of_dir;
 use weald_log::{DataDir, Log};
 use weald_types::{Lsn, PartitionId};
 
-pub fn take(held: &Held, log: &Log, keep: usize, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
+/// What a snapshot came to.
+pub struct Taken {
+    pub bytes: u64,
+}
+
+/// Nothing if the newest snapshot has everything.
+pub fn take(held: &Held, log: &Log, keep: usize, runtime: &tokio::runtime::Handle) -> Result<Option<Taken>, Error> {
     let bytes = held.log.bytes();
     // Held over IO: snapshots of one partition are taken one after another, and nobody else waits for it.
     let mut store = held.snapshots.lock();
     // The lsn is noted first, then the state is read: see `weald_partition::snapshot`.
     let lsn = weald_partition::snapshot::note(&held.partition);
     if store.is_at(lsn)? {
-        return Ok(());
+        return Ok(None);
     }
     let mut writer = store.begin(lsn)?;
     let rows = runtime.block_on(weald_partition::snapshot::write(&held.partition, |item| writer.item(item).map_err(Error::from)))?;
     let entry = writer.finish()?;
+    let taken = Taken { bytes: entry.bytes };
     store.take(entry, keep)?;
     *held.bytes_at_snapshot.lock() = bytes;
+    held.live.change(|s| s.snapshot_lsn = lsn);
     let trimmed = log.trim(held.partition.id(), store.log_not_needed_before(keep))?;
-    tracing::info!(partition = %held.partition.id(), rows, lsn = lsn.raw(), trimmed_bytes = trimmed, "snapshot taken");
-    Ok(())
+    tracing::info!(partition = %held.partition.id(), rows, bytes = taken.bytes, lsn = lsn.raw(), trimmed_bytes = trimmed, "snapshot taken");
+    Ok(Some(taken))
 }
 
 /// Lets the log forget what the snapshots hold: after a restart it knows of none yet.
@@ -40,10 +48,9 @@ pub fn trim(held: &Held, log: &Log, keep: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// For a partition that alone keeps the log from getting shorter, perhaps because nobody writes to it: a snapshot if it needs one, and then the log goes
-/// as far as the newest one allows. Until the next snapshot a damaged one cannot be made up for by the one before.
-pub fn catch_up(held: &Held, log: &Log, keep: usize, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
-    take(held, log, keep, runtime)?;
+/// For a partition that alone keeps the log from getting shorter, perhaps because nobody writes to it, and whose newest snapshot has everything: the log
+/// goes as far as that one allows. Until the next snapshot a damaged one cannot be made up for by the one before.
+pub fn catch_up(held: &Held, log: &Log) -> Result<(), Error> {
     let upto = held.snapshots.lock().newest().map_or(Lsn::ZERO, |s| s.lsn);
     let trimmed = log.trim(held.partition.id(), upto)?;
     tracing::info!(partition = %held.partition.id(), lsn = upto.raw(), trimmed_bytes = trimmed, "the log was too long because of this partition");

@@ -25,6 +25,8 @@ pub(crate) struct Flusher {
     other: Vec<u8>,
     /// Batches were written since the last seal.
     unsealed: bool,
+    /// How long the last sync took.
+    sync_took: Duration,
     pace: Pace,
 }
 
@@ -79,7 +81,7 @@ const BUFFER_KEPT: usize = 4 << 20;
 
 impl Flusher {
     pub fn new(shared: Arc<Shared>, active: Segment, seq: u64, prev: u32, unsealed: bool) -> Self {
-        Self { shared, active, seq, prev, other: Vec::new(), unsealed, pace: Pace::default() }
+        Self { shared, active, seq, prev, other: Vec::new(), unsealed, sync_took: Duration::ZERO, pace: Pace::default() }
     }
 
     pub fn run(mut self) {
@@ -199,7 +201,9 @@ impl Flusher {
             }
             return Err(self.poison("writing", error));
         }
+        let begun = self.shared.segments.now();
         self.active.file.sync_data().map_err(|e| self.poison("syncing", e))?;
+        self.sync_took = self.shared.segments.now().saturating_sub(begun);
         self.active.end += len;
         self.seq += 1;
         self.prev = header.crc;
@@ -279,8 +283,7 @@ impl Flusher {
                 state.mode = Mode::Open;
             }
             state.durable = at;
-            state.syncs += 1;
-            state.bytes += len;
+            state.written.add(len, self.sync_took);
             state.flushing = None;
         }
         for (sink, upto) in sinks {

@@ -22,7 +22,7 @@ mod ticket;
 
 pub use data_dir::DataDir;
 pub use error::Error;
-pub use log::{Durable, Log, Options, PartitionLog};
+pub use log::{Durable, Log, Options, PartitionLog, Written};
 pub use manifest::{Manifest, SnapshotEntry};
 pub use meta_log::MetaLog;
 pub use position::Position;

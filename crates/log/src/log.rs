@@ -65,6 +65,35 @@ pub trait Durable: Send + Sync {
     fn failed(&self, from: Lsn, error: &Error);
 }
 
+/// What the flusher has done, for those who measure.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// Batches made durable, each with one sync.
+    pub syncs: u64,
+    /// Of batches.
+    pub bytes: u64,
+    pub sync_time: Duration,
+    /// How many syncs took at most so long, by [`Written::BOUNDS`]; the last is for those that took longer than all.
+    pub syncs_within: [u64; Written::BOUNDS.len() + 1],
+}
+
+impl Written {
+    pub const BOUNDS: [Duration; 12] = {
+        const fn us(n: u64) -> Duration {
+            Duration::from_micros(n)
+        }
+        [us(50), us(100), us(200), us(500), us(1000), us(2000), us(5000), us(10_000), us(50_000), us(100_000), us(500_000), us(2_000_000)]
+    };
+
+    pub(crate) fn add(&mut self, bytes: u64, sync: Duration) {
+        self.syncs += 1;
+        self.bytes += bytes;
+        self.sync_time += sync;
+        let at = Self::BOUNDS.iter().position(|b| sync <= *b).unwrap_or(Self::BOUNDS.len());
+        self.syncs_within[at] += 1;
+    }
+}
+
 /// The log of one node.
 pub struct Log {
     pub(crate) shared: Arc<Shared>,
@@ -114,8 +143,7 @@ pub(crate) struct State {
     pub stop: Option<Stop>,
     pub room: Vec<Waker>,
     pub durable: Position,
-    pub syncs: u64,
-    pub bytes: u64,
+    pub written: Written,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -201,8 +229,7 @@ impl Log {
                 stop: None,
                 room: Vec::new(),
                 durable,
-                syncs: 0,
-                bytes: 0,
+                written: Written::default(),
             }),
             work: Condvar::new(),
             company: Condvar::new(),
@@ -299,10 +326,9 @@ impl Log {
     pub fn durable_position(&self) -> Position {
         self.shared.state.lock().durable
     }
-    /// How many syncs, and how many bytes of batches, since the log was opened.
-    pub fn written(&self) -> (u64, u64) {
-        let state = self.shared.state.lock();
-        (state.syncs, state.bytes)
+    /// What was written since the log was opened.
+    pub fn written(&self) -> Written {
+        self.shared.state.lock().written.clone()
     }
     /// The room that all segments take.
     pub fn size_bytes(&self) -> u64 {

@@ -1,33 +1,27 @@
 //! The HTTP door: is it alive, and its counters.
 //!
-//! Owns:     `/healthz` and `/metrics` (Prometheus text format).
-//! Promises: needs no login, and shows nothing of any row.
+//! Owns:     `/healthz` and `/metrics`.
+//! Promises: open from the start, before recovery; needs no login, and shows nothing of any row.
 //! Never:    changes anything.
 
+use crate::health::Health;
+use crate::metrics;
 use axum::Router;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
 use axum::routing::get;
-use std::fmt::Write;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use weald_aggregator::information_schema::ServerFacts;
-use weald_aggregator::server::Server;
 
-pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>) {
-    let app = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/metrics", get(move || std::future::ready(metrics(&server))));
+pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>) {
+    let of_metrics = health.clone();
+    let healthz = move || {
+        let (well, text) = health.report();
+        std::future::ready((if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text))
+    };
+    let metrics = move || std::future::ready(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::exposition(&of_metrics)));
+    let app = Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics));
     if let Err(error) = axum::serve(listener, app).await {
         tracing::error!(%error, "the HTTP door closed");
     }
-}
-
-fn metrics(server: &Server) -> impl IntoResponse + use<> {
-    let mut out = String::new();
-    for (name, value) in server.global_status() {
-        if let Ok(n) = value.parse::<f64>() {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "weald_{} {n}", name.to_ascii_lowercase());
-        }
-    }
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], out)
 }

@@ -1,63 +1,51 @@
 //! One process: its directory, its start and stop, its doors.
 //!
 //! Owns:     the runtimes, the listeners, the order in which things open and close.
-//! Promises: "ready" is said when a client can connect; after SIGTERM or SIGINT everything acknowledged is on disk, as it is after a kill.
+//! Promises: "ready" is said when a table can be read; after SIGTERM or SIGINT everything acknowledged is on disk, as it is after a kill.
 //! Never:    speaks SQL: see `weald-aggregator`.
+//!
+//! The order of a start: the directory is taken, its logs opened; both doors are opened (a port that is taken is known before a long recovery); the catalogue
+//! is read; from there on clients can log in, look at information_schema and watch; the partitions recover; ready. Until then a statement on a table, and
+//! every change of a definition, is told that the node is recovering.
 
+mod config;
+mod error;
+mod health;
 mod http;
+mod keeper;
+pub mod log_file;
+mod logging;
 mod metadata;
+mod metrics;
 
+pub use config::{Config, LogConfig, LogFormat};
+pub use error::Error;
+pub use weald_env::real::keep_files_private;
+
+use health::{Health, Stage};
+use keeper::Keeper;
 use metadata::MetadataGroup;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use weald_aggregator::connection::{self, Door};
-use weald_aggregator::server::Server;
+use weald_aggregator::server::{Logs, Server};
 use weald_env::Env;
 use weald_exec::analytic::Analytic;
 use weald_leaf::Leaf;
-use weald_log::{DataDir, Progress};
-use weald_partition::MemoryLimit;
-use weald_types::{Epoch, NodeId};
+use weald_log::DataDir;
+use weald_types::memory::NodeMemory;
+use weald_types::{Epoch, NodeId, Value};
 
 /// The parser and the planner recurse as deep as a statement nests; they allow for this much.
 const STACK_BYTES: usize = 8 << 20;
-const TEND_EVERY: Duration = Duration::from_secs(1);
-/// Log since the newest snapshot at which another is taken.
-const SNAPSHOT_TRIGGER_BYTES: u64 = 256 << 20;
-const SNAPSHOTS_KEPT: usize = 2;
 /// How long connections may take to end at a stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub data_dir: PathBuf,
-    pub mysql: SocketAddr,
-    pub http: SocketAddr,
-    /// For rows; queries may use half as much besides. Bytes.
-    pub memory: u64,
-    /// Worker threads of each kind.
-    pub threads: usize,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the data directory {dir} cannot be used: {reason}")]
-    Directory { dir: PathBuf, reason: weald_log::Error },
-    #[error("the catalogue in {dir} cannot be read: {reason}")]
-    Catalog { dir: PathBuf, reason: String },
-    #[error("recovery failed: {0}")]
-    Recovery(#[from] weald_leaf::Error),
-    #[error("cannot listen on {address}: {reason}; choose another port, or end the process that has it")]
-    Listen { address: SocketAddr, reason: std::io::Error },
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    #[error("{0}")]
-    Fault(weald_types::Fault),
-}
+/// The only member of a cluster of one.
+pub(crate) const SELF: NodeId = NodeId::new(1);
 
 static REAL: LazyLock<Env> = LazyLock::new(Env::real);
 
@@ -65,60 +53,139 @@ fn wall_clock_micros() -> i64 {
     REAL.clock.wall_micros() as i64
 }
 
+/// What can be told to whoever started the node.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    pub mysql: SocketAddr,
+    pub http: SocketAddr,
+    pub data_dir: PathBuf,
+    pub log: PathBuf,
+    /// The directory was empty before.
+    pub fresh: bool,
+    pub root_needs_password: bool,
+}
+
 fn runtime(name: &'static str, threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name(name).thread_stack_size(STACK_BYTES).enable_all().build()
 }
 
-/// Runs until SIGINT or SIGTERM. `ready` is called once, with the addresses that clients may use.
-pub fn run(config: &Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -> Result<(), Error> {
+/// Runs until SIGINT, SIGTERM or the statement SHUTDOWN. `opened` is called once clients can connect, `ready` once tables can be read.
+pub fn run(config: &Config, opened: impl FnOnce(&Ready), ready: impl FnOnce(&Ready)) -> Result<(), Error> {
     let env = REAL.clone();
-    let of_dir = |reason| Error::Directory { dir: config.data_dir.clone(), reason };
+    let of_dir = |source| Error::Directory { dir: config.data_dir.clone(), source };
     let dir = Arc::new(DataDir::open(&env, &config.data_dir).map_err(of_dir)?);
+    let logs = logging::open(&env, config)?;
+    let threads = config.worker_threads();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), dir = %config.data_dir.display(), threads, "starting");
+    let done = serve(config, &env, &dir, &logs, threads, opened, ready);
+    match &done {
+        Ok(()) => tracing::info!("stopped"),
+        Err(error) => tracing::error!(target: logging::EXIT, "{}", error.line()),
+    }
+    logs.close();
+    done
+}
 
-    let connections = runtime("connection", config.threads)?;
-    let queries = runtime("query", config.threads)?;
+fn serve(
+    config: &Config,
+    env: &Env,
+    dir: &Arc<DataDir>,
+    logs: &logging::LogFiles,
+    threads: usize,
+    opened: impl FnOnce(&Ready),
+    ready: impl FnOnce(&Ready),
+) -> Result<(), Error> {
+    let connections = runtime("connection", threads)?;
+    let queries = runtime("query", threads)?;
+    let health = Health::new();
 
-    // Listen first: a port that is taken is known before a long recovery. Clients wait in the queue until there is someone to serve them.
-    let listen = |address| connections.block_on(TcpListener::bind(address)).map_err(|reason| Error::Listen { address, reason });
-    let (mysql, http) = (listen(config.mysql)?, listen(config.http)?);
+    let listen =
+        |address, what, option| connections.block_on(TcpListener::bind(address)).map_err(|source| Error::Listen { address, what, option, source });
+    let (mysql, http) = (listen(config.mysql, "MySQL clients", "--mysql-port")?, listen(config.http, "HTTP", "--http-port")?);
     let addresses = (mysql.local_addr()?, http.local_addr()?);
+    connections.spawn(http::serve(http, health.clone()));
 
-    let (meta_log, state) = metadata::recover(&env, &dir, addresses.0)?;
-    let memory = MemoryLimit::new(config.memory);
-    let leaf = Leaf::open(&env, &dir, &state.catalog, Epoch::FIRST, config.threads, memory, &Progress::default())?;
+    let (meta_log, state) = metadata::recover(env, dir, addresses.0)?;
+    let (memory_limit, table_limit) = config.memory_limits();
+    let memory = NodeMemory::new(table_limit, memory_limit);
+    let leaf = Leaf::new(env, dir, &state.catalog, memory.clone());
+    let _ = health.leaf.set(leaf.clone());
+    health.enter(Stage::Recovering);
+    let catalog = state.catalog.clone();
     let group = MetadataGroup::new(env.clone(), meta_log, state, leaf.clone(), queries.handle().clone());
-    connections.block_on(group.prepare()).map_err(Error::Fault)?;
+    connections.block_on(group.prepare(config.root_password.as_deref())).map_err(Error::Fault)?;
+    if group.root_is_open() && !addresses.0.ip().is_loopback() {
+        return Err(Error::OpenRoot { address: addresses.0 });
+    }
 
-    let query_memory = config.memory / 2;
-    let analytic = Arc::new(Analytic::new(config.threads, query_memory as usize).map_err(Error::Fault)?);
-    let server = Server::new(
-        env.clone(),
-        leaf.engine.clone(),
-        analytic,
-        group.clone(),
-        queries.handle().clone(),
-        wall_clock_micros,
-        query_memory,
-        config.threads,
-    );
-    let tls = weald_aggregator::tls::acceptor(&env, dir.root())?;
+    // What one statement may hold unless it is told otherwise. All together are held against maximum_memory.
+    let query_memory = (memory_limit - memory_limit.min(table_limit)).max(memory_limit / 4);
+    // What a process that was killed left in it is of no use to anyone.
+    let spill = dir.root().join("spill");
+    if env.disk.exists(&spill) {
+        env.disk.remove_dir_all(&spill)?;
+    }
+    env.disk.create_dir_all(&spill)?;
+    // The log and snapshots need the rest.
+    let spill_bytes = env.disk.free_bytes(&spill)? / 2;
+    let analytic = Arc::new(Analytic::new(threads, &spill, spill_bytes).map_err(Error::Fault)?);
+    let server =
+        Server::new(env.clone(), leaf.engine.clone(), analytic, group.clone(), queries.handle().clone(), wall_clock_micros, query_memory, threads);
+    set_variables(config, &server, dir, logs, addresses, (memory_limit, table_limit))?;
+    let slow = logs.slow.clone();
+    let both = (logs.slow.clone(), logs.server.clone());
+    let _ = server.logs.set(Logs {
+        slow: Box::new(move |text| slow.write(text.into_bytes())),
+        reopen: Box::new(move || {
+            both.0.reopen();
+            both.1.reopen();
+        }),
+    });
+    let tls = weald_aggregator::tls::acceptor(env, dir.root()).map_err(|source| Error::Tls { dir: dir.root().to_owned(), source })?;
     let door = Arc::new(Door { server: server.clone(), tls: Some(tls), sha2: Default::default() });
+    let _ = health.server.set(server.clone());
 
     connections.spawn(accept(mysql, door));
-    connections.spawn(http::serve(http, server.clone()));
-    let (stop_tending, stopped) = std::sync::mpsc::channel::<()>();
-    let tending = std::thread::Builder::new().name("housekeeping".into()).stack_size(STACK_BYTES).spawn({
-        let (leaf, handle) = (leaf.clone(), queries.handle().clone());
-        move || {
-            while stopped.recv_timeout(TEND_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                leaf.tend(SNAPSHOT_TRIGGER_BYTES, SNAPSHOTS_KEPT, &handle);
-            }
+    let keeper = Keeper::start(env, &leaf, &server, queries.handle())?;
+    let facts = Ready {
+        mysql: addresses.0,
+        http: addresses.1,
+        data_dir: config.data_dir.clone(),
+        log: logs.server_path.clone(),
+        fresh: dir.is_fresh(),
+        root_needs_password: !group.root_is_open(),
+    };
+    opened(&facts);
+
+    let recovery = {
+        let leaf = leaf.clone();
+        let (done, recovered) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new().name("recovery".into()).stack_size(STACK_BYTES).spawn(move || {
+            // Nobody listens any more if the node was asked to stop meanwhile.
+            let _ = done.send(leaf.recover(&catalog, Epoch::FIRST, threads));
+        })?;
+        recovered
+    };
+    let stopped = connections.block_on(async {
+        let stop = asked_to_stop(&server);
+        tokio::pin!(stop);
+        tokio::select! {
+            done = recovery => match done {
+                Ok(done) => done.map_err(Error::Recovery)?,
+                Err(_) => return Err(Error::Io(std::io::Error::other("the thread that recovers the partitions panicked"))),
+            },
+            done = &mut stop => return done.map(|()| Stage::Recovering).map_err(Error::Io),
         }
+        group.take_back().await.map_err(Error::Fault)?;
+        health.enter(Stage::Serving);
+        tracing::info!(mysql = %addresses.0, http = %addresses.1, "ready");
+        ready(&facts);
+        stop.await?;
+        Ok(Stage::Serving)
     })?;
 
-    ready(addresses.0, addresses.1);
-    connections.block_on(asked_to_stop(&server))?;
     tracing::info!("stopping");
+    health.enter(Stage::Stopping);
     server.draining.store(true, std::sync::atomic::Ordering::Relaxed);
     server.close_all();
     connections.block_on(async {
@@ -129,12 +196,48 @@ pub fn run(config: &Config, ready: impl FnOnce(SocketAddr, SocketAddr)) -> Resul
         })
         .await;
     });
-    drop(stop_tending);
-    let _ = tending.join();
-    leaf.close();
+    keeper.stop();
+    if stopped == Stage::Serving {
+        leaf.close();
+    }
     group.close();
     connections.shutdown_timeout(DRAIN);
     queries.shutdown_timeout(DRAIN);
+    Ok(())
+}
+
+/// What is true of this process; then what the configuration says; then what SET PERSIST said, which is newer.
+fn set_variables(
+    config: &Config,
+    server: &Server,
+    dir: &DataDir,
+    logs: &logging::LogFiles,
+    (mysql, _): (SocketAddr, SocketAddr),
+    (memory, table_memory): (u64, u64),
+) -> Result<(), Error> {
+    let path = |p: &std::path::Path| Value::str(p.to_string_lossy());
+    let v = &server.variables;
+    v.set("bind_address", Value::str(mysql.ip().to_string()));
+    v.set("port", Value::UInt(mysql.port().into()));
+    v.set("datadir", path(dir.root()));
+    v.set("hostname", Value::str(weald_env::real::host_name()));
+    v.set("slow_query_log_file", path(&logs.slow_path));
+    v.set("tmpdir", path(&dir.root().join("spill")));
+    v.set("ssl_cert", path(&dir.root().join("server-cert.pem")));
+    v.set("ssl_key", path(&dir.root().join("server-key.pem")));
+    v.set("maximum_memory", Value::UInt(memory >> 20));
+    v.set("maximum_table_memory", Value::UInt(table_memory >> 20));
+    server.started();
+    let catalog = server.catalog();
+    for (name, value) in &config.variables {
+        let refused = |fault| Error::Variable { name: format!("{name}={value}"), reason: weald_aggregator::mysql_error::message(&fault) };
+        server.configure(name, value).map_err(refused)?;
+    }
+    for (name, value) in &catalog.variables {
+        if let Err(fault) = server.configure(name, value) {
+            tracing::warn!(%name, %value, %fault, "a persisted variable is not known to this version, or its value is not; ignored");
+        }
+    }
     Ok(())
 }
 
@@ -167,6 +270,3 @@ async fn accept(listener: TcpListener, door: Arc<Door>) {
         }
     }
 }
-
-/// The only member of a cluster of one.
-pub(crate) const SELF: NodeId = NodeId::new(1);

@@ -18,7 +18,7 @@ use weald_aggregator::server::Metadata;
 use weald_catalog::privilege::{Privilege, PrivilegeSet};
 use weald_catalog::{CatalogView, Command, Outcome, TableDef, UserDef};
 use weald_env::Env;
-use weald_leaf::{Leaf, Phase};
+use weald_leaf::{Doing, Leaf, Phase};
 use weald_log::meta_log::Recovered;
 use weald_log::{DataDir, MetaLog};
 use weald_meta::State;
@@ -26,7 +26,6 @@ use weald_types::{Fault, Value};
 
 /// Log beyond which the state is stored anew.
 const STATE_TRIGGER_BYTES: u64 = 1 << 20;
-const SNAPSHOTS_KEPT: usize = 2;
 
 pub(crate) struct MetadataGroup {
     me: Weak<Self>,
@@ -44,7 +43,7 @@ pub(crate) struct MetadataGroup {
 /// The state as the log has it; a new cluster's where there is none.
 pub(crate) fn recover(env: &Env, dir: &DataDir, address: SocketAddr) -> Result<(MetaLog, State), Error> {
     let broken = |reason: String| Error::Catalog { dir: dir.root().to_path_buf(), reason };
-    let (log, found) = MetaLog::open(env, dir).map_err(|e| broken(e.to_string()))?;
+    let (log, found) = MetaLog::open(env, dir).map_err(|source| Error::CatalogLog { dir: dir.root().to_path_buf(), source })?;
     refuse_lost(env, dir, &found)?;
     let mut state = match found.state {
         Some(bytes) => weald_meta::decode_state(&bytes).map_err(|e| broken(e.to_string()))?,
@@ -89,9 +88,9 @@ impl MetadataGroup {
         Arc::new_cyclic(|me| Self { me: me.clone(), env, log, change: tokio::sync::Mutex::new(state), view, version, leaf, queries })
     }
 
-    /// Takes back what a crash left half made: tables that were being built, indexes that were being filled or dropped. Gives a new cluster its first account:
-    /// root, who may do everything and has no password.
-    pub async fn prepare(&self) -> Result<(), Fault> {
+    /// Takes back what a crash left half made: tables that were being built, indexes that were being filled or dropped. Call it when recovery
+    /// is over, before anyone is served.
+    pub async fn take_back(&self) -> Result<(), Fault> {
         let catalog = self.catalog();
         let built: Vec<_> = catalog.databases.values().flat_map(|d| d.building.keys().copied()).collect();
         if !built.is_empty() {
@@ -104,22 +103,71 @@ impl MetadataGroup {
             def.indexes.retain(|i| i.ready);
             self.change(Command::ReplaceTable { expected: t.version, def: Box::new(def) }).await?;
         }
-        if !catalog.users.is_empty() {
+        Ok(())
+    }
+
+    /// Gives a new cluster its first account: root, who may do everything. `password` is for a root who has none, here and at later starts.
+    pub async fn prepare(&self, password: Option<&str>) -> Result<(), Fault> {
+        let catalog = self.catalog();
+        let root = catalog.users.values().find(|u| &*u.user == "root" && &*u.host == "%").cloned();
+        let new = root.is_none();
+        let mut root = match root {
+            Some(root) => (*root).clone(),
+            None if catalog.users.is_empty() => {
+                let mut root = UserDef::new("root", "%");
+                root.global = PrivilegeSet::ALL_GLOBAL.union(PrivilegeSet::of(&[Privilege::GrantOption]));
+                root
+            }
+            // Somebody has dropped it, and meant it.
+            None => return Ok(()),
+        };
+        let password = password.filter(|p| !p.is_empty() && root.auth.is_empty());
+        if let Some(p) = password {
+            root.auth = weald_aggregator::auth::store_password(&root.plugin, p, self.env.random.next_u64());
+        } else if !new {
             return Ok(());
         }
-        let mut root = UserDef::new("root", "%");
-        root.global = PrivilegeSet::ALL_GLOBAL.union(PrivilegeSet::of(&[Privilege::GrantOption]));
         root.password_changed = self.env.clock.wall_micros();
-        self.change(Command::CreateUsers { users: vec![root] }).await.map(|_| ())
+        let users = vec![root];
+        // Users only: nothing that the leaf would have to follow.
+        let mut state = self.change.lock().await;
+        let command = if new { Command::CreateUsers { users } } else { Command::PutUsers { expected: catalog.version, users } };
+        self.apply(&mut state, command).await?;
+        self.show(&state);
+        Ok(())
+    }
+
+    /// Whether there is a root who needs no password.
+    pub fn root_is_open(&self) -> bool {
+        self.catalog().users.values().any(|u| &*u.user == "root" && u.auth.is_empty() && !u.locked)
     }
 
     async fn change(&self, command: Command) -> Result<Outcome, Fault> {
+        if !self.leaf.is_recovered() {
+            return Err(Fault::PartitionUnavailable { partition: "*".into(), reason: self.leaf.recovering() });
+        }
         let mut state = self.change.lock().await;
+        let old = state.catalog.clone();
+        let outcome = self.apply(&mut state, command).await?;
+        let followed = self.leaf.follow(&old, &state.catalog);
+        self.show(&state);
+        followed.map(|()| outcome)
+    }
+
+    fn show(&self, state: &State) {
+        *self.view.write() = state.catalog.clone();
+        self.version.send_replace(state.catalog.version);
+    }
+
+    /// Makes a command durable, then takes it.
+    async fn apply(&self, state: &mut State, command: Command) -> Result<Outcome, Fault> {
         let mut next = state.clone();
         let bytes = weald_meta::encode_command(&command);
         let moves_rows = matches!(command, Command::SwapTable { .. } | Command::PublishTable { .. });
         let outcome = next.apply(command)?;
-        self.leaf.prepare(&next.catalog)?;
+        if self.leaf.is_recovered() {
+            self.leaf.prepare(&next.catalog)?;
+        }
         if moves_rows {
             // The copies are on disk before what they were copied from goes.
             self.leaf.flushed().await?;
@@ -134,17 +182,13 @@ impl MetadataGroup {
             return Err(log_fault(&error));
         }
         // From here on it has happened, whatever follows.
-        let (old, new) = (state.catalog.clone(), next.catalog.clone());
         *state = next;
-        let followed = self.leaf.follow(&old, &new);
-        *self.view.write() = new;
-        self.version.send_replace(state.catalog.version);
         if self.log.bytes_since_state() > STATE_TRIGGER_BYTES
-            && let Err(error) = self.log.store_state(&weald_meta::encode_state(&state))
+            && let Err(error) = self.log.store_state(&weald_meta::encode_state(state))
         {
             tracing::warn!(%error, "the catalogue's state could not be stored; its log keeps growing");
         }
-        followed.map(|()| outcome)
+        Ok(outcome)
     }
 
     pub fn close(&self) {
@@ -182,14 +226,16 @@ impl Metadata for MetadataGroup {
         })
     }
 
-    fn snapshot_database<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+    fn snapshot_database<'a>(&'a self, name: &'a str, keep: usize) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let catalog = self.catalog();
             let database = catalog.database(name).cloned().ok_or_else(|| Fault::mysql(1049, "42000", format!("Unknown database '{name}'")))?;
             let (leaf, queries) = (self.leaf.clone(), self.queries.clone());
-            let taken = tokio::task::spawn_blocking(move || leaf.snapshot_database(&database, SNAPSHOTS_KEPT, &queries)).await;
+            let taken = tokio::task::spawn_blocking(move || leaf.snapshot_database(&database, keep, &queries)).await;
             match taken {
                 Ok(Ok(())) => Ok(()),
+                Ok(Err(weald_leaf::Error::Log(weald_log::Error::DiskFull { .. }))) => Err(Fault::DiskFull),
+                Ok(Err(weald_leaf::Error::Fault(f))) => Err(f),
                 Ok(Err(e)) => Err(Fault::mysql(1030, "HY000", format!("Got error 1 - 'snapshot failed: {e}' from storage engine"))),
                 Err(e) => Err(Fault::Internal { incident: e.to_string() }),
             }
@@ -200,18 +246,18 @@ impl Metadata for MetadataGroup {
         let catalog = self.catalog();
         let name = |id| catalog.databases.values().find(|d| d.id == id).map_or("?", |d| &d.name);
         let row = |(id, s): (weald_types::PartitionId, weald_leaf::PartitionStatus)| {
-            let percent = if s.phase == Phase::Online { 100 } else { 0 };
+            let busy = s.phase == Phase::Recovering && s.doing != Doing::Nothing;
             vec![
                 Value::str(format!("{}_{}", name(id.database()), id.ordinal())),
                 Value::Int(id.database().raw() as i64),
                 Value::Int(SELF.raw() as i64),
-                Value::Null,
-                if s.doing.is_empty() { Value::Null } else { text(&s.doing) },
+                if busy { Value::str(format!("{}%", s.percent)) } else { Value::Null },
+                if busy { text(s.doing.name()) } else { Value::Null },
                 Value::UInt(s.replayed_lsn.raw()),
                 Value::UInt(s.snapshot_lsn.raw()),
                 text("DISK"),
                 text(s.phase.name()),
-                Value::Int(percent),
+                Value::Int(s.percent.into()),
                 if s.details.is_empty() { Value::Null } else { text(&s.details) },
             ]
         };

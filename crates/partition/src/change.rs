@@ -5,7 +5,9 @@
 //! Never:    retries by itself: the row may be another one after the wait.
 
 use crate::context::NodeContext;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use weald_rowstore::{Refusal, RowHandle};
 use weald_txn::Txn;
@@ -44,13 +46,27 @@ pub struct LockWait {
 }
 
 impl LockWait {
-    /// Until the holder has ended. [`Fault::LockWaitTimeout`] after `timeout`; [`Fault::Deadlock`] at once if the holder waits for us.
-    pub async fn wait(&self, timeout: Duration) -> Result<(), Fault> {
-        let _edge = self.node.waits.wait(self.waiter.id(), self.holder.id()).map_err(|_| Fault::Deadlock)?;
-        match tokio::time::timeout(timeout, self.holder.ended()).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(Fault::LockWaitTimeout),
-        }
+    /// Until the holder has ended. [`Fault::LockWaitTimeout`] after `timeout`; [`Fault::Deadlock`] at once if the holder waits for us; at once too when
+    /// `stop` resolves, with what it says. Tells how long it took.
+    pub async fn wait(self, timeout: Duration, stop: impl Future<Output = Fault>) -> (Duration, Result<(), Fault>) {
+        let counts = &self.node.lock_waits;
+        let Ok(_edge) = self.node.waits.wait(self.waiter.id(), self.holder.id()) else {
+            counts.deadlocks.fetch_add(1, Relaxed);
+            return (Duration::ZERO, Err(Fault::Deadlock));
+        };
+        counts.total.fetch_add(1, Relaxed);
+        let begun = self.node.env.clock.now();
+        let done = tokio::select! {
+            () = self.holder.ended() => Ok(()),
+            fault = stop => Err(fault),
+            () = tokio::time::sleep(timeout) => {
+                counts.timeouts.fetch_add(1, Relaxed);
+                Err(Fault::LockWaitTimeout)
+            }
+        };
+        let took = self.node.env.clock.now() - begun;
+        counts.micros.fetch_add(took.as_micros() as u64, Relaxed);
+        (took, done)
     }
 }
 impl std::fmt::Debug for LockWait {

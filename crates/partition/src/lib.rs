@@ -16,7 +16,7 @@
 //!
 //! let t = Transaction::begin(&node, txn_id, isolation);
 //! let mark = t.mark();                                   // for the statement
-//! match partition.insert(&t, &table, &row)? { Outcome::Done => …, Outcome::Wait(w) => w.wait(lock_wait_timeout).await?, … }
+//! match partition.insert(&t, &table, &row)? { Outcome::Done => …, Outcome::Wait(w) => w.wait(lock_wait_timeout, stop).await.1?, … }
 //! t.rollback_to(mark);                                   // the statement failed
 //! t.commit(Durability::Sync).await?;                     // dropped without it: rolled back
 //! ```
@@ -33,11 +33,11 @@ pub mod transaction;
 
 pub use change::{Duplicate, LockWait, Outcome};
 pub use commit_log::{CommitLog, LogTicket, MemoryLog, NotAppended};
-pub use context::NodeContext;
+pub use context::{LockWaits, NodeContext};
 pub use gate::Gate;
 pub use partition::{Filling, Partition};
 pub use read::{Snapshot, get, read_row, scan, scan_changes};
 pub use transaction::{Durability, Mark, Transaction};
 /// What executors hold of a table is the table under the definition they were planned for.
 pub use weald_rowstore::OpenTable as Table;
-pub use weald_rowstore::{Cursor, Direction, FillPosition, KeyRange, LockMode, MemoryLimit, Read, Reading, RowHandle, Step, StoredRow, TableSchema};
+pub use weald_rowstore::{Cursor, Direction, FillPosition, KeyRange, LockMode, NodeMemory, Read, Reading, RowHandle, Step, StoredRow, TableSchema};

@@ -51,7 +51,7 @@ impl Table {
             if n == most {
                 return FillStep::More;
             }
-            if let Err(fault) = self.memory.node().admit() {
+            if let Err(fault) = self.memory.node().admit_row() {
                 return FillStep::Fault(fault);
             }
             for v in slot.versions().filter(|v| !v.is_tombstone()) {

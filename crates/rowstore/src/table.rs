@@ -7,7 +7,7 @@
 use crate::heap::{Graveyard, NewStamp, NewVersion, Pin, SLOT_BYTES, SlotPtr, SlotRef, Stamp, VersionPtr, VersionRef};
 use crate::index::{IndexStore, OrderedIndex};
 use crate::key::Key;
-use crate::memory::{MemoryLimit, ORDERED_ENTRY_BYTES, TableMemory};
+use crate::memory::{ORDERED_ENTRY_BYTES, TableMemory};
 use crate::range::KeyRange;
 use crate::samples::Samples;
 use crate::schema::TableSchema;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use weald_catalog::TableRef;
 use weald_txn::Txn;
+use weald_types::memory::NodeMemory;
 use weald_types::row::FieldRef;
 use weald_types::{IndexId, SchemaVersion, TableId, Timestamp};
 
@@ -98,7 +99,7 @@ pub(crate) struct Applied {
 }
 
 impl Table {
-    pub fn new(def: TableRef, memory: Arc<MemoryLimit>) -> Arc<Self> {
+    pub fn new(def: TableRef, memory: Arc<NodeMemory>) -> Arc<Self> {
         let schema = Arc::new(TableSchema::new(def.clone()));
         Arc::new(Self {
             id: def.id,

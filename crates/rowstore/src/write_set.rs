@@ -100,7 +100,7 @@ impl WriteSet {
     /// `number`: greater than of all changes of the transaction before.
     pub fn insert(&mut self, number: u64, table: &Arc<Table>, version: SchemaVersion, row: &[u8]) -> Result<(), Refusal> {
         check_size(row)?;
-        table.memory.node().admit()?;
+        table.memory.node().admit_row()?;
         let pin = Pin::new();
         let mut w = table.writer.lock();
         let shape = current_shape(table, &w, version, &self.txn)?;
@@ -119,7 +119,7 @@ impl WriteSet {
 
     pub fn update(&mut self, number: u64, table: &Arc<Table>, row: &RowHandle, version: SchemaVersion, new: &[u8]) -> Result<(), Refusal> {
         check_size(new)?;
-        table.memory.node().admit()?;
+        table.memory.node().admit_row()?;
         let pin = Pin::new();
         let mut w = table.writer.lock();
         let shape = current_shape(table, &w, version, &self.txn)?;

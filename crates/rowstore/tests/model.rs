@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_catalog::table::{ColumnDef, DefaultValue, IndexDef, IndexPart, Sharding, TableOptions};
 use weald_catalog::{TableDef, TableRef};
-use weald_rowstore::{Cursor, Direction, Key, KeyRange, LockMode, MemoryLimit, Read, Refusal, RowChange, RowHandle, Step, Table, View, WriteSet};
+use weald_rowstore::{Cursor, Direction, Key, KeyRange, LockMode, NodeMemory, Read, Refusal, RowChange, RowHandle, Step, Table, View, WriteSet};
 use weald_txn::{HybridClock, Isolation, Lease, Snapshots, Txn};
 use weald_types::{Collation, DatabaseId, IndexId, SchemaVersion, SqlType, TableId, Timestamp, TxnId, Value};
 
@@ -173,7 +173,7 @@ type Logged = (Timestamp, Vec<(Key, Option<Vec<u8>>)>);
 
 struct World {
     table: Arc<Table>,
-    memory: Arc<MemoryLimit>,
+    memory: Arc<NodeMemory>,
     clock: HybridClock,
     snapshots: Arc<Snapshots>,
     model: Model,
@@ -185,7 +185,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let memory = MemoryLimit::unlimited();
+        let memory = NodeMemory::unlimited();
         let clock = HybridClock::new();
         clock.tick();
         Self {
@@ -438,7 +438,7 @@ fn check_view(table: &Table, view: View<'_>, seen: &Seen, budget: usize) {
 
 /// The committed state again, out of the log; `from` on it is replayed twice, as after a snapshot that is newer than the place the log is read from.
 fn replayed(world: &World, from: usize) -> Arc<Table> {
-    let table = Table::new(definition(), MemoryLimit::unlimited());
+    let table = Table::new(definition(), NodeMemory::unlimited());
     let replay = |records: &[Logged]| {
         for (at, changes) in records {
             for (key, bytes) in changes {
@@ -492,6 +492,6 @@ proptest! {
         prop_assert_eq!(world.table.row_count(), 0);
         prop_assert_eq!(world.table.garbage_len(), 0);
         prop_assert_eq!(world.table.memory().bytes(), 0);
-        prop_assert_eq!(world.memory.used_bytes(), 0);
+        prop_assert_eq!(world.memory.table_bytes(), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! The words everything else is said in: ids, values, SQL types, collations, row and key bytes, faults.
 //!
-//! Owns:     nothing; every item is a plain value.
+//! Owns:     nothing; every item is a plain value, save the counters of `memory`.
 //! Promises: pure; no IO, no clock, no randomness. Equal inputs give equal outputs on every machine.
 //! Never:    knows MySQL's error numbers (`aggregator::mysql_error`), nor how a value travels (`wire`).
 
@@ -10,6 +10,7 @@ pub mod fault;
 pub mod ids;
 pub mod json;
 pub mod key;
+pub mod memory;
 pub mod number;
 pub mod row;
 pub mod sql_mode;

@@ -6,6 +6,7 @@
 
 use super::query::RETRIES;
 use super::{Done, Outcome, Rows, Session};
+use weald_exec::rows::row_bytes;
 use weald_exec::{Changed, InsertRows, Inserted, Isolation, Work};
 use weald_plan::FragmentPlan;
 use weald_plan::dml::{self, BoundDelete, BoundInsert, BoundUpdate, Given, InsertSource, RowChanges};
@@ -91,7 +92,9 @@ impl Session {
                 let types = q.columns.iter().map(|c| c.ty.clone()).collect();
                 let mut stream = self.open(&std::sync::Arc::new(q), params).await?;
                 let mut rows = Vec::new();
+                let statement = self.statement();
                 while let Some(batch) = stream.next().await? {
+                    statement.memory.take(batch.iter().map(|r| row_bytes(r)).sum())?;
                     rows.extend(batch);
                 }
                 InsertRows::Values { rows, types }

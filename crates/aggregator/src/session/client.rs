@@ -70,7 +70,7 @@ impl Session {
     pub fn field_list(&mut self, table: &str, wildcard: &str) -> Result<Vec<(Column, Option<String>)>, Fault> {
         self.begin_statement("");
         let done = self.list_fields(table, wildcard);
-        self.close_context(done.as_ref().err());
+        self.close_context(0, done.as_ref().err());
         done
     }
 

@@ -165,7 +165,7 @@ impl Session {
             let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
             let query = self.optimized(q, text, &types)?;
             if query.locking.is_none() {
-                self.set_deadline();
+                self.limit_time()?;
                 let executor = self.executor_for(&query);
                 return self.measured_query(&query, params, executor).await;
             }
@@ -285,7 +285,8 @@ impl Session {
         if self.catalog().database(name).is_none() {
             return Err(Fault::NoSuchDatabase { name: name.into() });
         }
-        self.server.metadata.snapshot_database(name).await?;
+        let keep = self.server.variables.values().int("snapshots_to_keep") as usize;
+        self.server.metadata.snapshot_database(name, keep).await?;
         Outcome::ok()
     }
 }

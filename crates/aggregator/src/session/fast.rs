@@ -6,6 +6,7 @@
 
 use super::prepared::Prepared;
 use super::{Facts, Outcome, Rows, Session};
+use crate::metrics::Kind;
 use crate::plan_cache::{Cached, Entry, KeyRef};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -56,8 +57,10 @@ impl Session {
         let version = self.catalog().version;
         let key = self.plan_key(&n.text);
         if let Some(e) = self.server.plans.get(&key, version) {
+            self.server.metrics.plan_hits.add(1);
             return Some(e);
         }
+        self.server.metrics.plan_misses.add(1);
         // Made from this text, its literals being parameters of their own types.
         let statement = parse_normalised(text.as_bytes(), n, &ParseOptions { sql_mode: self.settings.sql_mode }).ok()??;
         let types: Vec<Option<SqlType>> = n.slots.iter().map(|s| Some(super::prepared::type_of(&self.slot_value(text, n, s)))).collect();
@@ -101,14 +104,20 @@ impl Session {
             Cached::No => return None,
             // The table has grown since, or the session wants another executor.
             Cached::Read(p) if !self.settings.executor.takes_fragment() || self.is_analytic(p) => return None,
-            Cached::Read(_) => self.set_deadline(),
-            Cached::Change(_) | Cached::Insert(_) => (),
+            Cached::Read(_) | Cached::Change(_) | Cached::Insert(_) => (),
         }
         entry.executions.fetch_add(1, Ordering::Relaxed);
         entry.last_executed.store(self.statement().now_micros as u64, Ordering::Relaxed);
+        self.kind = match &entry.plan {
+            Cached::No => return None,
+            Cached::Read(_) => Kind::Select,
+            Cached::Change(p) if matches!(p.fragment.action, weald_plan::fragment::Action::Update { .. }) => Kind::Update,
+            Cached::Change(_) => Kind::Delete,
+            Cached::Insert(_) => Kind::Insert,
+        };
         let done = match &entry.plan {
             Cached::No => return None,
-            Cached::Read(p) => match self.check(&p.needs) {
+            Cached::Read(p) => match self.check(&p.needs).and_then(|()| self.limit_time()) {
                 Err(f) => Err(f),
                 Ok(()) => self.read_fragment(p, params).await.map(|r| Outcome::Rows { columns: p.columns.clone(), rows: rows::ready(r) }),
             },
@@ -155,7 +164,10 @@ impl Session {
         let facts = self.facts();
         let kept = p.plan.lock().as_ref().filter(|k| k.is_for(&facts, version, params)).map(|k| k.entry.clone());
         let entry = match kept {
-            Some(e) => e,
+            Some(e) => {
+                self.server.metrics.plan_hits.add(1);
+                e
+            }
             None => {
                 let entry = self.prepared_entry(p, version, params)?;
                 *p.plan.lock() = Some(Planned { facts, version, kinds: params.iter().map(kind).collect(), entry: entry.clone() });
@@ -172,8 +184,10 @@ impl Session {
         text.extend(params.iter().map(kind));
         let key = self.plan_key(&text);
         if let Some(e) = self.server.plans.get(&key, version) {
+            self.server.metrics.plan_hits.add(1);
             return Some(e);
         }
+        self.server.metrics.plan_misses.add(1);
         let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
         let plan = self.fast_plan(&p.statement, &p.text, &types)?;
         Some(self.server.plans.put(key.owned(), version, plan))

@@ -26,7 +26,6 @@ pub(crate) struct Large {
     pub source: Arc<dyn BatchSource>,
     pub statement: Arc<StatementContext>,
     pub params: Arc<[Value]>,
-    pub memory_bytes: u64,
     /// For the row executor.
     pub scope: Scope,
     pub executor: Executor,
@@ -48,7 +47,7 @@ impl Large {
     pub async fn plan(&self, query: &Query) -> Result<AnalyticPlan, NoPlan> {
         let settled = if query.subqueries.is_empty() { None } else { Some(self.settle(query).await.map_err(NoPlan::Fault)?) };
         let query = settled.as_ref().unwrap_or(query);
-        self.analytic.plan(query, &self.statement, &self.params, &self.source, self.memory_bytes).await.map_err(NoPlan::Refused)
+        self.analytic.plan(query, &self.statement, &self.params, &self.source).await.map_err(NoPlan::Refused)
     }
 
     /// `query` with the answers of its constant subqueries in their places.

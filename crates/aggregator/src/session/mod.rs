@@ -25,25 +25,30 @@ mod users;
 pub use client::ClientFacts;
 pub use prepared::{Prepared, PreparedInfo};
 
+use crate::deadlines::Deadline;
 use crate::information_schema::Process;
+use crate::metrics::Kind;
 use crate::server::Server;
+use crate::slow_log;
 use crate::variables::Values;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use temporary::Temporary;
 use transaction::Open;
 use weald_catalog::{Access, CatalogView, Privilege, UserDef};
 use weald_exec::rows::BoxStream;
 use weald_expr::StatementContext;
-use weald_expr::context::{SessionFacts, TimeZone, UserVariables, Warnings};
+use weald_expr::context::{Cost, SessionFacts, TimeZone, UserVariables, Warnings};
 use weald_expr::function::BindContext;
+use weald_expr::interrupt::{Interrupt, Reason};
 use weald_plan::query::Column;
 use weald_plan::{Bindings, Need};
 use weald_sql::ast::{self, Statement};
 use weald_sql::{ParseOptions, parse};
+use weald_types::memory::Budget;
 use weald_types::{Collation, Fault, SqlMode, SqlType, Value, Warning, WarningLevel};
 
 /// What a statement gives its client.
@@ -87,8 +92,8 @@ pub(crate) enum Rows {
 #[derive(Debug)]
 pub struct Shared {
     pub id: u64,
-    /// 0: run on; 1: KILL; 2: time is up. Read by every loop of the statement.
-    pub interrupted: Arc<AtomicU8>,
+    /// Looked at by every loop of the statement, awaited by what waits.
+    pub interrupted: Arc<Interrupt>,
     pub process: Mutex<Process>,
     /// The connection is to end: no statement begins any more.
     closing: AtomicBool,
@@ -96,8 +101,6 @@ pub struct Shared {
     pub close: tokio::sync::Notify,
     /// A statement is under way, which ends by itself when it is interrupted.
     pub executing: AtomicBool,
-    /// The number of the running statement: a timer that was set for an earlier one finds another here.
-    statement: Mutex<u64>,
 }
 
 impl Shared {
@@ -109,23 +112,11 @@ impl Shared {
             closing: AtomicBool::new(false),
             close: tokio::sync::Notify::new(),
             executing: AtomicBool::new(false),
-            statement: Mutex::default(),
         }
     }
     /// KILL QUERY.
     pub fn interrupt(&self) {
-        self.interrupted.store(1, Ordering::SeqCst);
-    }
-    /// The number of the statement that is running.
-    fn number(&self) -> u64 {
-        *self.statement.lock()
-    }
-    /// The time of statement `number` is up. It may have ended meanwhile, and the next one must not pay for it.
-    fn time_is_up(&self, number: u64) {
-        let running = self.statement.lock();
-        if *running == number {
-            self.interrupted.store(2, Ordering::SeqCst);
-        }
+        self.interrupted.raise(Reason::Killed);
     }
     /// KILL CONNECTION.
     pub fn close(&self) {
@@ -138,9 +129,7 @@ impl Shared {
     }
     /// A new statement is not interrupted by what was meant for the one before; but by the end of the connection it is.
     fn begin(&self) {
-        let mut number = self.statement.lock();
-        *number += 1;
-        self.interrupted.store(0, Ordering::SeqCst);
+        self.interrupted.clear();
         if self.is_closing() {
             self.interrupt();
         }
@@ -194,8 +183,10 @@ pub struct Session {
     last_was_diagnostic: bool,
     /// Rows that SQL_CALC_FOUND_ROWS has counted so far.
     pub(crate) counted: Option<Arc<AtomicU64>>,
-    /// Of the running query: `max_execution_time`.
-    pub(crate) deadline: Option<query::Deadline>,
+    /// Of the running statement: when it began, of what kind it is, and when it must have ended.
+    began_micros: i64,
+    pub(crate) kind: Kind,
+    deadline: Option<Deadline>,
 }
 
 /// What statements read of the session, put together once and kept while it holds.
@@ -206,6 +197,12 @@ pub(crate) struct Facts {
     pub fixed_now: Option<i64>,
     pub warnings_kept: usize,
     pub lock_wait: Duration,
+    /// What a statement may hold, in bytes.
+    pub memory: u64,
+    /// Statements that take longer are slow.
+    pub slow_micros: i64,
+    /// What a SELECT may take.
+    pub most_time: Option<Duration>,
     /// What it was made of.
     user: Arc<Access>,
     variables: Values,
@@ -235,8 +232,6 @@ pub(crate) struct Settings {
     pub idle: Duration,
     pub net_write: Duration,
     pub executor: query::Executor,
-    /// 0: no limit.
-    pub max_execution_millis: u64,
 }
 
 impl Settings {
@@ -252,7 +247,6 @@ impl Settings {
             idle: Duration::from_secs(v.int("wait_timeout")),
             net_write: Duration::from_secs(v.int("net_write_timeout")),
             executor: query::Executor::of(v),
-            max_execution_millis: v.int("max_execution_time"),
         }
     }
 }
@@ -300,6 +294,8 @@ impl Session {
             diagnostic: false,
             last_was_diagnostic: false,
             counted: None,
+            began_micros: 0,
+            kind: Kind::Other,
             deadline: None,
         }
     }
@@ -361,8 +357,10 @@ impl Session {
         self.touched = false;
         self.counted = None;
         self.refresh_user();
+        self.kind = Kind::Other;
         let facts = self.facts();
         let now = self.server.now_micros();
+        self.began_micros = now;
         self.context = Some(Arc::new(self.statement_context(facts.fixed_now.unwrap_or(now))));
         let mut p = self.shared.process.lock();
         p.command = "Query";
@@ -415,6 +413,12 @@ impl Session {
             fixed_now: (fixed > 0.0).then_some((fixed * 1e6) as i64),
             warnings_kept: v.int("max_error_count") as usize,
             lock_wait: Duration::from_secs(v.int("lock_wait_timeout")),
+            memory: match v.int("maximum_query_memory") {
+                0 => self.server.query_memory,
+                mb => mb.saturating_mul(1 << 20),
+            },
+            slow_micros: (v.double("long_query_time") * 1e6) as i64,
+            most_time: Some(v.int("max_execution_time")).filter(|ms| *ms > 0).map(Duration::from_millis),
             user: self.user.clone(),
             variables: self.variables.clone(),
         });
@@ -440,6 +444,8 @@ impl Session {
             set_last_insert_id: Mutex::new(None),
             random_seed: self.random,
             random_state: Mutex::default(),
+            memory: Budget::new(self.server.engine.node.memory.clone(), facts.memory),
+            cost: Cost::default(),
         }
     }
 
@@ -484,7 +490,7 @@ impl Session {
         }
         // Rows and files are still to come: the statement goes on.
         if !matches!(done, Ok(Outcome::Rows { .. } | Outcome::SendFile { .. })) {
-            self.close_context(done.as_ref().err());
+            self.close_context(0, done.as_ref().err());
         }
         done
     }
@@ -494,7 +500,8 @@ impl Session {
         if !self.diagnostic {
             self.found_rows = self.counted.take().map_or(sent, |n| n.load(Ordering::Relaxed));
         }
-        self.close_context(fault);
+        self.server.metrics.rows_sent.add(sent);
+        self.close_context(sent, fault);
         match &mut self.transaction {
             Some(t) if t.autocommit => self.rollback_open(),
             Some(t) => t.seen_by_client += 1,
@@ -502,9 +509,10 @@ impl Session {
         }
     }
 
-    fn close_context(&mut self, fault: Option<&Fault>) {
-        self.deadline = None;
+    fn close_context(&mut self, rows_sent: u64, fault: Option<&Fault>) {
         let Some(c) = self.context.take() else { return };
+        self.deadline = None;
+        self.count_time(&c, rows_sent);
         if let Some(id) = *c.set_last_insert_id.lock() {
             self.last_insert_id = id;
         }
@@ -522,6 +530,45 @@ impl Session {
         let mut p = self.shared.process.lock();
         p.command = "Sleep";
         p.state = "";
+    }
+
+    fn count_time(&mut self, c: &StatementContext, rows_sent: u64) {
+        let ended_micros = self.server.now_micros();
+        let took = (ended_micros - self.began_micros).max(0);
+        self.server.metrics.statement(self.kind, took as u64);
+        if took <= self.facts().slow_micros {
+            return;
+        }
+        self.server.counters.slow_queries.fetch_add(1, Ordering::Relaxed);
+        let Some(logs) = self.server.logs.get().filter(|_| self.server.variables.values().on("slow_query_log")) else { return };
+        let p = self.shared.process.lock();
+        let entry = slow_log::Entry {
+            ended_micros,
+            began_micros: self.began_micros,
+            user: &p.user,
+            account: &self.user.user,
+            host: &p.host,
+            connection: self.shared.id,
+            lock_micros: c.cost.lock_micros.load(Ordering::Relaxed),
+            rows_sent,
+            rows_examined: c.cost.rows_examined.load(Ordering::Relaxed),
+            database: self.database.as_deref(),
+            text: p.info.as_deref().unwrap_or_default(),
+        };
+        (logs.slow)(entry.text());
+    }
+
+    /// For rows that are kept beyond their statement.
+    pub fn budget(&mut self) -> Budget {
+        Budget::new(self.server.engine.node.memory.clone(), self.facts().memory)
+    }
+
+    /// max_execution_time: a SELECT is interrupted when it has run for so long.
+    pub(crate) fn limit_time(&mut self) -> Result<(), Fault> {
+        let Some(limit) = self.facts().most_time else { return Ok(()) };
+        let deadline = self.server.deadlines.after(limit, self.shared.interrupted.clone());
+        self.deadline = Some(deadline.map_err(|e| Fault::mysql(1135, "HY000", format!("Can't create a new thread ({e})")))?);
+        Ok(())
     }
 
     pub fn warning_count(&self) -> u16 {
@@ -546,9 +593,13 @@ impl Session {
         if commits_implicitly(statement) && !unlocks_nothing {
             self.commit_open().await?;
         }
+        self.kind = kind(statement);
         self.touched |= touches_session(statement);
         match statement {
-            Statement::Select(q) => self.select(q, text, params).await,
+            Statement::Select(q) => {
+                self.limit_time()?;
+                self.select(q, text, params).await
+            }
             Statement::Insert(i) => self.insert(i, text, params).await,
             Statement::Update(u) => self.update(u, text, params).await,
             Statement::Delete(d) => self.delete(d, text, params).await,
@@ -770,6 +821,34 @@ fn table_denied(p: Privilege, user: &UserDef, table: &str) -> Fault {
 
 fn database_denied(user: &UserDef, database: &str) -> Fault {
     Fault::mysql(1044, "42000", format!("Access denied for user '{}'@'{}' to database '{database}'", user.user, user.host))
+}
+
+fn kind(s: &Statement) -> Kind {
+    match s {
+        Statement::Select(_) => Kind::Select,
+        Statement::Insert(_) => Kind::Insert,
+        Statement::Update(_) => Kind::Update,
+        Statement::Delete(_) => Kind::Delete,
+        Statement::LoadData(_) => Kind::Load,
+        Statement::Begin { .. } => Kind::Begin,
+        Statement::Commit { .. } => Kind::Commit,
+        Statement::Rollback { .. } => Kind::Rollback,
+        Statement::CreateDatabase { .. }
+        | Statement::AlterDatabase { .. }
+        | Statement::DropDatabase { .. }
+        | Statement::CreateTable(_)
+        | Statement::AlterTable { .. }
+        | Statement::DropTable { .. }
+        | Statement::RenameTable(_)
+        | Statement::Truncate(_)
+        | Statement::CreateIndex { .. }
+        | Statement::DropIndex { .. }
+        | Statement::CreateView(_)
+        | Statement::DropView { .. } => Kind::Define,
+        Statement::Set(_) => Kind::Set,
+        Statement::Show(_) | Statement::Describe { .. } => Kind::Show,
+        _ => Kind::Other,
+    }
 }
 
 /// MySQL's list (13.3.3): these end the open transaction before they run.

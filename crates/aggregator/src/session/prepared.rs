@@ -40,7 +40,7 @@ impl Session {
         let text = super::printable(bytes);
         self.begin_statement(&text);
         let done = self.prepare_inner(bytes, &text);
-        self.close_context(done.as_ref().err());
+        self.close_context(0, done.as_ref().err());
         done
     }
 

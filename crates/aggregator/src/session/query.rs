@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use weald_catalog::TableRef;
-use weald_exec::rows::{self, BoxStream, Execution, Memory, Meter, Row, Scope, Stream, TableSource};
+use weald_exec::rows::{self, BoxStream, Execution, Meter, Row, Scope, Stream, TableSource, row_bytes};
 use weald_exec::{Isolation, Snapshot, Snapshotted, Work};
 use weald_expr::{Expr, StatementContext};
 use weald_plan::FragmentPlan;
@@ -57,7 +57,6 @@ impl Session {
         for w in &query.warnings {
             self.statement().warn(w.level, w.fault.clone());
         }
-        self.set_deadline();
         query.joins_only = self.settings.executor == Executor::Analytic;
         // All rows are found and counted; those beyond the limit are not sent.
         let limit = if query.calc_found_rows { taken_limit(&mut query.root) } else { None };
@@ -85,20 +84,6 @@ impl Session {
         let statement = self.statement();
         let ctx = weald_expr::EvalContext { statement: &statement, params, subqueries: &[] };
         Ok(weald_expr::coerce::uint(&weald_expr::eval(e, &weald_expr::NoRow, &ctx)?, &ctx))
-    }
-
-    /// `max_execution_time`: a query's time begins.
-    pub(crate) fn set_deadline(&mut self) {
-        let limit = self.settings.max_execution_millis;
-        if limit == 0 {
-            return;
-        }
-        let shared = self.shared.clone();
-        let number = shared.number();
-        self.deadline = Some(Deadline(tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(limit)).await;
-            shared.time_is_up(number);
-        })));
     }
 
     /// Whether the client has seen nothing yet at the snapshot of its transaction, or is not bound to it.
@@ -264,21 +249,8 @@ impl Session {
         source: Arc<dyn TableSource>,
         meter: Option<Arc<Meter>>,
     ) -> Scope {
-        let execution = Execution {
-            statement,
-            source,
-            memory: Arc::new(Memory::new(self.query_memory())),
-            max_recursion: self.variables.int("cte_max_recursion_depth"),
-            meter,
-        };
+        let execution = Execution { statement, source, max_recursion: self.variables.int("cte_max_recursion_depth"), meter };
         Scope::new(Arc::new(execution), params)
-    }
-
-    pub(crate) fn query_memory(&self) -> u64 {
-        match self.variables.int("maximum_query_memory") {
-            0 => self.server.query_memory,
-            mb => mb << 20,
-        }
     }
 
     /// What a large query takes with it to the query threads.
@@ -289,7 +261,6 @@ impl Session {
             scope: self.scope(statement.clone(), params.clone(), source, None),
             statement,
             params,
-            memory_bytes: self.query_memory(),
             executor,
         }
     }
@@ -342,7 +313,9 @@ impl Session {
         };
         let mut stream = self.open(&Arc::new(query), params).await?;
         let mut rows = Vec::new();
+        let statement = self.statement();
         while let Some(batch) = stream.next().await? {
+            statement.memory.take(batch.iter().map(|r| row_bytes(r)).sum())?;
             rows.extend(batch);
         }
         Ok(rows)
@@ -351,7 +324,9 @@ impl Session {
     async fn select_into(&mut self, into: &ast::Into, mut rows: BoxStream) -> Result<Outcome, Fault> {
         let ast::Into::Variables(names) = into else { return Err(Fault::not_supported("SELECT … INTO OUTFILE")) };
         let mut all = Vec::new();
-        while let Some(batch) = rows.next().await? {
+        while all.len() < 2
+            && let Some(batch) = rows.next().await?
+        {
             all.extend(batch);
         }
         if all.len() > 1 {
@@ -447,18 +422,6 @@ impl Executor {
     }
 }
 
-/// Ends a statement when its time is up; forgotten when the statement ends by itself.
-pub(crate) struct Deadline(tokio::task::JoinHandle<()>);
-
-impl Drop for Deadline {
-    fn drop(&mut self) {
-        self.0.abort()
-    }
-}
-
-/// How long a client may wait for what a KILL does to its query.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
 /// The rows, once the first of them are there: what goes wrong until then can still be begun again unseen.
 async fn begun(mut rows: BoxStream) -> Result<BoxStream, Fault> {
     let first = rows.next().await?;
@@ -490,21 +453,22 @@ struct Remote {
 impl Stream for Remote {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            loop {
-                match tokio::time::timeout(LOOK_EVERY, self.receive.recv()).await {
-                    // An operator may be deep in a sort: the client is told before it notices.
-                    Err(_) => self.statement.check_interrupted()?,
-                    Ok(Some(Ok(batch))) => return Ok(Some(batch)),
-                    Ok(Some(Err(f))) => return Err(f),
-                    Ok(None) => {
-                        let Some(task) = &mut self.task else { return Ok(None) };
-                        // The end, or a panic that must not pass for one.
-                        let ended = task.await;
-                        self.task = None;
-                        return match ended {
-                            Err(e) if e.is_panic() => Err(Fault::Internal { incident: "a query thread failed".into() }),
-                            _ => Ok(None),
-                        };
+            let received = tokio::select! {
+                received = self.receive.recv() => received,
+                // Wherever the query's threads are, the client is told at once; they end when they next wait.
+                fault = self.statement.interrupted.raised() => return Err(fault),
+            };
+            match received {
+                Some(Ok(batch)) => Ok(Some(batch)),
+                Some(Err(f)) => Err(f),
+                None => {
+                    let Some(task) = &mut self.task else { return Ok(None) };
+                    // The end, or a panic that must not pass for one.
+                    let ended = task.await;
+                    self.task = None;
+                    match ended {
+                        Err(e) if e.is_panic() => Err(Fault::Internal { incident: "a query thread failed".into() }),
+                        _ => Ok(None),
                     }
                 }
             }

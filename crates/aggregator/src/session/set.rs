@@ -47,7 +47,7 @@ impl Session {
                     Some(ast::Expr::Column { table: None, database: None, name, .. }) => Value::str(name),
                     Some(e) => self.constant(e, text, params).await?.0,
                     // DEFAULT: a session's is the server's, the server's is the built-in one.
-                    None if *scope == VarScope::Global || v.scope == Scope::Global => v.default_value(),
+                    None if *scope == VarScope::Global || v.scope == Scope::Global => self.server.default_of(at),
                     None => self.server.variables.values().at(at).clone(),
                 };
                 self.assign(v.name, *scope, value)

@@ -105,7 +105,9 @@ impl Session {
         match self.transaction.take() {
             Some(open) if open.transaction.has_written() => {
                 let durability = if open.sync { Durability::Sync } else { Durability::Async };
-                open.transaction.commit(durability).await.map(|_| ())
+                open.transaction.commit(durability).await?;
+                self.server.metrics.commits.add(1);
+                Ok(())
             }
             Some(open) => {
                 open.transaction.rollback();
@@ -117,6 +119,10 @@ impl Session {
 
     pub(crate) fn rollback_open(&mut self) {
         if let Some(open) = self.transaction.take() {
+            // A SELECT's own transaction ends here as well, and is not worth a look.
+            if (!open.autocommit || open.sync) && open.transaction.has_written() {
+                self.server.metrics.rollbacks.add(1);
+            }
             open.transaction.rollback();
         }
     }

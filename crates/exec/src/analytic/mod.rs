@@ -1,6 +1,6 @@
 //! DataFusion, for queries that read many rows.
 //!
-//! Owns:     the DataFusion sessions' configuration and memory pool.
+//! Owns:     the DataFusion sessions' configuration; the files that queries spill to.
 //! Promises: the same rows as the row executor; a query that has no exact lowering is refused before it starts.
 //! Never:    runs on a connection's thread: its streams are driven by the query runtime.
 
@@ -16,14 +16,14 @@ pub use scan::{BatchSource, RowCursor, RowsTaker, ShareRequest};
 
 use crate::rows::{Actual, ColumnNames, Row, Step, Stream};
 use datafusion::common::DataFusionError;
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use weald_expr::StatementContext;
 use weald_plan::query::Query;
@@ -50,47 +50,48 @@ fn carrier_overflow() -> Fault {
 
 /// What all analytic queries of a process share.
 pub struct Analytic {
-    runtime: Arc<RuntimeEnv>,
     /// Every query's session is a copy of this one: making the tables of functions anew would cost more than most plans.
     session: SessionState,
 }
 
 impl std::fmt::Debug for Analytic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Analytic with {}", self.runtime.memory_pool)
+        f.write_str("Analytic")
     }
 }
 
 impl Analytic {
-    /// `memory_bytes`: for all queries together; operators that can, spill beyond it, the others fail.
-    pub fn new(threads: usize, memory_bytes: usize) -> Result<Self, Fault> {
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes))).build_arc().map_err(fault_of)?;
+    /// `spill`: a directory for what does not fit in a statement's budget; there may be `spill_bytes` in it, of all statements together.
+    pub fn new(threads: usize, spill: &Path, spill_bytes: u64) -> Result<Self, Fault> {
+        let builder = RuntimeEnvBuilder::new().with_temp_file_path(spill).with_max_temp_directory_size(spill_bytes);
+        let runtime = builder.build_arc().map_err(fault_of)?;
         let mut config = SessionConfig::new().with_target_partitions(threads).with_information_schema(false);
         // Held back by every sort before it has a row, for its last merge: as large as small budgets are whole by default.
         config.options_mut().execution.sort_spill_reservation_bytes = 1 << 20;
-        let session = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime.clone()).with_default_features().build();
-        Ok(Self { runtime, session })
+        let session = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        Ok(Self { session })
     }
 
-    /// A plan that is ready to run, in at most `memory_bytes`.
+    /// A plan that is ready to run, within the statement's budget.
     pub async fn plan(
         &self,
         query: &Query,
         statement: &Arc<StatementContext>,
         params: &Arc<[Value]>,
         source: &Arc<dyn BatchSource>,
-        memory_bytes: u64,
     ) -> Result<AnalyticPlan, Refused> {
         if !query.subqueries.is_empty() {
             return refuse("a subquery that is not a join");
         }
         let lowering = lower::Lowering { query, statement, params, source, types: HashMap::new().into() };
         let logical = lowering.plan()?;
-        let pool = pool::QueryPool::new(self.runtime.memory_pool.clone(), usize::try_from(memory_bytes).unwrap_or(usize::MAX));
-        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime).with_memory_pool(Arc::new(pool)).build_arc()?;
-        let state = SessionStateBuilder::new_from_existing(self.session.clone()).with_runtime_env(runtime).build();
+        // A copy: the optimizer notes the time of the query in it.
+        let state = self.session.clone();
         let physical = state.create_physical_plan(&logical).await?;
-        Ok(AnalyticPlan { physical, context: state.task_ctx(), types: query.columns.iter().map(|c| c.ty.clone()).collect() })
+        let pool = Arc::new(pool::StatementPool::new(statement.clone()));
+        let runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env()).with_memory_pool(pool).build_arc()?;
+        let context = Arc::new(TaskContext::from(&state).with_runtime(runtime));
+        Ok(AnalyticPlan { physical, context, types: query.columns.iter().map(|c| c.ty.clone()).collect() })
     }
 }
 

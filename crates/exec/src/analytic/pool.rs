@@ -1,68 +1,67 @@
-//! One query's share of the memory that all analytic queries have together.
+//! DataFusion's memory, held against the statement's budget.
 //!
-//! Owns:     how much the query has taken.
-//! Promises: beyond the query's own limit, or where the common pool has nothing left, an operator is told so: it spills, or the query fails.
-//! Never:    lets one query take what `maximum_query_memory` denies it.
+//! Owns:     nothing; one pool a query.
+//! Promises: an operator that can spill does so at its share of the budget, or when the node as a whole is at its limit; one that cannot fails its statement.
+//! Never:    lets one query's sort make another query fail before the node's limit is reached.
 
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryLimit, MemoryPool, MemoryReservation};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use weald_expr::StatementContext;
 
 #[derive(Debug)]
-pub struct QueryPool {
-    shared: Arc<dyn MemoryPool>,
-    limit: usize,
-    used: AtomicUsize,
+pub struct StatementPool {
+    shares: FairSpillPool,
+    statement: Arc<StatementContext>,
 }
 
-impl QueryPool {
-    pub fn new(shared: Arc<dyn MemoryPool>, limit: usize) -> Self {
-        Self { shared, limit, used: AtomicUsize::new(0) }
+impl StatementPool {
+    pub fn new(statement: Arc<StatementContext>) -> Self {
+        let limit = usize::try_from(statement.memory.limit()).unwrap_or(usize::MAX);
+        Self { shares: FairSpillPool::new(limit), statement }
     }
 }
 
-impl fmt::Display for QueryPool {
+impl fmt::Display for StatementPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "one query's {} of {}", self.limit, self.shared)
+        write!(f, "statement's budget of {} bytes", self.statement.memory.limit())
     }
 }
 
-impl MemoryPool for QueryPool {
+impl MemoryPool for StatementPool {
     fn name(&self) -> &str {
-        "query"
+        "statement"
     }
     fn register(&self, consumer: &MemoryConsumer) {
-        self.shared.register(consumer)
+        self.shares.register(consumer)
     }
     fn unregister(&self, consumer: &MemoryConsumer) {
-        self.shared.unregister(consumer)
+        self.shares.unregister(consumer)
     }
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.used.fetch_add(additional, Ordering::Relaxed);
-        self.shared.grow(reservation, additional)
+        self.shares.grow(reservation, additional);
+        // It has been allocated whatever we say; whoever asks next is refused.
+        let _ = self.statement.memory.take(additional as u64);
     }
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
-        self.used.fetch_sub(shrink, Ordering::Relaxed);
-        self.shared.shrink(reservation, shrink)
+        self.shares.shrink(reservation, shrink);
+        self.statement.memory.give(shrink as u64);
     }
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        let used = self.used.fetch_add(additional, Ordering::Relaxed) + additional;
-        let done = if used > self.limit {
-            Err(DataFusionError::ResourcesExhausted(format!("the query would hold {used} bytes of the {} it may", self.limit)))
-        } else {
-            self.shared.try_grow(reservation, additional)
-        };
-        if done.is_err() {
-            self.used.fetch_sub(additional, Ordering::Relaxed);
+        self.shares.try_grow(reservation, additional)?;
+        if self.statement.memory.take(additional as u64).is_err() {
+            self.statement.memory.give(additional as u64);
+            self.shares.shrink(reservation, additional);
+            return Err(DataFusionError::ResourcesExhausted(format!("{additional} more bytes are above the limit of the statement or the node")));
         }
-        done
+        Ok(())
     }
     fn reserved(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
+        self.shares.reserved()
     }
     fn memory_limit(&self) -> MemoryLimit {
-        MemoryLimit::Finite(self.limit)
+        self.shares.memory_limit()
     }
 }

@@ -40,6 +40,7 @@ pub struct ShareRequest {
     pub table: TableRef,
     pub share: usize,
     pub shares: usize,
+    pub statement: Arc<StatementContext>,
 }
 
 /// Stored rows by shares, each read by one thread.
@@ -221,7 +222,7 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let request = ShareRequest { table: self.table.clone(), share: partition, shares: self.shares };
+        let request = ShareRequest { table: self.table.clone(), share: partition, shares: self.shares, statement: self.statement.clone() };
         let measured = BaselineMetrics::new(&self.metrics, partition);
         let state = (self.source.open(request), self.columns.clone(), self.limit.unwrap_or(usize::MAX), self.statement.clone(), measured);
         let batches = futures::stream::try_unfold(state, |(mut cursor, columns, left, statement, measured)| async move {

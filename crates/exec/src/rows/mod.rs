@@ -29,7 +29,6 @@ pub use scan::{ScanRequest, TableSource};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use weald_expr::{EvalContext, Expr, StatementContext, SubqueryResult, eval};
 use weald_types::{Fault, Value};
 
@@ -62,50 +61,26 @@ pub enum Node {
 pub struct Execution {
     pub statement: Arc<StatementContext>,
     pub source: Arc<dyn TableSource>,
-    pub memory: Arc<Memory>,
     pub max_recursion: u64,
     /// EXPLAIN ANALYZE and PROFILE: what each node did is counted here.
     pub meter: Option<Arc<Meter>>,
 }
 
-/// Bytes one query may hold in rows; over it, the query fails and nobody else notices.
-#[derive(Debug)]
-pub struct Memory {
-    used: AtomicU64,
-    pub limit: u64,
-}
-
-impl Memory {
-    pub fn new(limit: u64) -> Self {
-        Self { used: AtomicU64::new(0), limit }
-    }
-    fn take(&self, bytes: u64) -> Result<(), Fault> {
-        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if used > self.limit { Err(Fault::OutOfMemory) } else { Ok(()) }
-    }
-    fn give_back(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-}
-
-/// What one operator holds of the query's memory; given back when it is dropped.
+/// What one operator holds of the statement's memory; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
-    memory: Arc<Memory>,
+    statement: Arc<StatementContext>,
     bytes: u64,
 }
 
 impl Held {
     pub fn nothing(scope: &Scope) -> Self {
-        Self { memory: scope.execution.memory.clone(), bytes: 0 }
+        Self { statement: scope.execution.statement.clone(), bytes: 0 }
     }
     /// Counts `bytes` more. They stay counted if that is too much: the query ends then.
     pub fn add(&mut self, bytes: u64) -> Result<(), Fault> {
         self.bytes += bytes;
-        self.memory.take(bytes)
+        self.statement.memory.take(bytes)
     }
     pub fn add_rows(&mut self, rows: &[Row]) -> Result<(), Fault> {
         self.add(rows.iter().map(|r| row_bytes(r)).sum())
@@ -114,7 +89,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.memory.give_back(self.bytes)
+        self.statement.memory.give(self.bytes)
     }
 }
 
@@ -141,7 +116,7 @@ impl Pace {
 }
 
 /// About what a row costs in memory.
-pub(crate) fn row_bytes(row: &[Value]) -> u64 {
+pub fn row_bytes(row: &[Value]) -> u64 {
     let heap: usize = row
         .iter()
         .map(|v| match v {

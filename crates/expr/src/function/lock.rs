@@ -108,7 +108,10 @@ mod tests {
             in_session(|s| {
                 s.connection_id = id;
                 s.server = a.server.clone();
-                s.interrupted = Arc::new(interrupted.into());
+                s.interrupted = Arc::default();
+                if interrupted != 0 {
+                    s.interrupted.raise(crate::interrupt::Reason::Killed);
+                }
             })
         };
         let b = beside_a(2, 0);

@@ -104,7 +104,7 @@ fn threads_on_a_real_disk_lose_nothing_and_are_told_in_order() {
             });
         }
     });
-    let (syncs, _) = log.written();
+    let syncs = log.written().syncs;
     assert!(syncs <= 800);
     log.close();
     for told in &told {

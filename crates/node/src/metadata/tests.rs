@@ -14,8 +14,8 @@ use weald_catalog::{Rename, TableDef};
 use weald_env::Disk;
 use weald_env::sim::{Call, SimDisk, Survives};
 use weald_exec::{Durability, Isolation, Transaction};
-use weald_log::{Options, Progress};
-use weald_partition::{Cursor, KeyRange, MemoryLimit, RowHandle};
+use weald_log::Options;
+use weald_partition::{Cursor, KeyRange, NodeMemory, RowHandle};
 use weald_types::row::RowLayout;
 use weald_types::{Collation, DatabaseId, Epoch, IndexId, SchemaVersion, SqlType, TableId};
 
@@ -40,11 +40,11 @@ fn open(disk: &Arc<SimDisk>, seed: u64) -> Result<Node, String> {
     let env = Env::with_disk(disk.clone(), seed);
     let dir = Arc::new(DataDir::open(&env, Path::new("/data")).map_err(|e| e.to_string())?);
     let (log, state) = recover(&env, &dir, "127.0.0.1:3306".parse().unwrap()).map_err(|e| e.to_string())?;
-    let memory = MemoryLimit::unlimited();
-    let leaf = Leaf::open_with(&env, &dir, &state.catalog, Epoch::FIRST, 2, memory, &Progress::default(), options()).map_err(|e| e.to_string())?;
+    let leaf = Leaf::new(&env, &dir, &state.catalog, NodeMemory::unlimited());
+    leaf.recover_with(&state.catalog, Epoch::FIRST, 2, options()).map_err(|e| e.to_string())?;
     let group = MetadataGroup::new(env, log, state, leaf.clone(), RUNTIME.handle().clone());
     // As at a start: the first command of a catalogue is the first account.
-    RUNTIME.block_on(group.prepare()).map_err(|f| format!("{f:?}"))?;
+    RUNTIME.block_on(group.prepare(None)).map_err(|f| format!("{f:?}"))?;
     Ok(Node { leaf, group, _dir: dir })
 }
 
@@ -52,6 +52,12 @@ impl Node {
     fn table(&self, database: &str, name: &str) -> Result<Arc<TableDef>, Fault> {
         let missing = || Fault::NoSuchTable { database: database.into(), table: name.into() };
         self.group.catalog().table(database, name).cloned().ok_or_else(missing)
+    }
+
+    /// One round of housekeeping. Where it fails, the next one tries again.
+    fn tend(&self) {
+        let _ = self.leaf.take_due_snapshots(1, 2, RUNTIME.handle());
+        self.leaf.collect_garbage(std::time::Duration::from_secs(1));
     }
 
     fn contents(&self) -> Model {
@@ -338,12 +344,12 @@ impl<'a> Script<'a> {
             self.command(Command::DropTables { tables: vec![t.id] }, |m| drop(m.remove("a.r")));
         }
         self.commit(&[("b", "t", 2, Some(text(2, 200)))]);
-        self.node.leaf.tend(1, 2, RUNTIME.handle());
+        self.node.tend();
         self.command(Command::DropDatabase { name: "b".into() }, |m| m.retain(|name, _| name != "b" && !name.starts_with("b.")));
         self.create_database("b", 1);
         self.create_table("b", "t", true);
         self.commit(&[("b", "t", 9, Some(text(9, 1)))]);
-        self.node.leaf.tend(1, 2, RUNTIME.handle());
+        self.node.tend();
     }
 }
 
@@ -407,7 +413,7 @@ fn crash_at_every_change_keeps_every_answered_step_whole() {
             script.commit(&[("a", "u", 500, Some(vec![Value::Null])), ("a", "u", 501, Some(vec![Value::Null]))]);
         }
         script.snapshot("c");
-        script.node.leaf.tend(1, 2, RUNTIME.handle());
+        script.node.tend();
         script.commit(&[("c", "t", 77, Some(vec![Value::Null]))]);
         assert!(script.failures.is_empty(), "{context}: {:?}", script.failures);
         let states = script.states;
@@ -585,7 +591,8 @@ fn number_that_a_full_disk_gives_again_is_not_taken_for_one_that_a_snapshot_hold
     script.commit(&[("a", "t", 1, Some(vec![Value::Null]))]);
     let t = node.table("a", "t").unwrap();
     let partition = t.database;
-    let appended = || node.leaf.log().partition(weald_types::PartitionId::of(partition, 0), weald_types::Lsn::ZERO).appended().raw();
+    let appended =
+        || node.leaf.log().expect("recovered above").partition(weald_types::PartitionId::of(partition, 0), weald_types::Lsn::ZERO).appended().raw();
     let commit = |id: i64| {
         let by = node.leaf.engine.begin(Isolation::RepeatableRead);
         node.insert(&by, &t, &[Value::Int(id), Value::Null]).unwrap();

@@ -1,0 +1,218 @@
+//! The settings of a server: flags, environment variables and the configuration file, which have the same keys.
+//!
+//! Owns:     the names of the keys.
+//! Promises: a flag counts before a variable, a variable before the file; a key that nobody knows is refused with its line.
+//! Never:    decides what a limit is when none is given: the node does.
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use weald_env::Env;
+use weald_node::log_file::Limits;
+use weald_node::{Config, LogConfig, LogFormat};
+
+#[derive(Args, Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where everything is kept; made if it does not exist. [default: ./weald-data]
+    #[arg(long, value_name = "DIR", env = "WEALD_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// For MySQL clients; 0 takes a free one. [default: 3306]
+    #[arg(long, value_name = "PORT", env = "WEALD_MYSQL_PORT")]
+    mysql_port: Option<u16>,
+    /// For /healthz and /metrics; 0 takes a free one. [default: 8080]
+    #[arg(long, value_name = "PORT", env = "WEALD_HTTP_PORT")]
+    http_port: Option<u16>,
+    /// The address to listen on; `weald dev` listens on 127.0.0.1 only. [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", env = "WEALD_BIND_ADDRESS")]
+    bind_address: Option<IpAddr>,
+    /// Given to root if it has none yet. Needed at the first start of a node that listens to other machines.
+    #[arg(long, value_name = "PASSWORD", env = "WEALD_ROOT_PASSWORD", hide_env_values = true)]
+    root_password: Option<String>,
+    /// Memory for the whole process, in megabytes. [default: 90% of the machine's]
+    #[arg(long, value_name = "MB", env = "WEALD_MAXIMUM_MEMORY", value_parser = clap::value_parser!(u64).range(64..))]
+    maximum_memory: Option<u64>,
+    /// Memory for rows and indexes, in megabytes. [default: 90% of maximum_memory]
+    #[arg(long, value_name = "MB", env = "WEALD_MAXIMUM_TABLE_MEMORY", value_parser = clap::value_parser!(u64).range(16..))]
+    maximum_table_memory: Option<u64>,
+    /// Threads that serve connections, and as many that run large queries. [default: one for each core, at least 2]
+    #[arg(long, value_name = "N", env = "WEALD_THREADS", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    /// What goes to the log: error, warn, info, debug, trace; also by module, as in info,weald_log=debug. [default: info]
+    #[arg(long, value_name = "LEVEL", env = "WEALD_LOG_LEVEL")]
+    log_level: Option<String>,
+    /// Lines of the log. [default: text]
+    #[arg(long, value_enum, env = "WEALD_LOG_FORMAT")]
+    log_format: Option<Format>,
+    /// A log file that is larger, in megabytes, is set aside and a new one begun. [default: 64]
+    #[arg(long, value_name = "MB", env = "WEALD_LOG_FILE_SIZE", value_parser = clap::value_parser!(u64).range(1..))]
+    log_file_size: Option<u64>,
+    /// Log files that are kept besides the newest. [default: 4]
+    #[arg(long, value_name = "N", env = "WEALD_LOG_FILES", value_parser = clap::value_parser!(u64).range(0..=1000))]
+    log_files: Option<u64>,
+    /// A system variable, as SET GLOBAL would set it; can be given several times (in WEALD_VARIABLE separated by ;). The file has a table [variables].
+    #[arg(long, value_name = "NAME=VALUE", env = "WEALD_VARIABLE", value_delimiter = ';')]
+    #[serde(skip)]
+    variable: Vec<String>,
+    #[arg(skip)]
+    variables: BTreeMap<String, toml::Value>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Settings {
+    pub fn for_dev(self) -> Result<Config, String> {
+        if self.bind_address.is_some_and(|a| !a.is_loopback()) {
+            return Err("weald dev is for this machine only; use weald node to listen on another address".into());
+        }
+        self.config()
+    }
+
+    pub fn for_node(self, env: &Env, file: Option<&Path>) -> Result<Config, String> {
+        let from_file = match file {
+            Some(path) => read(env, path)?,
+            None => Settings::default(),
+        };
+        self.before(from_file).config()
+    }
+
+    /// What is not given here is as in `file`.
+    fn before(self, file: Settings) -> Settings {
+        Settings {
+            data_dir: self.data_dir.or(file.data_dir),
+            mysql_port: self.mysql_port.or(file.mysql_port),
+            http_port: self.http_port.or(file.http_port),
+            bind_address: self.bind_address.or(file.bind_address),
+            root_password: self.root_password.or(file.root_password),
+            maximum_memory: self.maximum_memory.or(file.maximum_memory),
+            maximum_table_memory: self.maximum_table_memory.or(file.maximum_table_memory),
+            threads: self.threads.or(file.threads),
+            log_level: self.log_level.or(file.log_level),
+            log_format: self.log_format.or(file.log_format),
+            log_file_size: self.log_file_size.or(file.log_file_size),
+            log_files: self.log_files.or(file.log_files),
+            variable: self.variable,
+            variables: file.variables,
+        }
+    }
+
+    fn config(self) -> Result<Config, String> {
+        let address = self.bind_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let mut variables = Vec::new();
+        for (name, value) in self.variables {
+            let value = match value {
+                toml::Value::String(s) => s,
+                toml::Value::Integer(n) => n.to_string(),
+                toml::Value::Float(n) => n.to_string(),
+                toml::Value::Boolean(b) => if b { "ON" } else { "OFF" }.to_string(),
+                toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
+                    return Err(format!("the variable {name} must be a text, a number, true or false"));
+                }
+            };
+            variables.push((name, value));
+        }
+        for given in self.variable.iter().filter(|v| !v.trim().is_empty()) {
+            let (name, value) = given.split_once('=').ok_or_else(|| format!("--variable wants NAME=VALUE, not '{given}'"))?;
+            variables.push((name.trim().to_string(), value.trim().to_string()));
+        }
+        let table_memory = self.maximum_table_memory.map(|mb| mb << 20);
+        let memory = self.maximum_memory.map(|mb| mb << 20);
+        if memory.zip(table_memory).is_some_and(|(all, tables)| tables > all) {
+            return Err("maximum_table_memory is more than maximum_memory".into());
+        }
+        Ok(Config {
+            data_dir: self.data_dir.unwrap_or_else(|| "./weald-data".into()),
+            mysql: SocketAddr::new(address, self.mysql_port.unwrap_or(3306)),
+            http: SocketAddr::new(address, self.http_port.unwrap_or(8080)),
+            root_password: self.root_password.filter(|p| !p.is_empty()),
+            memory,
+            table_memory,
+            threads: self.threads.map(|n| n as usize),
+            log: LogConfig {
+                level: self.log_level.unwrap_or_else(|| "info".into()),
+                format: match self.log_format {
+                    Some(Format::Json) => LogFormat::Json,
+                    Some(Format::Text) | None => LogFormat::Text,
+                },
+                limits: Limits { file_bytes: self.log_file_size.unwrap_or(64) << 20, pieces: self.log_files.unwrap_or(4) as usize },
+            },
+            variables,
+        })
+    }
+}
+
+fn read(env: &Env, path: &Path) -> Result<Settings, String> {
+    let bytes = env.disk.read(path).map_err(|e| format!("the configuration file {} cannot be read: {e}", path.display()))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("the configuration file {} is not UTF-8", path.display()))?;
+    let settings: Settings = toml::from_str(&text).map_err(|e| {
+        let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        format!("the configuration file {} is wrong in line {line}: {}", path.display(), e.message().replace('\n', " "))
+    })?;
+    let below = |value: Option<u64>, least: u64, name: &str| match value {
+        Some(n) if n < least => Err(format!("the configuration file {}: {name} is less than {least}", path.display())),
+        _ => Ok(()),
+    };
+    below(settings.maximum_memory, 64, "maximum_memory")?;
+    below(settings.maximum_table_memory, 16, "maximum_table_memory")?;
+    below(settings.threads, 1, "threads")?;
+    below(settings.log_file_size, 1, "log_file_size")?;
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<Settings, String> {
+        let env = Env::simulated(1);
+        env.disk.create_dir_all(Path::new("/c")).unwrap();
+        env.disk.write_atomically(Path::new("/c/weald.toml"), text.as_bytes()).unwrap();
+        read(&env, Path::new("/c/weald.toml"))
+    }
+
+    #[test]
+    fn flags_count_before_the_file_and_defaults_after_it() {
+        let flags = Settings { mysql_port: Some(1), variable: vec!["wait_timeout=5".into()], ..Settings::default() };
+        let config =
+            flags.before(file("mysql_port = 2\nhttp_port = 3\n[variables]\nwait_timeout = 7\nslow_query_log = false\n").unwrap()).config().unwrap();
+        assert_eq!((config.mysql.port(), config.http.port()), (1, 3));
+        let variables: Vec<_> = config.variables.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        // The last one counts.
+        assert_eq!(variables, [("slow_query_log", "OFF"), ("wait_timeout", "7"), ("wait_timeout", "5")]);
+        assert_eq!(config.data_dir, Path::new("./weald-data"));
+    }
+
+    #[test]
+    fn the_example_in_the_repository_is_understood() {
+        let text = include_str!("../../../docs/weald.toml");
+        let settings = file(text).unwrap();
+        assert_eq!(settings.mysql_port, Some(3306));
+        // Every key is there, if only as a comment.
+        for key in ["data_dir", "bind_address", "root_password", "maximum_memory", "maximum_table_memory", "threads", "log_level", "log_format"] {
+            assert!(text.contains(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_by_line() {
+        let e = file("mysql_port = 3306\nmysql_prot = 3307\n").unwrap_err();
+        assert!(e.contains("line 2") && e.contains("mysql_prot") && !e.contains('\n'), "{e}");
+        let e = file("mysql_port = \"many\"\n").unwrap_err();
+        assert!(e.contains("line 1"), "{e}");
+        assert!(file("maximum_memory = 1\n").unwrap_err().contains("maximum_memory"));
+    }
+
+    #[test]
+    fn dev_stays_on_this_machine() {
+        let open = Settings { bind_address: Some("0.0.0.0".parse().unwrap()), ..Settings::default() };
+        assert!(open.for_dev().unwrap_err().contains("weald node"));
+        assert!(Settings::default().for_dev().unwrap().mysql.ip().is_loopback());
+    }
+}

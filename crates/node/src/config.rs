@@ -1,0 +1,63 @@
+//! How a node is to run.
+//!
+//! Owns:     nothing.
+//! Promises: limits that were not given follow from the machine.
+//! Never:    reads a file or an environment variable: the program's door does.
+
+use crate::log_file::Limits;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// maximum_memory where it is not given: this much of the machine's.
+const SHARE_OF_MACHINE: f64 = 0.9;
+/// maximum_table_memory where it is not given: this much of maximum_memory.
+const SHARE_FOR_TABLES: f64 = 0.9;
+/// Where the machine does not say what it has.
+const SMALL_MACHINE_BYTES: u64 = 2 << 30;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub mysql: SocketAddr,
+    pub http: SocketAddr,
+    /// For a root who has no password yet.
+    pub root_password: Option<String>,
+    /// maximum_memory, bytes.
+    pub memory: Option<u64>,
+    /// maximum_table_memory, bytes.
+    pub table_memory: Option<u64>,
+    /// Worker threads of each kind.
+    pub threads: Option<usize>,
+    pub log: LogConfig,
+    /// Global system variables and their values.
+    pub variables: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// `info`, or directives such as `info,weald_log=debug`.
+    pub level: String,
+    pub format: LogFormat,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Config {
+    /// (maximum_memory, maximum_table_memory), in bytes and whole megabytes.
+    pub(crate) fn memory_limits(&self) -> (u64, u64) {
+        let whole = |bytes: f64| (bytes as u64 >> 20).max(1) << 20;
+        let machine = || weald_env::real::machine_memory_bytes().unwrap_or(SMALL_MACHINE_BYTES);
+        let memory = self.memory.unwrap_or_else(|| whole(machine() as f64 * SHARE_OF_MACHINE));
+        let tables = self.table_memory.unwrap_or_else(|| whole(memory as f64 * SHARE_FOR_TABLES));
+        (memory, tables)
+    }
+
+    pub(crate) fn worker_threads(&self) -> usize {
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(4, |n| n.get().max(2)))
+    }
+}

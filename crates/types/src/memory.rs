@@ -1,0 +1,216 @@
+//! Memory of one node against its limits.
+//!
+//! Owns:     counters: what tables take, what statements say they hold, what the process was last seen to take.
+//! Promises: one statement is refused ([`Fault::TableMemoryFull`], [`Fault::OutOfMemory`]) before the machine has to end the process. What gives memory
+//!           back, or needs little, is not refused: at the limit DELETE is the way out.
+//! Never:    frees anything, or measures: whoever keeps the node's house tells it what the process takes ([`NodeMemory::sampled`]).
+//!
+//! Rows are counted exactly. Beside them a process holds what nobody counts: buffers, code, and pages that the allocator has free but has not given back.
+//! So the estimate starts from the measured size of the process and moves with what is counted since:
+//!
+//! ```text
+//! estimate = resident − (high − counted)
+//! ```
+//!
+//! `counted` is tables and statements now; `high` is what was counted when the process took what it takes. After a DELETE the process may be as large as
+//! before, yet `high − counted` of it is free for the next rows. `high` comes down by what the process is seen to give back.
+
+use crate::Fault;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+/// A statement may hold this much whatever the node holds: else nothing could be deleted, or looked at, when memory is short.
+pub const FREE_BYTES: u64 = 1 << 20;
+/// New rows stop short of `maximum_memory` by a tenth, at most by this, so that statements have room.
+const HEADROOM_BYTES: u64 = 256 << 20;
+
+/// One node's. Both limits can be changed while it runs.
+#[derive(Debug)]
+pub struct NodeMemory {
+    tables: AtomicI64,
+    table_limit: AtomicU64,
+    held: AtomicI64,
+    limit: AtomicU64,
+    resident: AtomicU64,
+    high: AtomicI64,
+}
+
+impl NodeMemory {
+    /// `table_limit`: maximum_table_memory; `limit`: maximum_memory. Bytes.
+    pub fn new(table_limit: u64, limit: u64) -> Arc<Self> {
+        Arc::new(Self {
+            tables: AtomicI64::new(0),
+            table_limit: AtomicU64::new(table_limit),
+            held: AtomicI64::new(0),
+            limit: AtomicU64::new(limit),
+            resident: AtomicU64::new(0),
+            high: AtomicI64::new(0),
+        })
+    }
+    pub fn unlimited() -> Arc<Self> {
+        Self::new(u64::MAX, u64::MAX)
+    }
+
+    pub fn table_bytes(&self) -> u64 {
+        self.tables.load(Relaxed).max(0) as u64
+    }
+    pub fn table_limit(&self) -> u64 {
+        self.table_limit.load(Relaxed)
+    }
+    pub fn set_table_limit(&self, bytes: u64) {
+        self.table_limit.store(bytes, Relaxed);
+    }
+    /// What statements hold.
+    pub fn held_bytes(&self) -> u64 {
+        self.held.load(Relaxed).max(0) as u64
+    }
+    pub fn limit(&self) -> u64 {
+        self.limit.load(Relaxed)
+    }
+    pub fn set_limit(&self, bytes: u64) {
+        self.limit.store(bytes, Relaxed);
+    }
+    /// What the process took when it was last measured.
+    pub fn resident_bytes(&self) -> u64 {
+        self.resident.load(Relaxed)
+    }
+
+    pub fn add_tables(&self, bytes: i64) {
+        self.tables.fetch_add(bytes, Relaxed);
+    }
+
+    /// The process takes `resident` bytes now. One caller, regularly.
+    pub fn sampled(&self, resident: u64) {
+        let counted = self.counted();
+        let before = self.resident.swap(resident, Relaxed);
+        let given_back = before.saturating_sub(resident) as i64;
+        let high = self.high.load(Relaxed) - given_back;
+        self.high.store(high.max(counted), Relaxed);
+    }
+
+    fn counted(&self) -> i64 {
+        self.tables.load(Relaxed) + self.held.load(Relaxed)
+    }
+
+    /// What is in use, as far as can be said between two measurements.
+    pub fn estimate(&self) -> u64 {
+        let resident = self.resident.load(Relaxed);
+        // Far above the limit, whatever is free inside does not help: the machine sees the process.
+        if resident > self.limit().saturating_add(self.limit() / 20) {
+            return resident;
+        }
+        (resident as i64 + self.counted() - self.high.load(Relaxed)).max(0) as u64
+    }
+
+    /// Whether the node is above `maximum_memory`.
+    pub fn is_over(&self) -> bool {
+        self.estimate() > self.limit()
+    }
+
+    /// Whether one more row may come in. Deletes do not ask.
+    pub fn admit_row(&self) -> Result<(), Fault> {
+        if self.table_bytes() >= self.table_limit() {
+            return Err(Fault::TableMemoryFull);
+        }
+        let limit = self.limit();
+        if limit != u64::MAX && self.estimate() >= limit - (limit / 10).min(HEADROOM_BYTES) {
+            return Err(Fault::OutOfMemory);
+        }
+        Ok(())
+    }
+}
+
+/// What one statement may hold. What it took goes back when it is dropped.
+#[derive(Debug)]
+pub struct Budget {
+    node: Arc<NodeMemory>,
+    limit: u64,
+    used: AtomicU64,
+}
+
+impl Budget {
+    pub fn new(node: Arc<NodeMemory>, limit: u64) -> Self {
+        Self { node, limit, used: AtomicU64::new(0) }
+    }
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+    pub fn used(&self) -> u64 {
+        self.used.load(Relaxed)
+    }
+    /// Call it in batches, for what will be kept; not for every value.
+    pub fn take(&self, bytes: u64) -> Result<(), Fault> {
+        let used = self.used.fetch_add(bytes, Relaxed) + bytes;
+        self.node.held.fetch_add(bytes as i64, Relaxed);
+        if used > self.limit || used > FREE_BYTES && self.node.is_over() { Err(Fault::OutOfMemory) } else { Ok(()) }
+    }
+    /// Some of it is held no longer.
+    pub fn give(&self, bytes: u64) {
+        let bytes = bytes.min(self.used());
+        self.used.fetch_sub(bytes, Relaxed);
+        self.node.held.fetch_sub(bytes as i64, Relaxed);
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        self.node.held.fetch_sub(*self.used.get_mut() as i64, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    const MB: u64 = 1 << 20;
+
+    #[test]
+    fn rows_stop_at_their_limit_and_before_the_node_s() {
+        let m = NodeMemory::new(100 * MB, 1000 * MB);
+        m.sampled(50 * MB);
+        m.add_tables(100 * MB as i64);
+        assert_eq!(m.admit_row(), Err(Fault::TableMemoryFull));
+        m.set_table_limit(u64::MAX);
+        assert_eq!(m.admit_row(), Ok(()));
+        m.sampled(905 * MB);
+        assert_eq!(m.admit_row(), Err(Fault::OutOfMemory));
+        // A statement has the rest.
+        let b = Budget::new(m.clone(), 500 * MB);
+        assert_eq!(b.take(90 * MB), Ok(()));
+        assert_eq!(b.take(90 * MB), Err(Fault::OutOfMemory));
+        assert_eq!(m.held_bytes(), 180 * MB);
+        drop(b);
+        assert_eq!(m.held_bytes(), 0);
+        assert_eq!(Budget::new(m.clone(), MB / 2).take(MB), Err(Fault::OutOfMemory));
+    }
+
+    #[test]
+    fn what_was_deleted_is_free_though_the_process_is_as_large_as_before() {
+        let m = NodeMemory::new(u64::MAX, 1000 * MB);
+        m.add_tables(900 * MB as i64);
+        m.sampled(980 * MB);
+        assert!(m.admit_row().is_err());
+        m.add_tables(-400 * (MB as i64));
+        assert_eq!(m.estimate(), 580 * MB);
+        m.sampled(980 * MB);
+        assert_eq!((m.estimate(), m.admit_row()), (580 * MB, Ok(())));
+        // The new rows take what was free; then the process grows again.
+        m.add_tables(400 * MB as i64);
+        m.sampled(980 * MB);
+        assert_eq!(m.estimate(), 980 * MB);
+        // It gives pages back: that part is free no longer.
+        m.add_tables(-400 * (MB as i64));
+        m.sampled(600 * MB);
+        assert_eq!(m.estimate(), 580 * MB);
+        m.add_tables(100 * MB as i64);
+        assert_eq!(m.estimate(), 680 * MB);
+    }
+
+    #[test]
+    fn a_small_statement_runs_at_the_limit() {
+        let m = NodeMemory::new(u64::MAX, 100 * MB);
+        m.sampled(104 * MB);
+        let b = Budget::new(m, 50 * MB);
+        assert_eq!(b.take(FREE_BYTES), Ok(()));
+        assert_eq!(b.take(1), Err(Fault::OutOfMemory));
+    }
+}
