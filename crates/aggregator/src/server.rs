@@ -127,7 +127,7 @@ impl Server {
         let deadlines = Deadlines::new(env.clock.clone());
         let random = env.random.clone();
         let shared_state = Arc::new(weald_expr::server::ServerState::new(Box::new(move |bytes| random.fill(bytes)), started_micros));
-        let server = Arc::new(Self {
+        Arc::new(Self {
             env,
             engine,
             analytic,
@@ -154,8 +154,7 @@ impl Server {
             stop: tokio::sync::watch::channel(false).0,
             random: Mutex::new(seed),
             draining: AtomicBool::new(false),
-        });
-        server
+        })
     }
 
     pub fn catalog(&self) -> Arc<CatalogView> {
