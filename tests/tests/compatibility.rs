@@ -9,7 +9,6 @@ use weald_tests::compatibility::page;
 use weald_tests::golden::parse;
 
 #[test]
-#[ignore = "while scripts change by the hour; cargo xtask compatibility brings the page up to date"]
 fn the_page_is_what_the_scripts_show() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let dir = root.join("sql");

@@ -510,17 +510,18 @@ fn a_query_beyond_its_budget_fails_alone() {
     let mut c = server.connect().unwrap();
     fill(&mut c, 30_000);
     c.query("SET maximum_query_memory = 1").unwrap();
-    for sql in [
-        // A fragment, the row executor, DataFusion.
-        "SELECT * FROM t",
-        "SELECT CONCAT(id, pad) AS k, COUNT(*) FROM t GROUP BY k",
-        "SELECT a.id FROM t a JOIN t b ON a.id = b.id + 1 ORDER BY a.pad, b.pad, a.id DESC",
+    for (executor, sql) in [
+        ("fragment", "SELECT * FROM t"),
+        ("rows", "SELECT CONCAT(id, pad) AS k, COUNT(*) FROM t GROUP BY k"),
+        ("analytic", "SELECT a.id FROM t a JOIN t b ON a.id = b.id + 1 ORDER BY a.pad, b.pad, a.id DESC"),
     ] {
+        c.query(&format!("SET executor = '{executor}'")).unwrap();
         match c.query(sql) {
             Err(e) => assert_eq!(code(e), 1712, "{sql}"),
             // DataFusion may have spilled, which is as good.
             Ok(a) => assert!(sql.contains("JOIN") && a.rows.len() == 29_999, "{sql} needed no megabyte"),
         }
+        c.query("SET executor = auto").unwrap();
         assert_eq!(rows(&mut c, "SELECT COUNT(*) FROM t"), [["30000"]]);
     }
     assert_eq!(server.connect().unwrap().query("SELECT * FROM d.t").unwrap().rows.len(), 30_000);
