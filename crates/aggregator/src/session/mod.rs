@@ -15,9 +15,12 @@ mod load;
 mod load_lines;
 mod names;
 mod prepared;
+mod privileges;
 mod query;
 mod set;
 mod showing;
+mod statement;
+mod statement_kind;
 mod temporary;
 mod transaction;
 mod users;
@@ -29,9 +32,10 @@ use crate::deadlines::Deadline;
 use crate::information_schema::Process;
 use crate::metrics::Kind;
 use crate::server::Server;
-use crate::slow_log;
 use crate::variables::Values;
 use parking_lot::Mutex;
+use privileges::{database_denied, table_denied};
+use statement::{Facts, Rows};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,15 +45,14 @@ use transaction::Open;
 use weald_catalog::{Access, CatalogView, Privilege, UserDef};
 use weald_exec::rows::BoxStream;
 use weald_expr::StatementContext;
-use weald_expr::context::{Cost, SessionFacts, TimeZone, UserVariables, Warnings};
+use weald_expr::context::{TimeZone, UserVariables};
 use weald_expr::function::BindContext;
 use weald_expr::interrupt::{Interrupt, Reason};
+use weald_plan::Bindings;
 use weald_plan::query::Column;
-use weald_plan::{Bindings, Need};
 use weald_sql::ast::{self, Statement};
 use weald_sql::{ParseOptions, parse};
-use weald_types::memory::Budget;
-use weald_types::{Collation, Fault, SqlMode, SqlType, Value, Warning, WarningLevel};
+use weald_types::{Collation, Fault, SqlMode, SqlType, Value, Warning};
 
 /// What a statement gives its client.
 pub enum Outcome {
@@ -79,13 +82,6 @@ impl Outcome {
     fn affected(affected: u64) -> Result<Outcome, Fault> {
         Ok(Outcome::Ok(Done { affected, ..Done::default() }))
     }
-}
-
-/// How many rows a statement that changes data names: see [`StatementContext::single_row`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rows {
-    One,
-    Many,
 }
 
 /// What PROCESSLIST and KILL see of a session; shared with the connection's registry.
@@ -188,28 +184,6 @@ pub struct Session {
     pub(crate) kind: Kind,
     deadline: Option<Deadline>,
 }
-
-/// What statements read of the session, put together once and kept while it holds.
-#[derive(Debug)]
-pub(crate) struct Facts {
-    pub session: Arc<SessionFacts>,
-    /// SET timestamp = …
-    pub fixed_now: Option<i64>,
-    pub warnings_kept: usize,
-    pub lock_wait: Duration,
-    /// What a statement may hold, in bytes.
-    pub memory: u64,
-    /// Statements that take longer are slow.
-    pub slow_micros: i64,
-    /// What a SELECT may take.
-    pub most_time: Option<Duration>,
-    /// What it was made of.
-    user: Arc<Access>,
-    variables: Values,
-}
-
-/// Of a statement's text, in PROCESSLIST.
-const PROCESS_INFO_BYTES: usize = 64 << 10;
 
 /// What session tracking tells the client.
 #[derive(Clone, Debug, PartialEq)]
@@ -350,238 +324,6 @@ impl Session {
         parse(bytes, &ParseOptions { sql_mode: self.settings.sql_mode })
     }
 
-    /// Statement-wide facts are taken here, once.
-    pub(crate) fn begin_statement(&mut self, text: &str) {
-        self.shared.begin();
-        self.changes.clear();
-        self.touched = false;
-        self.counted = None;
-        self.refresh_user();
-        self.kind = Kind::Other;
-        let facts = self.facts();
-        let now = self.server.now_micros();
-        self.began_micros = now;
-        self.context = Some(Arc::new(self.statement_context(facts.fixed_now.unwrap_or(now))));
-        let mut p = self.shared.process.lock();
-        p.command = "Query";
-        p.since_micros = now;
-        p.state = "executing";
-        let shown = text.floor_char_boundary(PROCESS_INFO_BYTES);
-        let info = p.info.get_or_insert_default();
-        info.clear();
-        info.push_str(&text[..shown]);
-    }
-
-    /// The session's facts as they are now: kept until a variable, the database or the user is another.
-    pub(crate) fn facts(&mut self) -> Arc<Facts> {
-        let same_database = |f: &Facts| match (&f.session.database, &self.database) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        if let Some(f) = &self.facts
-            && f.variables.is_same(&self.variables)
-            && Arc::ptr_eq(&f.user, &self.user)
-            && same_database(f)
-        {
-            return f.clone();
-        }
-        let v = &self.variables;
-        let fixed = v.double("timestamp");
-        let session = SessionFacts {
-            sql_mode: self.settings.sql_mode,
-            time_zone: self.settings.time_zone,
-            wall_clock_micros: self.server.wall_clock,
-            pause,
-            connection_id: self.shared.id,
-            database: self.database.clone(),
-            user: self.login.clone(),
-            current_user: format!("{}@{}", self.user.user, self.user.host).into(),
-            version: self.server.version.clone(),
-            collation_connection: self.settings.collation_connection,
-            div_precision_increment: v.int("div_precision_increment") as u8,
-            group_concat_max_len: v.int("group_concat_max_len"),
-            default_week_format: v.int("default_week_format") as u8,
-            max_allowed_packet: v.int("max_allowed_packet"),
-            encryption_mode: self.settings.encryption_mode,
-            user_variables: self.user_variables.clone(),
-            server: self.server.shared_state.clone(),
-            interrupted: self.shared.interrupted.clone(),
-        };
-        let facts = Arc::new(Facts {
-            session: Arc::new(session),
-            fixed_now: (fixed > 0.0).then_some((fixed * 1e6) as i64),
-            warnings_kept: v.int("max_error_count") as usize,
-            lock_wait: Duration::from_secs(v.int("lock_wait_timeout")),
-            memory: match v.int("maximum_query_memory") {
-                0 => self.server.query_memory,
-                mb => mb.saturating_mul(1 << 20),
-            },
-            slow_micros: (v.double("long_query_time") * 1e6) as i64,
-            most_time: Some(v.int("max_execution_time")).filter(|ms| *ms > 0).map(Duration::from_millis),
-            user: self.user.clone(),
-            variables: self.variables.clone(),
-        });
-        self.facts = Some(facts.clone());
-        facts
-    }
-
-    fn statement_context(&mut self, now_micros: i64) -> StatementContext {
-        let facts = self.facts();
-        // The next of a sequence that only this session draws from (splitmix64).
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        StatementContext {
-            session: facts.session.clone(),
-            now_micros,
-            last_insert_id: self.last_insert_id,
-            row_count: self.row_count,
-            found_rows: self.found_rows,
-            modifies_data: false,
-            ignore_errors: false,
-            single_row: true,
-            warnings: Mutex::new(Warnings { kept: Vec::new(), total: 0, limit: facts.warnings_kept }),
-            warned_constants: Mutex::default(),
-            set_last_insert_id: Mutex::new(None),
-            random_seed: self.random,
-            random_state: Mutex::default(),
-            memory: Budget::new(self.server.engine.node.memory.clone(), facts.memory),
-            cost: Cost::default(),
-        }
-    }
-
-    /// The running statement's facts.
-    pub(crate) fn statement(&self) -> Arc<StatementContext> {
-        self.context.clone().expect("set by begin_statement, which every way in calls")
-    }
-
-    /// As [`Session::changing`], under another sql_mode.
-    pub(crate) fn changing_under(&mut self, mode: SqlMode) -> Arc<StatementContext> {
-        let now = self.statement().now_micros;
-        let mut c = self.statement_context(now);
-        c.modifies_data = true;
-        c.session = Arc::new(SessionFacts { sql_mode: mode, ..SessionFacts::clone(&c.session) });
-        let c = Arc::new(c);
-        self.context = Some(c.clone());
-        c
-    }
-
-    /// The same facts for a statement that changes data.
-    pub(crate) fn changing(&mut self, ignore: bool, rows: Rows) -> Arc<StatementContext> {
-        let now = self.statement().now_micros;
-        let mut c = self.statement_context(now);
-        c.modifies_data = true;
-        c.ignore_errors = ignore;
-        c.single_row = rows == Rows::One;
-        let c = Arc::new(c);
-        self.context = Some(c.clone());
-        c
-    }
-
-    /// Keeps warnings and counters, whatever came of the statement. For rows, [`Session::end_of_rows`] does it again at their end.
-    pub(crate) fn after_statement(&mut self, done: Result<Outcome, Fault>) -> Result<Outcome, Fault> {
-        if let Ok(Outcome::Ok(d)) = &done {
-            self.row_count = d.affected as i64;
-        }
-        if done.is_err() {
-            self.row_count = -1;
-        }
-        if let Ok(Outcome::Rows { .. }) = &done {
-            self.row_count = -1;
-        }
-        // Rows and files are still to come: the statement goes on.
-        if !matches!(done, Ok(Outcome::Rows { .. } | Outcome::SendFile { .. })) {
-            self.close_context(0, done.as_ref().err());
-        }
-        done
-    }
-
-    /// The rows have all been sent, or failed on the way.
-    pub fn end_of_rows(&mut self, sent: u64, fault: Option<&Fault>) {
-        if !self.diagnostic {
-            self.found_rows = self.counted.take().map_or(sent, |n| n.load(Ordering::Relaxed));
-        }
-        self.server.metrics.rows_sent.add(sent);
-        self.close_context(sent, fault);
-        match &mut self.transaction {
-            Some(t) if t.autocommit => self.rollback_open(),
-            Some(t) => t.seen_by_client += 1,
-            None => (),
-        }
-    }
-
-    fn close_context(&mut self, rows_sent: u64, fault: Option<&Fault>) {
-        let Some(c) = self.context.take() else { return };
-        self.deadline = None;
-        self.count_time(&c, rows_sent);
-        if let Some(id) = *c.set_last_insert_id.lock() {
-            self.last_insert_id = id;
-        }
-        let mut w = c.warnings.lock();
-        // SHOW WARNINGS and the like look at the last statement's warnings: they leave them as they are.
-        self.last_was_diagnostic = std::mem::take(&mut self.diagnostic);
-        if !self.last_was_diagnostic {
-            self.warnings = std::mem::take(&mut w.kept);
-            self.warning_total = w.total;
-            if let Some(f) = fault {
-                self.warnings.push(Warning { level: WarningLevel::Error, fault: f.clone() });
-                self.warning_total += 1;
-            }
-        }
-        let mut p = self.shared.process.lock();
-        p.command = "Sleep";
-        p.state = "";
-    }
-
-    fn count_time(&mut self, c: &StatementContext, rows_sent: u64) {
-        let ended_micros = self.server.now_micros();
-        let took = (ended_micros - self.began_micros).max(0);
-        self.server.metrics.statement(self.kind, took as u64);
-        if took <= self.facts().slow_micros {
-            return;
-        }
-        self.server.counters.slow_queries.fetch_add(1, Ordering::Relaxed);
-        let Some(logs) = self.server.logs.get().filter(|_| self.server.variables.values().on("slow_query_log")) else { return };
-        let p = self.shared.process.lock();
-        let entry = slow_log::Entry {
-            ended_micros,
-            began_micros: self.began_micros,
-            user: &p.user,
-            account: &self.user.user,
-            host: &p.host,
-            connection: self.shared.id,
-            lock_micros: c.cost.lock_micros.load(Ordering::Relaxed),
-            rows_sent,
-            rows_examined: c.cost.rows_examined.load(Ordering::Relaxed),
-            database: self.database.as_deref(),
-            text: p.info.as_deref().unwrap_or_default(),
-        };
-        (logs.slow)(entry.text());
-    }
-
-    /// For rows that are kept beyond their statement.
-    pub fn budget(&mut self) -> Budget {
-        Budget::new(self.server.engine.node.memory.clone(), self.facts().memory)
-    }
-
-    /// max_execution_time: a SELECT is interrupted when it has run for so long.
-    pub(crate) fn limit_time(&mut self) -> Result<(), Fault> {
-        let Some(limit) = self.facts().most_time else { return Ok(()) };
-        let deadline = self.server.deadlines.after(limit, self.shared.interrupted.clone());
-        self.deadline = Some(deadline.map_err(|e| Fault::mysql(1135, "HY000", format!("Can't create a new thread ({e})")))?);
-        Ok(())
-    }
-
-    pub fn warning_count(&self) -> u16 {
-        if self.last_was_diagnostic { 0 } else { self.warning_total.min(u16::MAX as u64) as u16 }
-    }
-
-    pub(crate) fn warn(&self, fault: Fault) {
-        self.statement().warn(WarningLevel::Warning, fault)
-    }
-    pub(crate) fn note(&self, fault: Fault) {
-        self.statement().warn(WarningLevel::Note, fault)
-    }
-
     /// Runs a parsed statement. `params` are the values of its `?`.
     pub(crate) async fn run(&mut self, statement: &Statement, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
         if self.transaction.as_ref().is_some_and(|t| t.failed) && !matches!(statement, Statement::Rollback { .. } | Statement::RollbackTo(_)) {
@@ -590,11 +332,11 @@ impl Session {
         }
         // UNLOCK TABLES ends what LOCK TABLES began, and without that nothing: mysqldump says it within its transaction.
         let unlocks_nothing = matches!(statement, Statement::UnlockTables) && self.locked_tables.is_empty();
-        if commits_implicitly(statement) && !unlocks_nothing {
+        if statement_kind::commits_implicitly(statement) && !unlocks_nothing {
             self.commit_open().await?;
         }
-        self.kind = kind(statement);
-        self.touched |= touches_session(statement);
+        self.kind = statement_kind::kind(statement);
+        self.touched |= statement_kind::touches_session(statement);
         match statement {
             Statement::Select(q) => {
                 self.limit_time()?;
@@ -718,58 +460,6 @@ impl Session {
         self.database = Some(shown);
         Ok(())
     }
-
-    // ------------------------------------------------------------------ privileges
-
-    /// A global privilege, or one on `database`.
-    pub(crate) fn require(&self, p: Privilege, database: Option<&str>) -> Result<(), Fault> {
-        match database {
-            None if self.user.may_globally(p) || self.user.may_globally(Privilege::Super) && is_admin(p) => Ok(()),
-            None => Err(Fault::mysql(
-                1227,
-                "42000",
-                format!("Access denied; you need (at least one of) the {} privilege(s) for this operation", p.name()),
-            )),
-            Some(d) if self.user.on_database(d).has(p) => Ok(()),
-            Some(d) => Err(database_denied(&self.user, d)),
-        }
-    }
-
-    pub(crate) fn require_on_table(&self, p: Privilege, database: &str, table: &str) -> Result<(), Fault> {
-        if self.user.on_table(database, table).has(p) { Ok(()) } else { Err(table_denied(p, &self.user, table)) }
-    }
-
-    /// What a bound statement needs. A view is read with its definer's privileges.
-    pub(crate) fn check(&self, needs: &[Need]) -> Result<(), Fault> {
-        for n in needs {
-            let definer = n.definer.as_ref().and_then(|d| self.catalog().users.get(d).cloned()).map(Access::new);
-            let user = definer.as_ref().unwrap_or(&self.user);
-            let temporary = self.temporary.find(&n.database, &n.table).is_some();
-            if temporary || user.on_table(&n.database, &n.table).has(n.privilege) {
-                continue;
-            }
-            if n.columns.is_empty() {
-                return Err(table_denied(n.privilege, user, &n.table));
-            }
-            for c in &n.columns {
-                if !user.on_column(&n.database, &n.table, c).has(n.privilege) {
-                    // Who holds it on no column at all is refused the table.
-                    if !user.on_some_column(&n.database, &n.table, n.privilege) {
-                        return Err(table_denied(n.privilege, user, &n.table));
-                    }
-                    let message = format!(
-                        "{} command denied to user '{}'@'{}' for column '{c}' in table '{}'",
-                        n.privilege.name(),
-                        user.user,
-                        user.host,
-                        n.table
-                    );
-                    return Err(Fault::mysql(1143, "42000", message));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The text by which a statement with bytes that are no text is known: of the same length, so that positions in it hold.
@@ -793,98 +483,5 @@ pub(crate) fn must_be_text_outside_strings(bytes: &[u8], mode: SqlMode) -> Resul
             let shown: String = bad.iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
             Err(Fault::mysql(1300, "HY000", format!("Invalid utf8mb4 character string: '{shown}'")))
         }
-    }
-}
-
-/// What `session_track_state_change` tells of: statements that leave something behind in the session.
-fn touches_session(s: &Statement) -> bool {
-    match s {
-        Statement::Use(_) | Statement::Set(_) | Statement::Prepare { .. } | Statement::Deallocate(_) => true,
-        Statement::CreateTable(c) => c.temporary,
-        Statement::DropTable { temporary, .. } => *temporary,
-        _ => false,
-    }
-}
-
-/// On a worker thread of the runtime, whose other work another thread takes over.
-fn pause(d: Duration) {
-    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(tokio::time::sleep(d)))
-}
-
-fn is_admin(p: Privilege) -> bool {
-    matches!(p, Privilege::Cluster | Privilege::Backup | Privilege::ShowMetadata | Privilege::Reload | Privilege::Process)
-}
-
-fn table_denied(p: Privilege, user: &UserDef, table: &str) -> Fault {
-    Fault::mysql(1142, "42000", format!("{} command denied to user '{}'@'{}' for table '{table}'", p.name(), user.user, user.host))
-}
-
-fn database_denied(user: &UserDef, database: &str) -> Fault {
-    Fault::mysql(1044, "42000", format!("Access denied for user '{}'@'{}' to database '{database}'", user.user, user.host))
-}
-
-fn kind(s: &Statement) -> Kind {
-    match s {
-        Statement::Select(_) => Kind::Select,
-        Statement::Insert(_) => Kind::Insert,
-        Statement::Update(_) => Kind::Update,
-        Statement::Delete(_) => Kind::Delete,
-        Statement::LoadData(_) => Kind::Load,
-        Statement::Begin { .. } => Kind::Begin,
-        Statement::Commit { .. } => Kind::Commit,
-        Statement::Rollback { .. } => Kind::Rollback,
-        Statement::CreateDatabase { .. }
-        | Statement::AlterDatabase { .. }
-        | Statement::DropDatabase { .. }
-        | Statement::CreateTable(_)
-        | Statement::AlterTable { .. }
-        | Statement::DropTable { .. }
-        | Statement::RenameTable(_)
-        | Statement::Truncate(_)
-        | Statement::CreateIndex { .. }
-        | Statement::DropIndex { .. }
-        | Statement::CreateView(_)
-        | Statement::DropView { .. } => Kind::Define,
-        Statement::Set(_) => Kind::Set,
-        Statement::Show(_) | Statement::Describe { .. } => Kind::Show,
-        _ => Kind::Other,
-    }
-}
-
-/// MySQL's list (13.3.3): these end the open transaction before they run.
-fn commits_implicitly(s: &Statement) -> bool {
-    match s {
-        Statement::CreateTable(c) => !c.temporary,
-        Statement::DropTable { temporary, .. } => !temporary,
-        Statement::CreateDatabase { .. }
-        | Statement::AlterDatabase { .. }
-        | Statement::DropDatabase { .. }
-        | Statement::AlterTable { .. }
-        | Statement::RenameTable(_)
-        | Statement::Truncate(_)
-        | Statement::CreateIndex { .. }
-        | Statement::DropIndex { .. }
-        | Statement::CreateView(_)
-        | Statement::DropView { .. }
-        | Statement::Begin { .. }
-        | Statement::LockTables(_)
-        | Statement::UnlockTables
-        | Statement::CreateUser { .. }
-        | Statement::AlterUser { .. }
-        | Statement::DropUser { .. }
-        | Statement::RenameUser(_)
-        | Statement::SetPassword { .. }
-        | Statement::Grant { .. }
-        | Statement::Revoke { .. }
-        | Statement::RevokeAll { .. }
-        | Statement::CreateRole { .. }
-        | Statement::DropRole { .. }
-        | Statement::GrantRole { .. }
-        | Statement::RevokeRole { .. }
-        | Statement::Flush(_)
-        | Statement::FlushTables { .. }
-        | Statement::TableMaintenance { .. }
-        | Statement::SnapshotDatabase(_) => true,
-        _ => false,
     }
 }
