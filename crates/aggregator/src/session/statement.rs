@@ -5,7 +5,6 @@
 //! Never:    knows what the statement says: `run` does.
 
 use super::{Outcome, Session};
-use crate::deadlines::Deadline;
 use crate::metrics::Kind;
 use crate::slow_log;
 use crate::variables::Values;
@@ -208,7 +207,7 @@ impl Session {
         }
     }
 
-    fn close_context(&mut self, rows_sent: u64, fault: Option<&Fault>) {
+    pub(super) fn close_context(&mut self, rows_sent: u64, fault: Option<&Fault>) {
         let Some(c) = self.context.take() else { return };
         self.deadline = None;
         self.count_time(&c, rows_sent);
