@@ -10,7 +10,7 @@
 use crate::heap::{Pin, SlotRef};
 use crate::key::Key;
 use crate::range::{Cursor, Direction};
-use crate::read::{Bounds, RowKey, Step, StoredRow, View, Visible, stored, visible};
+use crate::read::{Bounds, Step, StoredRow, View, Visible, stored, visible};
 use crate::table::Table;
 
 /// Rows whose memory is fetched together. More than the processor has fetches in flight (10 to 20), few enough to stay in the nearest cache.
@@ -48,21 +48,19 @@ impl Table {
         let pin = &reading.0;
         let passed = cursor.passed.clone();
         let Bounds { low, high } = Bounds::of(cursor, passed.as_ref());
-        // Asked again after its end, the index would begin anew.
-        let mut entries = self.rows.range(low, high, pin).fuse();
-        let mut last: Option<&Key> = None;
+        let mut entries = self.rows.forward(low, high, pin);
+        let mut last: Option<&[u8]> = None;
         let end = rows.len() + most.max(1);
-        let mut group: Vec<(&'p Key, SlotRef<'p>)> = Vec::with_capacity(GROUP);
+        let mut group: Vec<(&'p [u8], SlotRef<'p>)> = Vec::with_capacity(GROUP);
         let step = 'scan: loop {
             group.clear();
             group.extend(entries.by_ref().take(GROUP));
-            // Asked again after its end, the index would begin anew: a group that is not full is the last.
             let at_end = group.len() < GROUP;
             group.iter().for_each(|(_, slot)| slot.prefetch());
             group.iter().for_each(|(_, slot)| slot.prefetch_version());
             for (key, slot) in &group {
                 match visible(*slot, view) {
-                    Visible::Row(v) => rows.push(stored(v, RowKey::Whole(key))),
+                    Visible::Row(v) => rows.push(stored(v, key)),
                     Visible::Nothing => (),
                     Visible::Blocked(writer) => break 'scan Step::Blocked(writer),
                 }
@@ -75,9 +73,8 @@ impl Table {
                 break Step::More;
             }
         };
-        drop(entries);
         if let Some(key) = last {
-            cursor.passed = Some(key.clone());
+            cursor.passed = Some(Key::new(key));
         }
         cursor.done = matches!(step, Step::Done);
         step

@@ -36,7 +36,7 @@ impl Table {
     /// Enters the next `most` rows.
     pub fn fill_index(self: &Arc<Self>, index: IndexId, position: &mut FillPosition, most: usize) -> FillStep {
         let pin = Pin::new();
-        let w = self.writer.lock();
+        let mut w = self.writer.lock();
         if matches!(w.gate, Gate::Gone) {
             return FillStep::Fault(Fault::SchemaChanged);
         }
@@ -47,17 +47,18 @@ impl Table {
         let passed = position.passed.clone();
         let low = passed.as_ref().map_or(Bound::Unbounded, |k| Bound::Excluded(k.bytes()));
         let mut bytes = Vec::new();
-        for (n, (key, slot)) in self.rows.range(low, Bound::Unbounded, &pin).enumerate() {
+        for (n, (key, slot)) in self.rows.forward(low, Bound::Unbounded, &pin).enumerate() {
             if n == most {
                 return FillStep::More;
             }
             if let Err(fault) = self.memory.node().admit_row() {
                 return FillStep::Fault(fault);
             }
+            let key = Key::new(key);
             for v in slot.versions().filter(|v| !v.is_tombstone()) {
                 bytes.clear();
                 index.encode(&shape.schema, v.schema(), v.bytes(), &mut bytes);
-                self.memory.add(store.insert(&bytes, key, slot.ptr()));
+                self.memory.add(store.insert(&mut bytes, &key, slot.ptr(), &mut w.yard));
             }
             if index.unique {
                 // What the row is now, and what it will be if its writer commits; not what it was.
@@ -65,7 +66,7 @@ impl Table {
                     bytes.clear();
                     if !v.is_tombstone()
                         && !index.encode(&shape.schema, v.schema(), v.bytes(), &mut bytes)
-                        && let Err(refusal) = asks.key_free(at, &bytes, key)
+                        && let Err(refusal) = asks.key_free(at, &bytes, &key)
                     {
                         return match refusal {
                             Refusal::Duplicate(row) => FillStep::Duplicate(row),
@@ -83,7 +84,8 @@ impl Table {
                     }
                 }
             }
-            position.passed = Some(key.clone());
+            w.yard.release_many(&pin);
+            position.passed = Some(key);
         }
         FillStep::Done
     }

@@ -27,13 +27,14 @@
 //! it in the graveyard, or, for a slot, right before. 2. The graveyard is emptied through the collector under which readers pin themselves, so memory is
 //! freed only after every pin that existed at that moment is gone. A reader that could still reach the memory was pinned before step 1, hence before step
 //! 2. A version's own `prev` is left as it was, so a reader standing on an unreachable version goes on to the versions that were behind it; those are
-//! retired no earlier. The indexes (scc's) reclaim their nodes through the same collector and the same pins: a node that still shows a removed entry
-//! to a slow reader keeps that reader's pin from being older than the slot's retirement.
+//! retired no earlier. The trees' nodes go the same way, through the same graveyard: a node that still shows a removed entry is only reached by a
+//! reader whose pin is older than the slot's retirement.
 //!
 //! *The writer's Txn.* A stamp may name a [`Txn`] only while a [`crate::WriteSet`] holds a strong reference to it. The write set gives that reference up
 //! through the collector ([`Pin::drop_later`]), after it has replaced every such stamp or made its version unreachable. So a pinned reader that loaded the
 //! address may use it, and may take a reference of its own.
 
+use crate::tree::DeadNode;
 use sdd::Guard;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
@@ -49,9 +50,6 @@ pub(crate) struct Pin(Guard);
 impl Pin {
     pub(crate) fn new() -> Self {
         Self(Guard::new())
-    }
-    pub(crate) fn guard(&self) -> &Guard {
-        &self.0
     }
     /// Drops `it` once every pin that exists now is gone.
     pub(crate) fn drop_later<T: Send + 'static>(&self, it: T) {
@@ -152,6 +150,8 @@ pub(crate) struct Graveyard {
 enum Dead {
     Version(VersionPtr),
     Slot(SlotPtr),
+    /// Frees itself.
+    Node(#[expect(dead_code, reason = "held to be dropped")] DeadNode),
 }
 impl Drop for Dead {
     fn drop(&mut self) {
@@ -160,6 +160,7 @@ impl Drop for Dead {
             Dead::Version(v) => unsafe { free_version(v.0) },
             // SAFETY: as above.
             Dead::Slot(s) => unsafe { free_slot(s.0) },
+            Dead::Node(_) => (),
         }
     }
 }
@@ -168,6 +169,9 @@ impl Drop for Dead {
 const BURIAL: usize = 64;
 
 impl Graveyard {
+    pub(crate) fn take_node(&mut self, node: DeadNode) {
+        self.dead.push(Dead::Node(node));
+    }
     /// Gives the dead to the collector if there are many.
     pub(crate) fn release_many(&mut self, pin: &Pin) {
         if self.dead.len() >= BURIAL {
@@ -242,6 +246,16 @@ impl SlotPtr {
         let version = first.allocate(ptr::null_mut());
         let slot = Box::new(Slot { head: AtomicPtr::new(version.as_ptr()) });
         (Self(NonNull::from(Box::leak(slot))), VersionPtr(version))
+    }
+    /// For an index's entry.
+    pub(crate) fn raw(self) -> *mut () {
+        self.0.as_ptr().cast()
+    }
+    /// # Safety
+    /// `raw` is what [`SlotPtr::raw`] gave.
+    pub(crate) unsafe fn from_raw(raw: *mut ()) -> Self {
+        // SAFETY: it came from a NonNull.
+        Self(unsafe { NonNull::new_unchecked(raw.cast()) })
     }
     /// Call with a pointer that an index gave under this pin, or one that cannot have been retired because the caller's uncommitted version is in it.
     pub(crate) fn under<'p>(self, _pin: &'p Pin) -> SlotRef<'p> {
@@ -343,7 +357,7 @@ impl<'p> SlotRef<'p> {
 }
 /// A hint: does nothing on machines that have no such instruction.
 #[inline]
-fn prefetch(at: *const u8) {
+pub(crate) fn prefetch(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing, whatever the address; and SSE is part of x86_64.
     unsafe {

@@ -7,40 +7,12 @@
 //! An entry of a secondary index is the index's key followed by the row's primary key (or hidden row id), so entries are unique and rows with equal keys
 //! come in the order of their primary keys. Writers are serialised by the table's mutex.
 
-use crate::heap::{Pin, SlotPtr, SlotRef};
+use crate::heap::{Graveyard, Pin, SlotPtr, SlotRef};
 use crate::key::Key;
-use crate::memory::{HASH_ENTRY_BYTES, ORDERED_ENTRY_BYTES};
-use scc::TreeIndex;
+use crate::memory::{HASH_ENTRY_BYTES, ordered_entry_bytes};
+use crate::tree::Tree;
 use std::ops::Bound;
 use std::sync::Arc;
-use weald_types::key::upper_bound;
-
-#[derive(Default)]
-pub(crate) struct OrderedIndex(TreeIndex<Key, SlotPtr>);
-
-impl OrderedIndex {
-    pub(crate) fn get<'p>(&self, key: &[u8], pin: &'p Pin) -> Option<SlotRef<'p>> {
-        self.0.peek(key, pin.guard()).map(|slot| slot.under(pin))
-    }
-    pub(crate) fn entry<'p>(&'p self, key: &[u8], pin: &'p Pin) -> Option<(&'p Key, SlotRef<'p>)> {
-        self.0.peek_entry(key, pin.guard()).map(|(key, slot)| (key, slot.under(pin)))
-    }
-    pub(crate) fn range<'p, 'b>(
-        &'p self,
-        low: Bound<&'b [u8]>,
-        high: Bound<&'b [u8]>,
-        pin: &'p Pin,
-    ) -> impl DoubleEndedIterator<Item = (&'p Key, SlotRef<'p>)> {
-        self.0.range::<[u8], _>((low, high), pin.guard()).map(|(key, slot)| (key, slot.under(pin)))
-    }
-    /// False if it is there already.
-    pub(crate) fn insert(&self, key: Key, slot: SlotPtr) -> bool {
-        self.0.insert_sync(key, slot).is_ok()
-    }
-    pub(crate) fn remove(&self, key: &[u8]) -> bool {
-        self.0.remove_sync(key)
-    }
-}
 
 /// USING HASH: key of the index → the rows that have it.
 #[derive(Default)]
@@ -49,11 +21,11 @@ pub(crate) struct HashIndex(papaya::HashMap<Key, Postings, foldhash::fast::Rando
 enum Postings {
     One(Key, SlotPtr),
     /// By primary key. Once several, always several, until the last is gone.
-    Many(Arc<OrderedIndex>),
+    Many(Arc<Tree>),
 }
 
 impl HashIndex {
-    fn insert(&self, key: &Key, primary: &Key, slot: SlotPtr) -> bool {
+    fn insert(&self, key: &Key, primary: &Key, slot: SlotPtr, yard: &mut Graveyard) -> bool {
         let map = self.0.pin();
         match map.get(key) {
             None => {
@@ -62,22 +34,22 @@ impl HashIndex {
             }
             Some(Postings::One(p, _)) if p == primary => false,
             Some(Postings::One(p, s)) => {
-                let many = OrderedIndex::default();
-                many.insert(p.clone(), *s);
-                many.insert(primary.clone(), slot);
+                let many = Tree::default();
+                many.insert(p.bytes(), *s, yard);
+                many.insert(primary.bytes(), slot, yard);
                 map.insert(key.clone(), Postings::Many(Arc::new(many)));
                 true
             }
-            Some(Postings::Many(many)) => many.insert(primary.clone(), slot),
+            Some(Postings::Many(many)) => many.insert(primary.bytes(), slot, yard),
         }
     }
-    fn remove(&self, key: &[u8], primary: &Key) -> bool {
+    fn remove(&self, key: &[u8], primary: &Key, yard: &mut Graveyard) -> bool {
         let map = self.0.pin();
         match map.get(key) {
             Some(Postings::One(p, _)) if p == primary => map.remove(key).is_some(),
             Some(Postings::Many(many)) => {
-                let there = many.remove(primary.bytes());
-                if many.0.is_empty() {
+                let there = many.remove(primary.bytes(), yard);
+                if many.is_empty() {
                     map.remove(key);
                 }
                 there
@@ -85,19 +57,18 @@ impl HashIndex {
             _ => false,
         }
     }
-    fn each<'p>(&self, key: &[u8], after: Option<&[u8]>, pin: &'p Pin, f: &mut dyn FnMut(&Key, SlotRef<'p>) -> bool) {
+    fn each<'p>(&self, key: &[u8], after: Option<&[u8]>, pin: &'p Pin, f: &mut dyn FnMut(&[u8], SlotRef<'p>) -> bool) {
         let map = self.0.pin();
         match map.get(key) {
             None => (),
             Some(Postings::One(p, slot)) => {
                 if after.is_none_or(|a| p.bytes() > a) {
-                    f(p, slot.under(pin));
+                    f(p.bytes(), slot.under(pin));
                 }
             }
             Some(Postings::Many(many)) => {
-                let low = after.map_or(Bound::Unbounded, Bound::Excluded);
-                for (p, slot) in many.0.range::<[u8], _>((low, Bound::Unbounded), pin.guard()) {
-                    if !f(p, slot.under(pin)) {
+                for (p, slot) in many.forward(after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded, pin) {
+                    if !f(p, slot.ptr().under(pin)) {
                         return;
                     }
                 }
@@ -110,67 +81,67 @@ impl HashIndex {
 pub(crate) enum IndexStore {
     /// The primary key, ordered: the rows' own tree.
     Rows,
-    Ordered(OrderedIndex),
+    Ordered(Tree),
     Hash(HashIndex),
 }
 
+/// The bytes of a secondary entry, behind the index key's own in the same buffer.
+fn with_primary<R>(index_key: &mut Vec<u8>, primary: &Key, f: impl FnOnce(&[u8]) -> R) -> R {
+    let length = index_key.len();
+    index_key.extend_from_slice(primary.bytes());
+    let done = f(index_key);
+    index_key.truncate(length);
+    done
+}
+
 impl IndexStore {
-    /// The bytes of a secondary entry.
-    pub(crate) fn entry_key(index_key: &[u8], primary: &Key) -> Key {
-        let mut bytes = Vec::with_capacity(index_key.len() + primary.bytes().len());
-        bytes.extend_from_slice(index_key);
-        bytes.extend_from_slice(primary.bytes());
-        Key::new(&bytes)
-    }
-    /// Adds an entry, and gives what it takes; 0 if it was there.
-    pub(crate) fn insert(&self, index_key: &[u8], primary: &Key, slot: SlotPtr) -> usize {
+    /// Adds an entry, and gives what it takes; 0 if it was there. The key's buffer is used meanwhile, and left as it was.
+    pub(crate) fn insert(&self, index_key: &mut Vec<u8>, primary: &Key, slot: SlotPtr, yard: &mut Graveyard) -> usize {
         match self {
             IndexStore::Rows => 0,
             IndexStore::Ordered(tree) => {
-                let key = Self::entry_key(index_key, primary);
-                let bytes = ORDERED_ENTRY_BYTES + key.heap_bytes();
-                if tree.insert(key, slot) { bytes } else { 0 }
+                with_primary(index_key, primary, |entry| if tree.insert(entry, slot, yard) { ordered_entry_bytes(entry) } else { 0 })
             }
             IndexStore::Hash(map) => {
                 let key = Key::new(index_key);
-                if map.insert(&key, primary, slot) { HASH_ENTRY_BYTES + key.heap_bytes() } else { 0 }
+                if map.insert(&key, primary, slot, yard) { HASH_ENTRY_BYTES + key.heap_bytes() } else { 0 }
             }
         }
     }
-    /// Removes an entry, and gives what it took; 0 if it was not there.
-    pub(crate) fn remove(&self, index_key: &[u8], primary: &Key) -> usize {
+    /// Removes an entry, and gives what it took; 0 if it was not there. The key's buffer is used meanwhile, and left as it was.
+    pub(crate) fn remove(&self, index_key: &mut Vec<u8>, primary: &Key, yard: &mut Graveyard) -> usize {
         match self {
             IndexStore::Rows => 0,
             IndexStore::Ordered(tree) => {
-                let key = Self::entry_key(index_key, primary);
-                if tree.remove(key.bytes()) { ORDERED_ENTRY_BYTES + key.heap_bytes() } else { 0 }
+                with_primary(index_key, primary, |entry| if tree.remove(entry, yard) { ordered_entry_bytes(entry) } else { 0 })
             }
             IndexStore::Hash(map) => {
                 let key = Key::new(index_key);
-                if map.remove(index_key, primary) { HASH_ENTRY_BYTES + key.heap_bytes() } else { 0 }
+                if map.remove(index_key, primary, yard) { HASH_ENTRY_BYTES + key.heap_bytes() } else { 0 }
             }
         }
     }
     /// Every entry of exactly this index key, by primary key, from the one after `after` on, until `f` says false.
-    pub(crate) fn each_equal<'p>(&'p self, index_key: &'p [u8], after: Option<&[u8]>, pin: &'p Pin, f: &mut dyn FnMut(&[u8], SlotRef<'p>) -> bool) {
+    pub(crate) fn each_equal<'p>(&'p self, index_key: &[u8], after: Option<&[u8]>, pin: &'p Pin, f: &mut dyn FnMut(&[u8], SlotRef<'p>) -> bool) {
         match self {
             IndexStore::Rows => (),
             IndexStore::Ordered(tree) => {
-                let high = upper_bound(index_key);
-                for (key, slot) in tree.range(Bound::Included(index_key), Bound::Unbounded, pin) {
-                    if high.as_ref().is_some_and(|h| key.bytes() >= &h[..]) {
-                        return;
+                let low: Vec<u8>;
+                let low = match after {
+                    Some(after) => {
+                        low = [index_key, after].concat();
+                        Bound::Excluded(&low[..])
                     }
-                    let primary = &key.bytes()[index_key.len()..];
-                    if after.is_some_and(|a| primary <= a) {
-                        continue;
-                    }
+                    None => Bound::Included(index_key),
+                };
+                for (entry, slot) in tree.forward(low, Bound::Unbounded, pin) {
+                    let Some(primary) = entry.strip_prefix(index_key) else { return };
                     if !f(primary, slot) {
                         return;
                     }
                 }
             }
-            IndexStore::Hash(map) => map.each(index_key, after, pin, &mut |p, slot| f(p.bytes(), slot)),
+            IndexStore::Hash(map) => map.each(index_key, after, pin, f),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod read;
 mod samples;
 pub mod schema;
 pub mod table;
+mod tree;
 pub mod write_set;
 
 pub use bulk_read::Reading;
@@ -25,6 +26,6 @@ pub use memory::TableMemory;
 pub use range::{Cursor, Direction, KeyRange};
 pub use read::{Changed, Read, Step, StoredRow, View};
 pub use schema::TableSchema;
-pub use table::{OpenTable, RowChange, Table};
+pub use table::{Again, OpenTable, RowChange, Table};
 pub use weald_types::memory::NodeMemory;
 pub use write_set::{DuplicateRow, LockMode, LoggedChange, Refusal, WriteSet};

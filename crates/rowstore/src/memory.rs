@@ -4,14 +4,17 @@
 //! Promises: what is added is taken away again when the thing counted is retired; an empty table counts zero.
 //! Never:    frees anything.
 //!
-//! Versions are counted at their allocation's size. An entry of an ordered index is counted at [`ORDERED_ENTRY_BYTES`], a B+tree's entry at its usual fill.
+//! Versions are counted at their allocation's size; entries of ordered indexes at [`ordered_entry_bytes`].
 
+use crate::tree::ENTRY_BYTES;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use weald_types::memory::NodeMemory;
 
-/// Key, slot pointer, and their share of a leaf that is three quarters full.
-pub const ORDERED_ENTRY_BYTES: usize = 34;
+/// An entry of an ordered index, with its share of what holds the tree together.
+pub(crate) fn ordered_entry_bytes(key: &[u8]) -> usize {
+    ENTRY_BYTES + key.len()
+}
 /// Key, postings, hash table metadata at its usual fill.
 pub const HASH_ENTRY_BYTES: usize = 64;
 

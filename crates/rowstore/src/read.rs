@@ -12,6 +12,7 @@ use crate::index::IndexStore;
 use crate::key::{Key, RowHandle};
 use crate::range::{Cursor, Direction};
 use crate::table::{Shape, Table};
+use crate::tree::Tree;
 use std::cell::RefCell;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -57,27 +58,16 @@ pub struct StoredRow<'a> {
     pub bytes: &'a [u8],
     /// The schema version it is stored in.
     pub version: SchemaVersion,
-    key: RowKey<'a>,
-}
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum RowKey<'a> {
-    Whole(&'a Key),
-    /// What is left of a secondary entry after the index's own key.
-    Bytes(&'a [u8]),
+    /// Of the row: its primary key, or hidden row id.
+    key: &'a [u8],
 }
 impl StoredRow<'_> {
     pub fn handle(&self) -> RowHandle {
-        match self.key {
-            RowKey::Whole(key) => RowHandle(key.clone()),
-            RowKey::Bytes(bytes) => RowHandle::new(bytes),
-        }
+        RowHandle::new(self.key)
     }
     /// The handle's bytes, without making one.
     pub fn handle_bytes(&self) -> &[u8] {
-        match self.key {
-            RowKey::Whole(key) => key.bytes(),
-            RowKey::Bytes(bytes) => bytes,
-        }
+        self.key
     }
 }
 
@@ -127,7 +117,7 @@ pub(crate) fn visible<'p>(slot: SlotRef<'p>, view: View<'_>) -> Visible<'p> {
     Visible::Nothing
 }
 
-pub(crate) fn stored<'a>(v: VersionRef<'a>, key: RowKey<'a>) -> StoredRow<'a> {
+pub(crate) fn stored<'a>(v: VersionRef<'a>, key: &'a [u8]) -> StoredRow<'a> {
     StoredRow { bytes: v.bytes(), version: v.schema(), key }
 }
 
@@ -159,10 +149,10 @@ impl Table {
     pub fn get<R>(&self, index: IndexId, key: &[u8], view: View<'_>, f: impl FnOnce(StoredRow<'_>) -> R) -> Read<Option<R>> {
         let pin = Pin::new();
         if self.is_primary(index) {
-            return match self.rows.entry(key, &pin) {
+            return match self.rows.get(key, &pin) {
                 None => Read::Ready(None),
-                Some((key, slot)) => match visible(slot, view) {
-                    Visible::Row(v) => Read::Ready(Some(f(stored(v, RowKey::Whole(key))))),
+                Some(slot) => match visible(slot, view) {
+                    Visible::Row(v) => Read::Ready(Some(f(stored(v, key)))),
                     Visible::Nothing => Read::Ready(None),
                     Visible::Blocked(writer) => Read::Blocked(writer),
                 },
@@ -174,7 +164,7 @@ impl Table {
         let mut answer = Read::Ready(None);
         shape.stores[position].each_equal(key, None, &pin, &mut |primary, slot| match visible(slot, view) {
             Visible::Row(v) if has_key(&shape, position, v, key) => {
-                answer = Read::Ready(f.take().map(|f| f(stored(v, RowKey::Bytes(primary)))));
+                answer = Read::Ready(f.take().map(|f| f(stored(v, primary))));
                 false
             }
             Visible::Row(_) | Visible::Nothing => true,
@@ -200,7 +190,7 @@ impl Table {
     pub fn read_row<R>(&self, row: &RowHandle, view: View<'_>, f: impl FnOnce(StoredRow<'_>) -> R) -> Read<Option<R>> {
         let pin = Pin::new();
         match self.rows.get(row.bytes(), &pin).map(|slot| visible(slot, view)) {
-            Some(Visible::Row(v)) => Read::Ready(Some(f(stored(v, RowKey::Whole(&row.0))))),
+            Some(Visible::Row(v)) => Read::Ready(Some(f(stored(v, row.bytes())))),
             None | Some(Visible::Nothing) => Read::Ready(None),
             Some(Visible::Blocked(writer)) => Read::Blocked(writer),
         }
@@ -223,7 +213,7 @@ impl Table {
     fn scan_rows(&self, cursor: &mut Cursor, view: View<'_>, budget: usize, f: &mut dyn FnMut(StoredRow<'_>) -> ControlFlow<()>) -> Step {
         let pin = Pin::new();
         walk(&self.rows, cursor, &pin, budget, &mut |key, slot| match visible(slot, view) {
-            Visible::Row(v) => Passed::Gave(f(stored(v, RowKey::Whole(key)))),
+            Visible::Row(v) => Passed::Gave(f(stored(v, key))),
             Visible::Nothing => Passed::Gave(ControlFlow::Continue(())),
             Visible::Blocked(writer) => Passed::Blocked(writer),
         })
@@ -243,8 +233,8 @@ impl Table {
         let step = match &*shape.stores[position] {
             IndexStore::Rows => Step::Done,
             IndexStore::Ordered(tree) => walk(tree, cursor, &pin, budget, &mut |entry, slot| match visible(slot, view) {
-                Visible::Row(v) => match key_length(&shape, position, v, entry.bytes()) {
-                    Some(length) => Passed::Gave(f(stored(v, RowKey::Bytes(&entry.bytes()[length..])))),
+                Visible::Row(v) => match key_length(&shape, position, v, entry) {
+                    Some(length) => Passed::Gave(f(stored(v, &entry[length..]))),
                     None => Passed::Gave(ControlFlow::Continue(())),
                 },
                 Visible::Nothing => Passed::Gave(ControlFlow::Continue(())),
@@ -270,7 +260,7 @@ impl Table {
                     };
                     cursor.passed = Some(Key::new(primary));
                     if let Some(v) = row
-                        && f(stored(v, RowKey::Bytes(primary))).is_break()
+                        && f(stored(v, primary)).is_break()
                     {
                         step = Step::More;
                         return false;
@@ -297,7 +287,7 @@ impl Table {
                 (Visible::Row(b), Visible::Row(a)) if b.is_same(a) => return Passed::Gave(ControlFlow::Continue(())),
                 (before, after) => (before.row(), after.row()),
             };
-            Passed::Gave(f(before.map(|v| stored(v, RowKey::Whole(key))), after.map(|v| stored(v, RowKey::Whole(key)))))
+            Passed::Gave(f(before.map(|v| stored(v, key)), after.map(|v| stored(v, key))))
         });
         cursor.done = matches!(step, Step::Done);
         step
@@ -328,42 +318,42 @@ enum Passed {
 }
 
 /// From where the cursor stands through the tree in its direction.
-fn walk<'p>(
-    tree: &'p crate::index::OrderedIndex,
-    cursor: &mut Cursor,
-    pin: &'p Pin,
-    budget: usize,
-    visit: &mut dyn FnMut(&'p Key, SlotRef<'p>) -> Passed,
-) -> Step {
+fn walk<'p>(tree: &'p Tree, cursor: &mut Cursor, pin: &'p Pin, budget: usize, visit: &mut dyn FnMut(&'p [u8], SlotRef<'p>) -> Passed) -> Step {
     // The key is held, not borrowed from the cursor, which is about to move.
     let passed = cursor.passed.clone();
     let Bounds { low, high } = Bounds::of(cursor, passed.as_ref());
-    let mut entries = tree.range(low, high, pin);
-    let mut last = None;
-    let mut left = budget.max(1);
-    let step = loop {
-        if left == 0 {
-            break Step::More;
+    let (mut forward, mut backward);
+    let entries: &mut dyn Iterator<Item = (&'p [u8], SlotRef<'p>)> = match cursor.direction {
+        Direction::Forward => {
+            forward = tree.forward(low, high, pin);
+            &mut forward
         }
-        left -= 1;
-        let entry = match cursor.direction {
-            Direction::Forward => entries.next(),
-            Direction::Backward => entries.next_back(),
-        };
-        let Some((key, slot)) = entry else { break Step::Done };
+        Direction::Backward => {
+            backward = tree.backward(low, high, pin);
+            &mut backward
+        }
+    };
+    let mut last = None;
+    let mut step = Step::Done;
+    let mut left = budget.max(1);
+    for (key, slot) in entries {
         match visit(key, slot) {
             Passed::Gave(flow) => {
                 last = Some(key);
-                if flow.is_break() {
-                    break Step::More;
+                left -= 1;
+                if flow.is_break() || left == 0 {
+                    step = Step::More;
+                    break;
                 }
             }
-            Passed::Blocked(writer) => break Step::Blocked(writer),
+            Passed::Blocked(writer) => {
+                step = Step::Blocked(writer);
+                break;
+            }
         }
-    };
-    drop(entries);
+    }
     if let Some(key) = last {
-        cursor.passed = Some(key.clone());
+        cursor.passed = Some(Key::new(key));
     }
     step
 }

@@ -5,12 +5,13 @@
 //! Never:    checks whether a change may be made: see `write_set.rs`.
 
 use crate::heap::{Graveyard, NewStamp, NewVersion, Pin, SLOT_BYTES, SlotPtr, SlotRef, Stamp, VersionPtr, VersionRef};
-use crate::index::{IndexStore, OrderedIndex};
+use crate::index::IndexStore;
 use crate::key::Key;
-use crate::memory::{ORDERED_ENTRY_BYTES, TableMemory};
+use crate::memory::{TableMemory, ordered_entry_bytes};
 use crate::range::KeyRange;
 use crate::samples::Samples;
 use crate::schema::TableSchema;
+use crate::tree::Tree;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Bound;
@@ -28,7 +29,7 @@ pub struct Table {
     primary: Option<IndexId>,
     shape: RwLock<Arc<Shape>>,
     /// Every row, by primary key or hidden row id.
-    pub(crate) rows: OrderedIndex,
+    pub(crate) rows: Tree,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) memory: TableMemory,
     live_rows: AtomicI64,
@@ -89,6 +90,15 @@ pub struct RowChange<'a> {
     pub bytes: Option<&'a [u8]>,
 }
 
+/// What a change does to a row that has a version of the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Nothing: it is the same change.
+    Skips,
+    /// It takes its place: one transaction may have changed the row several times.
+    Replaces,
+}
+
 pub(crate) struct Applied {
     pub slot: SlotPtr,
     pub version: VersionPtr,
@@ -105,7 +115,7 @@ impl Table {
             id: def.id,
             primary: schema.primary().map(|p| p.id),
             shape: RwLock::new(Arc::new(Shape::new(schema, None))),
-            rows: OrderedIndex::default(),
+            rows: Tree::default(),
             writer: Mutex::default(),
             memory: TableMemory::new(memory),
             live_rows: AtomicI64::new(0),
@@ -222,15 +232,16 @@ impl Table {
         }
     }
     /// Takes the entries of some indexes out of the count, by taking them out of the indexes.
-    fn uncount(&self, _: &mut Writer, shape: &Shape, positions: &[usize]) {
+    fn uncount(&self, w: &mut Writer, shape: &Shape, positions: &[usize]) {
         let pin = Pin::new();
         let mut scratch = Vec::new();
-        for (key, slot) in self.rows.range(Bound::Unbounded, Bound::Unbounded, &pin) {
+        for (key, slot) in self.rows.forward(Bound::Unbounded, Bound::Unbounded, &pin) {
+            let key = Key::new(key);
             for v in slot.versions().filter(|v| !v.is_tombstone()) {
                 for i in positions {
                     scratch.clear();
                     shape.schema.indexes()[*i].encode(&shape.schema, v.schema(), v.bytes(), &mut scratch);
-                    self.memory.remove(shape.stores[*i].remove(&scratch, key));
+                    self.memory.remove(shape.stores[*i].remove(&mut scratch, &key, &mut w.yard));
                 }
             }
         }
@@ -238,13 +249,15 @@ impl Table {
 
     /// Makes one change: the new version on top of the row's chain, its entries in every index, the counts. The caller has made sure that it may be made.
     ///
-    /// This is the only way a row gets in, changes or goes, whoever asks: a statement, recovery, a replayed log.
+    /// This is the only way a row gets in, changes or goes, whoever asks: a statement, recovery, a replayed log. `slot` is the row's, if there is one.
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn apply(
         &self,
         w: &mut Writer,
         shape: &Shape,
         pin: &Pin,
         change: RowChange<'_>,
+        slot: Option<SlotRef<'_>>,
         stamp: NewStamp<'_>,
         watermark: Timestamp,
     ) -> Applied {
@@ -258,17 +271,18 @@ impl Table {
         }
         let live = change.bytes.is_some() as i8;
         let mut new = NewVersion { stamp, schema: change.schema, bytes: change.bytes, keys_changed: false };
-        let Some(slot) = self.rows.get(change.key.bytes(), pin) else {
+        let Some(slot) = slot else {
             if !self.has_primary()
                 && let Ok(id) = change.key.bytes().try_into()
             {
                 self.raise_last_row_id(u64::from_be_bytes(id));
             }
             let (slot, version) = SlotPtr::new(&new);
-            self.memory.add(SLOT_BYTES + version.of_writer(pin).size() + ORDERED_ENTRY_BYTES + change.key.heap_bytes());
-            self.rows.insert(change.key.clone(), slot);
+            self.memory.add(SLOT_BYTES + version.of_writer(pin).size() + ordered_entry_bytes(change.key.bytes()));
+            self.rows.insert(change.key.bytes(), slot, &mut w.yard);
             w.samples.note(change.key);
-            self.enter(shape, change, slot);
+            self.enter(w, shape, change, slot);
+            w.yard.release_many(pin);
             return Applied { slot, version, delta: live, leaves_garbage: live == 0 };
         };
         let prev = slot.head().filter(|v| !v.is_tombstone());
@@ -276,8 +290,8 @@ impl Table {
         new.keys_changed = prev.is_none() || change.bytes.is_none() || !changed.is_empty();
         let version = slot.push(&mut w.yard, &new);
         self.memory.add(version.of_writer(pin).size());
-        for (i, key) in changed {
-            self.memory.add(shape.stores[i].insert(&key, change.key, slot.ptr()));
+        for (i, mut key) in changed {
+            self.memory.add(shape.stores[i].insert(&mut key, change.key, slot.ptr(), &mut w.yard));
         }
         let ptr = slot.ptr();
         self.prune(w, shape, change.key, slot, watermark);
@@ -286,13 +300,13 @@ impl Table {
     }
 
     /// Entries of a row that is new.
-    fn enter(&self, shape: &Shape, change: RowChange<'_>, slot: SlotPtr) {
+    fn enter(&self, w: &mut Writer, shape: &Shape, change: RowChange<'_>, slot: SlotPtr) {
         let Some(bytes) = change.bytes else { return };
         let mut scratch = Vec::new();
         for (index, store) in shape.secondary() {
             scratch.clear();
             index.encode(&shape.schema, change.schema, bytes, &mut scratch);
-            self.memory.add(store.insert(&scratch, change.key, slot));
+            self.memory.add(store.insert(&mut scratch, change.key, slot, &mut w.yard));
         }
     }
 
@@ -324,7 +338,7 @@ impl Table {
         let v = version.of_writer(pin);
         let rest: Vec<VersionRef<'_>> = slot.versions().skip(1).collect();
         if v.keys_changed() || rest.is_empty() {
-            self.remove_entries(shape, key, &[v], &rest);
+            self.remove_entries(w, shape, key, &[v], &rest);
         }
         self.memory.remove(slot.pop(&mut w.yard, version));
         if rest.is_empty() {
@@ -363,7 +377,7 @@ impl Table {
                 Some(_) => slot.versions().take_while(|v| !v.is_same(first_cut)).collect(),
                 None => Vec::new(),
             };
-            self.remove_entries(shape, key, &cut, &kept);
+            self.remove_entries(w, shape, key, &cut, &kept);
         }
         self.memory.remove(slot.cut(&mut w.yard, keep));
         if keep.is_none() {
@@ -372,7 +386,7 @@ impl Table {
     }
 
     /// Removes the entries that `gone` versions have and `rest` have not.
-    fn remove_entries(&self, shape: &Shape, key: &Key, gone: &[VersionRef<'_>], rest: &[VersionRef<'_>]) {
+    fn remove_entries(&self, w: &mut Writer, shape: &Shape, key: &Key, gone: &[VersionRef<'_>], rest: &[VersionRef<'_>]) {
         let encode = |i: usize, v: &VersionRef<'_>| {
             let mut bytes = Vec::new();
             shape.schema.indexes()[i].encode(&shape.schema, v.schema(), v.bytes(), &mut bytes);
@@ -384,29 +398,31 @@ impl Table {
             }
             let kept: Vec<Vec<u8>> = rest.iter().filter(|v| !v.is_tombstone()).map(|v| encode(i, v)).collect();
             for v in gone.iter().filter(|v| !v.is_tombstone()) {
-                let bytes = encode(i, v);
+                let mut bytes = encode(i, v);
                 if !kept.contains(&bytes) {
-                    self.memory.remove(store.remove(&bytes, key));
+                    self.memory.remove(store.remove(&mut bytes, key, &mut w.yard));
                 }
             }
         }
     }
 
     fn remove_row(&self, w: &mut Writer, key: &Key, slot: SlotRef<'_>) {
-        self.rows.remove(key.bytes());
-        self.memory.remove(slot.bury(&mut w.yard) + ORDERED_ENTRY_BYTES + key.heap_bytes());
+        self.rows.remove(key.bytes(), &mut w.yard);
+        self.memory.remove(slot.bury(&mut w.yard) + ordered_entry_bytes(key.bytes()));
     }
 
-    /// A committed change out of a log or a snapshot. Does nothing if the row's version is as new already, so replaying twice is replaying once.
+    /// A committed change out of a log or a snapshot. Does nothing if the row's version is newer, or, as `again` says, as new: so replaying twice is
+    /// replaying once.
     /// `watermark`: up to where nobody reads any more; [`Timestamp::MAX`] where there are no readers.
-    pub fn restore(&self, change: RowChange<'_>, at: Timestamp, watermark: Timestamp) {
+    pub fn restore(&self, change: RowChange<'_>, at: Timestamp, again: Again, watermark: Timestamp) {
         let pin = Pin::new();
         let mut w = self.writer.lock();
         let shape = self.shape();
-        match self.rows.get(change.key.bytes(), &pin).and_then(|slot| slot.head()) {
+        let slot = self.rows.get(change.key.bytes(), &pin);
+        match slot.and_then(|slot| slot.head()) {
             Some(newest) => {
                 if let Stamp::At(ts) = newest.stamp()
-                    && ts >= at
+                    && (ts > at || ts == at && again == Again::Skips)
                 {
                     return;
                 }
@@ -414,7 +430,7 @@ impl Table {
             None if change.bytes.is_none() => return,
             None => (),
         }
-        let applied = self.apply(&mut w, &shape, &pin, change, NewStamp::At(at), watermark);
+        let applied = self.apply(&mut w, &shape, &pin, change, slot, NewStamp::At(at), watermark);
         self.count_rows(applied.delta as i64);
         if applied.leaves_garbage && at > watermark {
             w.garbage.push_back((at, change.key.clone()));
@@ -457,7 +473,7 @@ impl Drop for Table {
     fn drop(&mut self) {
         let pin = Pin::new();
         // No reader and no write set is left: each would hold the table.
-        for (_, slot) in self.rows.range(Bound::Unbounded, Bound::Unbounded, &pin) {
+        for (_, slot) in self.rows.forward(Bound::Unbounded, Bound::Unbounded, &pin) {
             slot.ptr().free_with_versions();
         }
     }

@@ -32,6 +32,10 @@ pub struct WriteSet {
     tables: Vec<Arc<Table>>,
     changes: Vec<Change>,
     locks: Vec<(u32, Key)>,
+    /// So many of the changes are in the log already.
+    logged: usize,
+    /// Of the others.
+    unlogged_bytes: usize,
 }
 
 struct Change {
@@ -85,7 +89,7 @@ pub struct LoggedChange<'a> {
 
 impl WriteSet {
     pub fn new(txn: Arc<Txn>, snapshots: Arc<Snapshots>) -> Self {
-        Self { txn, snapshots, tables: Vec::new(), changes: Vec::new(), locks: Vec::new() }
+        Self { txn, snapshots, tables: Vec::new(), changes: Vec::new(), locks: Vec::new(), logged: 0, unlogged_bytes: 0 }
     }
     pub fn txn(&self) -> &Arc<Txn> {
         &self.txn
@@ -93,8 +97,17 @@ impl WriteSet {
     pub fn has_changes(&self) -> bool {
         !self.changes.is_empty()
     }
-    pub fn change_count(&self) -> usize {
-        self.changes.len()
+    /// What the changes take that [`WriteSet::for_each_unlogged`] gives, about.
+    pub fn unlogged_bytes(&self) -> usize {
+        self.unlogged_bytes
+    }
+    /// Whether some changes have been marked as logged, and have not been taken back since.
+    pub fn is_partly_logged(&self) -> bool {
+        self.logged > 0
+    }
+    /// What [`WriteSet::for_each_unlogged`] gave is in the log.
+    pub fn mark_logged(&mut self) {
+        (self.logged, self.unlogged_bytes) = (self.changes.len(), 0);
     }
 
     /// `number`: greater than of all changes of the transaction before.
@@ -110,10 +123,10 @@ impl WriteSet {
         };
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
-        asks.primary_free(&key)?;
+        let slot = asks.primary_free(&key)?;
         asks.locks_allow(&w, &key, LockMode::Exclusive)?;
         asks.unique_free(&key, None, version, row)?;
-        self.make(number, &asks, &mut w, key, version, Some(row));
+        self.make(number, &asks, &mut w, key, slot, version, Some(row));
         Ok(())
     }
 
@@ -125,18 +138,18 @@ impl WriteSet {
         let shape = current_shape(table, &w, version, &self.txn)?;
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
-        let old = asks.changeable(&row.0)?;
+        let (slot, old) = asks.changeable(&row.0)?;
         asks.locks_allow(&w, &row.0, LockMode::Exclusive)?;
         let key = primary_key(&shape, version, new).unwrap_or_else(|| row.0.clone());
         if key == row.0 {
             asks.unique_free(&key, Some(old), version, new)?;
-            self.make(number, &asks, &mut w, key, version, Some(new));
+            self.make(number, &asks, &mut w, key, Some(slot), version, Some(new));
         } else {
-            asks.primary_free(&key)?;
+            let new_slot = asks.primary_free(&key)?;
             asks.locks_allow(&w, &key, LockMode::Exclusive)?;
             asks.unique_free(&row.0, Some(old), version, new)?;
-            self.make(number, &asks, &mut w, row.0.clone(), version, None);
-            self.make(number, &asks, &mut w, key, version, Some(new));
+            self.make(number, &asks, &mut w, row.0.clone(), Some(slot), version, None);
+            self.make(number, &asks, &mut w, key, new_slot, version, Some(new));
         }
         Ok(())
     }
@@ -147,9 +160,9 @@ impl WriteSet {
         let shape = open_shape(table, &w, &self.txn)?;
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
-        asks.changeable(&row.0)?;
+        let (slot, _) = asks.changeable(&row.0)?;
         asks.locks_allow(&w, &row.0, LockMode::Exclusive)?;
-        self.make(number, &asks, &mut w, row.0.clone(), shape.schema.version(), None);
+        self.make(number, &asks, &mut w, row.0.clone(), Some(slot), shape.schema.version(), None);
         Ok(())
     }
 
@@ -184,13 +197,25 @@ impl WriteSet {
         let shape = table.shape();
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
-        self.make(number, &asks, &mut w, change.key.clone(), change.schema, change.bytes);
+        let slot = table.rows.get(change.key.bytes(), &pin);
+        self.make(number, &asks, &mut w, change.key.clone(), slot, change.schema, change.bytes);
     }
 
-    fn make(&mut self, number: u64, asks: &Asking<'_, '_>, w: &mut Writer, key: Key, schema: SchemaVersion, bytes: Option<&[u8]>) {
+    #[allow(clippy::too_many_arguments)]
+    fn make(
+        &mut self,
+        number: u64,
+        asks: &Asking<'_, '_>,
+        w: &mut Writer,
+        key: Key,
+        slot: Option<SlotRef<'_>>,
+        schema: SchemaVersion,
+        bytes: Option<&[u8]>,
+    ) {
         let table = self.table_number(asks.table, w);
         let watermark = self.snapshots.watermark();
-        let applied = asks.table.apply(w, asks.shape, asks.pin, RowChange { key: &key, schema, bytes }, NewStamp::By(&self.txn), watermark);
+        let applied = asks.table.apply(w, asks.shape, asks.pin, RowChange { key: &key, schema, bytes }, slot, NewStamp::By(&self.txn), watermark);
+        self.unlogged_bytes += logged_bytes(&key, bytes.map_or(0, <[u8]>::len));
         self.changes.push(Change {
             number,
             table,
@@ -223,10 +248,10 @@ impl WriteSet {
         self.table_number(table, &mut table.writer.lock());
     }
 
-    /// Every row's final change, in the order in which the rows were changed last.
-    pub fn for_each_final(&self, mut f: impl FnMut(LoggedChange<'_>)) {
+    /// Every row's final change since the last mark, in the order in which the rows were changed last.
+    pub fn for_each_unlogged(&self, mut f: impl FnMut(LoggedChange<'_>)) {
         let pin = Pin::new();
-        for c in &self.changes {
+        for c in &self.changes[self.logged..] {
             let v = c.version.of_writer(&pin);
             if v.is_superseded() {
                 continue;
@@ -236,14 +261,21 @@ impl WriteSet {
         }
     }
 
-    /// Takes back every change whose number is above `number`.
+    /// Takes back every change whose number is above `number`. If one of them was logged, all that are left are to be logged anew.
     pub fn rollback_to(&mut self, number: u64) {
         let pin = Pin::new();
         while let Some(c) = self.changes.pop_if(|c| c.number > number) {
+            if self.changes.len() >= self.logged {
+                self.unlogged_bytes -= logged_bytes(&c.key, c.version.of_writer(&pin).bytes().len());
+            }
             let table = &self.tables[c.table as usize];
             let mut w = table.writer.lock();
             let shape = table.shape();
             table.undo(&mut w, &shape, &pin, &c.key, c.slot.under(&pin), c.version);
+        }
+        if self.changes.len() < self.logged {
+            self.logged = 0;
+            self.unlogged_bytes = self.changes.iter().map(|c| logged_bytes(&c.key, c.version.of_writer(&pin).bytes().len())).sum();
         }
     }
 
@@ -311,6 +343,11 @@ impl Drop for WriteSet {
     }
 }
 
+/// What a change takes in the log, about.
+fn logged_bytes(key: &Key, row: usize) -> usize {
+    17 + key.bytes().len() + row
+}
+
 fn check_size(row: &[u8]) -> Result<(), Refusal> {
     if row.len() > MAX_ROW_BYTES {
         return Err(Refusal::Fault(Fault::mysql(1118, "42000", "Row size too large")));
@@ -361,9 +398,10 @@ impl<'p> Asking<'_, 'p> {
         self.txn.is_some_and(|t| std::ptr::eq(&**t, writer))
     }
 
-    /// The newest version of a row that we may change.
-    fn changeable(&self, key: &Key) -> Result<VersionRef<'p>, Refusal> {
-        let Some(head) = self.table.rows.get(key.bytes(), self.pin).and_then(|slot| slot.head()) else { return Err(Refusal::Gone) };
+    /// The newest version of a row that we may change, and its slot.
+    fn changeable(&self, key: &Key) -> Result<(SlotRef<'p>, VersionRef<'p>), Refusal> {
+        let Some(slot) = self.table.rows.get(key.bytes(), self.pin) else { return Err(Refusal::Gone) };
+        let Some(head) = slot.head() else { return Err(Refusal::Gone) };
         let committed = match head.stamp() {
             Stamp::At(ts) => Some(ts),
             Stamp::By(writer) if self.is_own(&writer) => None,
@@ -379,7 +417,7 @@ impl<'p> Asking<'_, 'p> {
         {
             return Err(Refusal::Conflict);
         }
-        if head.is_tombstone() { Err(Refusal::Gone) } else { Ok(head) }
+        if head.is_tombstone() { Err(Refusal::Gone) } else { Ok((slot, head)) }
     }
 
     fn locks_allow(&self, w: &Writer, key: &Key, mode: LockMode) -> Result<(), Refusal> {
@@ -425,8 +463,9 @@ impl<'p> Asking<'_, 'p> {
         Claim::Free
     }
 
-    fn primary_free(&self, key: &Key) -> Result<(), Refusal> {
-        let Some(slot) = self.table.rows.get(key.bytes(), self.pin) else { return Ok(()) };
+    /// The slot of a row that had the key, if it is still there.
+    fn primary_free(&self, key: &Key) -> Result<Option<SlotRef<'p>>, Refusal> {
+        let Some(slot) = self.table.rows.get(key.bytes(), self.pin) else { return Ok(None) };
         // A version that is being taken back must be off before another goes on top, whatever it says of the key.
         if let Some(Stamp::By(writer)) = slot.head().map(|v| v.stamp())
             && !self.is_own(&writer)
@@ -435,7 +474,7 @@ impl<'p> Asking<'_, 'p> {
             return Err(Refusal::Wait(writer.to_arc()));
         }
         match self.claim(slot, &mut |_| true) {
-            Claim::Free => Ok(()),
+            Claim::Free => Ok(Some(slot)),
             Claim::Undecided(writer) => Err(Refusal::Wait(writer)),
             Claim::Taken(v) => {
                 let index = self.shape.schema.primary().map_or(IndexId::new(0), |p| p.id);

@@ -13,7 +13,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_catalog::table::{ColumnDef, DefaultValue, IndexDef, IndexPart, Sharding, TableOptions};
 use weald_catalog::{TableDef, TableRef};
-use weald_rowstore::{Cursor, Direction, Key, KeyRange, LockMode, NodeMemory, Read, Refusal, RowChange, RowHandle, Step, Table, View, WriteSet};
+use weald_rowstore::{
+    Again, Cursor, Direction, Key, KeyRange, LockMode, NodeMemory, Read, Refusal, RowChange, RowHandle, Step, Table, View, WriteSet,
+};
 use weald_txn::{HybridClock, Isolation, Lease, Snapshots, Txn};
 use weald_types::{Collation, DatabaseId, IndexId, SchemaVersion, SqlType, TableId, Timestamp, TxnId, Value};
 
@@ -130,6 +132,17 @@ struct Open {
     locks: Vec<i64>,
     number: u64,
     mark: (u64, Overlay),
+    /// Changes that went to the log before the commit.
+    parts: Option<Changes>,
+}
+
+impl Open {
+    fn log_part(&mut self) {
+        let parts = self.parts.get_or_insert_default();
+        self.set.for_each_unlogged(|c| parts.push((c.change.key.clone(), c.change.bytes.map(<[u8]>::to_vec))));
+        self.set.mark_logged();
+        assert_eq!(self.set.unlogged_bytes(), 0);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -140,6 +153,7 @@ enum Op {
     Lock { by: usize, id: i64, shared: bool },
     Mark { by: usize },
     BackToMark { by: usize },
+    Part { by: usize },
     Commit { by: usize },
     Abort { by: usize },
     OpenSnapshot,
@@ -160,6 +174,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (by.clone(), id, any::<bool>()).prop_map(|(by, id, shared)| Op::Lock { by, id, shared }),
         1 => by.clone().prop_map(|by| Op::Mark { by }),
         1 => by.clone().prop_map(|by| Op::BackToMark { by }),
+        2 => by.clone().prop_map(|by| Op::Part { by }),
         5 => by.clone().prop_map(|by| Op::Commit { by }),
         1 => by.prop_map(|by| Op::Abort { by }),
         1 => Just(Op::OpenSnapshot),
@@ -169,7 +184,8 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// A committed change, as the log would have it.
-type Logged = (Timestamp, Vec<(Key, Option<Vec<u8>>)>);
+type Changes = Vec<(Key, Option<Vec<u8>>)>;
+type Logged = (Timestamp, Changes, Again);
 
 struct World {
     table: Arc<Table>,
@@ -218,7 +234,8 @@ impl World {
             let txn = Txn::new(TxnId::new(self.next_txn), Isolation::RepeatableRead, lease.at());
             self.next_txn += 1;
             let set = WriteSet::new(txn.clone(), self.snapshots.clone());
-            self.open[by] = Some(Open { txn, set, lease, overlay: Overlay::new(), locks: Vec::new(), number: 0, mark: (0, Overlay::new()) });
+            self.open[by] =
+                Some(Open { txn, set, lease, overlay: Overlay::new(), locks: Vec::new(), number: 0, mark: (0, Overlay::new()), parts: None });
         }
         self.open[by].as_mut().unwrap()
     }
@@ -316,6 +333,14 @@ impl World {
                 if let Some(open) = &mut self.open[*by] {
                     open.set.rollback_to(open.mark.0);
                     open.overlay = open.mark.1.clone();
+                    if !open.set.is_partly_logged() {
+                        open.parts = None;
+                    }
+                }
+            }
+            Op::Part { by } => {
+                if let Some(open) = self.open[*by].as_mut().filter(|o| o.set.has_changes()) {
+                    open.log_part();
                 }
             }
             Op::Commit { by } => self.commit(*by),
@@ -344,7 +369,7 @@ impl World {
     }
 
     fn commit(&mut self, by: usize) {
-        let Some(open) = self.open[by].take() else { return };
+        let Some(mut open) = self.open[by].take() else { return };
         if !open.set.has_changes() {
             assert!(open.overlay.values().all(|v| v.is_none()) || open.overlay.is_empty());
             open.txn.set_committed_empty();
@@ -355,15 +380,16 @@ impl World {
         open.txn.begin_commit();
         let at = self.clock.tick();
         open.txn.set_committing(at);
-        let mut logged = Vec::new();
-        open.set.for_each_final(|c| logged.push((c.change.key.clone(), c.change.bytes.map(<[u8]>::to_vec))));
+        let again = if open.parts.is_some() { Again::Replaces } else { Again::Skips };
+        open.log_part();
+        let logged = open.parts.take().unwrap_or_default();
         open.txn.set_committed();
         open.set.finish_committed(at);
         open.txn.wake();
         for (id, row) in open.overlay {
             self.model.versions.entry(id).or_default().push((at, row));
         }
-        self.log.push((at, logged));
+        self.log.push((at, logged, again));
         assert_eq!(self.table.row_count(), self.model.newest(&Overlay::new()).len() as u64);
     }
 
@@ -440,9 +466,9 @@ fn check_view(table: &Table, view: View<'_>, seen: &Seen, budget: usize) {
 fn replayed(world: &World, from: usize) -> Arc<Table> {
     let table = Table::new(definition(), NodeMemory::unlimited());
     let replay = |records: &[Logged]| {
-        for (at, changes) in records {
+        for (at, changes, again) in records {
             for (key, bytes) in changes {
-                table.restore(RowChange { key, schema: SchemaVersion::FIRST, bytes: bytes.as_deref() }, *at, Timestamp::MAX);
+                table.restore(RowChange { key, schema: SchemaVersion::FIRST, bytes: bytes.as_deref() }, *at, *again, Timestamp::MAX);
             }
         }
     };
@@ -453,7 +479,12 @@ fn replayed(world: &World, from: usize) -> Arc<Table> {
     let _ = view;
     for row in base.values() {
         let bytes = world.bytes(row);
-        table.restore(RowChange { key: &world.handle(row.id).0, schema: SchemaVersion::FIRST, bytes: Some(&bytes) }, at, Timestamp::MAX);
+        table.restore(
+            RowChange { key: &world.handle(row.id).0, schema: SchemaVersion::FIRST, bytes: Some(&bytes) },
+            at,
+            Again::Skips,
+            Timestamp::MAX,
+        );
     }
     replay(&world.log[from / 2..]);
     table
