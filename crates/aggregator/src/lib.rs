@@ -22,5 +22,6 @@ pub mod server;
 pub mod session;
 mod show;
 pub mod slow_log;
+mod timer;
 pub mod tls;
 pub mod variables;

@@ -6,6 +6,7 @@
 
 use crate::mysql_error;
 use crate::server::Server;
+use crate::timer::Timer;
 use bytes::{Buf, BytesMut};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
 use weald_types::Fault;
 use weald_wire::compress::{Algorithm, Compressor};
 use weald_wire::{frame, reply};
@@ -62,6 +64,8 @@ pub(crate) struct Pipe {
     compressor: Option<Compressor>,
     packed: Vec<u8>,
     server: Arc<Server>,
+    reading: Timer,
+    writing: Timer,
     /// `net_write_timeout`
     pub write_limit: Duration,
 }
@@ -78,6 +82,8 @@ impl Pipe {
             compressor: None,
             packed: Vec::new(),
             server,
+            reading: Timer::default(),
+            writing: Timer::default(),
             write_limit: Duration::from_secs(60),
         }
     }
@@ -131,7 +137,7 @@ impl Pipe {
             socket.write_all(send).await?;
             socket.flush().await
         };
-        tokio::time::timeout(self.write_limit, write).await.map_err(|_| End::Timeout)??;
+        self.writing.until(Instant::now() + self.write_limit, write).await.ok_or(End::Timeout)??;
         bytes.clear();
         if bytes.capacity() <= KEPT_BYTES {
             self.out = bytes;
@@ -153,7 +159,7 @@ impl Pipe {
             let into = if self.compressor.is_some() { &mut self.raw } else { &mut self.plain };
             into.reserve(4096);
             let socket = self.socket.as_mut().ok_or(End::Gone)?;
-            let n = tokio::time::timeout(timeout, socket.read_buf(into)).await.map_err(|_| End::Timeout)??;
+            let n = self.reading.until(Instant::now() + timeout, socket.read_buf(into)).await.ok_or(End::Timeout)??;
             if n == 0 {
                 return Err(End::Gone);
             }
