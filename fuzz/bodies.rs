@@ -18,7 +18,7 @@ use weald_catalog::table::{ColumnDef, DefaultValue, IndexDef, IndexPart, Shardin
 use weald_env::sim::{SimDisk, Survives};
 use weald_env::{Disk, Env, OpenMode};
 use weald_log::{Error, Log, Options, Progress, Record, Replay, SnapshotStore};
-use weald_partition::{Cursor, KeyRange, MemoryLog, NodeContext, NodeMemory, Partition};
+use weald_partition::{Cursor, KeyRange, MemoryLog, NodeContext, NodeMemory, Partition, Unfinished};
 use weald_sql::{Normalised, ParseOptions, normalise, parse, parse_expr, parse_normalised, parse_query, print};
 use weald_types::json::{Json, JsonPath};
 use weald_types::row::RowLayout;
@@ -483,7 +483,7 @@ pub fn commit_record(data: &[u8]) {
     let partition = Partition::new(PartitionId::of(DatabaseId::new(1), 0), Epoch::FIRST, node.clone());
     partition.create_table(table());
     for _ in 0..2 {
-        let _ = partition.replay(data);
+        let _ = partition.replay(data, &mut Unfinished::default());
         let _ = weald_partition::snapshot::restore(&partition, data);
     }
     let table = partition.current_table(TableId::new(1)).expect("made above");

@@ -16,7 +16,7 @@ use std::time::Duration;
 use weald_catalog::{CatalogView, Sharding, TableDef};
 use weald_env::Env;
 use weald_log::{DataDir, Log, Options, Record, Replay, SnapshotEntry, SnapshotStore};
-use weald_partition::{NodeContext, Partition, snapshot};
+use weald_partition::{NodeContext, Partition, Unfinished, snapshot};
 use weald_types::{Epoch, Lsn, PartitionId};
 
 /// Between two lines about the progress of one thing.
@@ -39,6 +39,8 @@ struct Target {
     after: Lsn,
     replayed_bytes: AtomicU64,
     newest: AtomicU64,
+    /// One thread replays a partition; the lock is never waited for.
+    unfinished: Mutex<Unfinished>,
     failure: Mutex<Option<String>>,
     live: Arc<Live>,
 }
@@ -53,9 +55,9 @@ impl Replay for Sink {
     }
     fn record(&self, r: Record<'_>) {
         let Some(t) = self.targets.get(&r.partition) else { return };
-        match t.partition.replay(r.payload) {
+        match t.partition.replay(r.payload, &mut t.unfinished.lock()) {
             Ok(at) => {
-                t.newest.fetch_max(at.raw(), Ordering::Relaxed);
+                t.newest.fetch_max(at.map_or(0, |at| at.raw()), Ordering::Relaxed);
                 t.live.replayed.store(r.lsn.raw(), Ordering::Relaxed);
                 t.replayed_bytes.fetch_add(r.payload.len() as u64, Ordering::Relaxed);
             }
@@ -134,6 +136,7 @@ pub fn recover(
                 after: r.after,
                 replayed_bytes: AtomicU64::new(0),
                 newest: AtomicU64::new(0),
+                unfinished: Mutex::default(),
                 failure: Mutex::new(None),
                 live: r.live,
             },
@@ -146,6 +149,10 @@ pub fn recover(
     for (id, t) in sink.targets {
         newest = newest.max(t.newest.load(Ordering::Relaxed));
         let Some((mut snapshots, bad)) = stores.remove(&id) else { continue };
+        let unfinished = t.unfinished.into_inner().len();
+        if unfinished > 0 {
+            tracing::info!(partition = %id, transactions = unfinished, "large transactions that had not committed are not taken in");
+        }
         let mut failure = t.failure.into_inner();
         if let Some((entry, error)) = bad {
             // The older snapshot serves only if the log had everything between it and the bad one.

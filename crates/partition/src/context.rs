@@ -7,7 +7,7 @@
 use crate::commit_log::CommitLog;
 use crate::read::Snapshot;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use weald_env::Env;
 use weald_rowstore::NodeMemory;
 use weald_txn::{HybridClock, Snapshots, WaitGraph};
@@ -30,7 +30,11 @@ pub struct NodeContext {
     pub lock_waits: LockWaits,
     pub memory: Arc<NodeMemory>,
     pub log: Arc<dyn CommitLog>,
+    /// A transaction that has changed so many bytes in a partition hands them to the log: see `large.rs`.
+    pub part_bytes: AtomicUsize,
 }
+
+const PART_BYTES: usize = 4 << 20;
 
 impl NodeContext {
     pub fn new(env: Env, log: Arc<dyn CommitLog>, memory: Arc<NodeMemory>) -> Arc<Self> {
@@ -42,6 +46,7 @@ impl NodeContext {
             lock_waits: LockWaits::default(),
             memory,
             log,
+            part_bytes: AtomicUsize::new(PART_BYTES),
         })
     }
     pub fn wall(&self) -> Timestamp {

@@ -17,6 +17,7 @@
 //! let t = Transaction::begin(&node, txn_id, isolation);
 //! let mark = t.mark();                                   // for the statement
 //! match partition.insert(&t, &table, &row)? { Outcome::Done => …, Outcome::Wait(w) => w.wait(lock_wait_timeout, stop).await.1?, … }
+//! t.log_ahead().await?;                                  // now and then, where a statement may change much
 //! t.rollback_to(mark);                                   // the statement failed
 //! t.commit(Durability::Sync).await?;                     // dropped without it: rolled back
 //! ```
@@ -25,6 +26,7 @@ pub mod change;
 pub mod commit_log;
 pub mod context;
 pub mod gate;
+pub mod large;
 pub mod partition;
 pub mod read;
 pub mod record;
@@ -35,6 +37,7 @@ pub use change::{Duplicate, LockWait, Outcome};
 pub use commit_log::{CommitLog, LogTicket, MemoryLog, NotAppended};
 pub use context::{LockWaits, NodeContext};
 pub use gate::Gate;
+pub use large::Unfinished;
 pub use partition::{Filling, Partition};
 pub use read::{Snapshot, get, read_row, scan, scan_changes};
 pub use transaction::{Durability, Mark, Transaction};

@@ -5,13 +5,14 @@
 //! Never:    logs definitions: the catalogue is the metadata's, and recovery is told what tables there are.
 
 use crate::context::NodeContext;
-use crate::record::{self, RecordError};
+use crate::large::{OpenParts, Unfinished};
+use crate::record::{self, Form, Ops, RecordError};
 use crate::{Outcome, Transaction};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use weald_catalog::TableRef;
-use weald_rowstore::{FillPosition, FillStep, Key, LockMode, OpenTable, RowChange, RowHandle, Table};
+use weald_rowstore::{Again, FillPosition, FillStep, Key, LockMode, OpenTable, RowChange, RowHandle, Table};
 use weald_txn::Txn;
 use weald_types::{Epoch, Fault, IndexId, PartitionId, SchemaVersion, TableId, Timestamp};
 
@@ -21,7 +22,8 @@ pub struct Partition {
     node: Arc<NodeContext>,
     /// Whether what is committed here goes to the log.
     logged: bool,
-    tables: RwLock<HashMap<TableId, Arc<OpenTable>>>,
+    tables: RwLock<HashMap<TableId, Arc<OpenTable>, foldhash::fast::RandomState>>,
+    open_parts: Arc<OpenParts>,
 }
 
 /// How far the filling of an index has come.
@@ -37,11 +39,11 @@ const FILL_BATCH: usize = 1000;
 
 impl Partition {
     pub fn new(id: PartitionId, epoch: Epoch, node: Arc<NodeContext>) -> Arc<Self> {
-        Arc::new(Self { id, epoch, node, logged: true, tables: RwLock::default() })
+        Arc::new(Self { id, epoch, node, logged: true, tables: RwLock::default(), open_parts: Arc::default() })
     }
     /// For tables that no restart needs to find.
     pub fn unlogged(id: PartitionId, node: Arc<NodeContext>) -> Arc<Self> {
-        Arc::new(Self { id, epoch: Epoch::FIRST, node, logged: false, tables: RwLock::default() })
+        Arc::new(Self { id, epoch: Epoch::FIRST, node, logged: false, tables: RwLock::default(), open_parts: Arc::default() })
     }
     pub fn is_logged(&self) -> bool {
         self.logged
@@ -54,6 +56,9 @@ impl Partition {
     }
     pub fn node(&self) -> &Arc<NodeContext> {
         &self.node
+    }
+    pub(crate) fn open_parts(&self) -> &Arc<OpenParts> {
+        &self.open_parts
     }
     /// The table, if its definition is the one the caller's plan was made for; [`Fault::SchemaChanged`] otherwise.
     pub fn table(&self, id: TableId, version: SchemaVersion) -> Result<Arc<OpenTable>, Fault> {
@@ -127,15 +132,34 @@ impl Partition {
 
     // ------------------------------------------------------------------ recovery
 
-    /// Applies a commit out of the log, through the same [`Table`] function as live changes. Rows of tables that are no more are passed over. Gives its time.
-    pub fn replay(&self, bytes: &[u8]) -> Result<Timestamp, RecordError> {
-        let (head, mut ops) = record::read(bytes)?;
+    /// Applies a record out of the log, through the same [`Table`] function as live changes. Rows of tables that are no more are passed over. Gives the time
+    /// of its commit; `None` for a part, which is kept until its end comes by.
+    pub fn replay(&self, bytes: &[u8], unfinished: &mut Unfinished) -> Result<Option<Timestamp>, RecordError> {
+        let (head, form, ops) = record::read(bytes)?;
+        match form {
+            Form::Part { number } => {
+                unfinished.part(head.txn, number, bytes)?;
+                return Ok(None);
+            }
+            Form::Whole => (),
+            Form::End { parts } => {
+                for part in unfinished.end(head.txn, parts)? {
+                    let (_, _, ops) = record::read(&part)?;
+                    self.restore_all(ops, head.at, Again::Replaces)?;
+                }
+            }
+        }
+        // A row may have come in a part already.
+        self.restore_all(ops, head.at, if form == Form::Whole { Again::Skips } else { Again::Replaces })?;
+        Ok(Some(head.at))
+    }
+    fn restore_all(&self, mut ops: Ops<'_>, at: Timestamp, again: Again) -> Result<(), RecordError> {
         while let Some(op) = ops.next_op()? {
             let Some(table) = self.current_table(op.table) else { continue };
             let key = Key::new(op.key);
-            table.restore(RowChange { key: &key, schema: op.schema, bytes: op.bytes }, head.at, Timestamp::MAX);
+            table.restore(RowChange { key: &key, schema: op.schema, bytes: op.bytes }, at, again, Timestamp::MAX);
         }
-        Ok(head.at)
+        Ok(())
     }
 
     /// Removes what no reader can see any more; a bounded amount of work.

@@ -7,7 +7,12 @@
 
 use weald_types::{Epoch, SchemaVersion, TableId, Timestamp, TxnId};
 
-const VERSION: u8 = 1;
+/// What a transaction did, whole.
+const WHOLE: u8 = 1;
+/// What a large transaction did, a part of it or the end.
+const LARGE: u8 = 2;
+const PART: u8 = 0;
+const END: u8 = 1;
 const PUT: u8 = 1;
 const DELETE: u8 = 0;
 
@@ -17,6 +22,8 @@ pub enum RecordError {
     Newer(u8),
     #[error("a commit record is damaged")]
     Damaged,
+    #[error("a transaction has {found} parts in the log and says that it has {expected}")]
+    Parts { expected: u32, found: u32 },
 }
 
 /// A commit's fixed part.
@@ -25,6 +32,20 @@ pub struct Head {
     pub txn: TxnId,
     pub at: Timestamp,
     pub epoch: Epoch,
+}
+
+/// What a record is of its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Whole,
+    /// Not committed yet. Number 0 says that whatever parts there were before are void.
+    Part {
+        number: u32,
+    },
+    /// The commit of so many parts, and of what is in this record.
+    End {
+        parts: u32,
+    },
 }
 
 /// One row's change.
@@ -36,11 +57,21 @@ pub struct Op<'a> {
     pub bytes: Option<&'a [u8]>,
 }
 
-pub fn begin(out: &mut Vec<u8>, head: Head) {
-    out.push(VERSION);
+/// A part's head has no time yet: [`Timestamp::ZERO`].
+pub fn begin(out: &mut Vec<u8>, head: Head, form: Form) {
+    let large = match form {
+        Form::Whole => None,
+        Form::Part { number } => Some((PART, number)),
+        Form::End { parts } => Some((END, parts)),
+    };
+    out.push(if large.is_some() { LARGE } else { WHOLE });
     out.extend_from_slice(&head.txn.raw().to_le_bytes());
     out.extend_from_slice(&head.at.raw().to_le_bytes());
     out.extend_from_slice(&head.epoch.raw().to_le_bytes());
+    if let Some((kind, number)) = large {
+        out.push(kind);
+        out.extend_from_slice(&number.to_le_bytes());
+    }
 }
 
 pub fn push(out: &mut Vec<u8>, op: Op<'_>) {
@@ -60,10 +91,10 @@ pub struct Ops<'a> {
     rest: &'a [u8],
 }
 
-pub fn read(record: &[u8]) -> Result<(Head, Ops<'_>), RecordError> {
+pub fn read(record: &[u8]) -> Result<(Head, Form, Ops<'_>), RecordError> {
     let mut r = Ops { rest: record };
     let version = r.take(1)?[0];
-    if version > VERSION {
+    if version > LARGE {
         return Err(RecordError::Newer(version));
     }
     let head = Head { txn: TxnId::new(r.u64()?), at: Timestamp::new(r.u64()?), epoch: Epoch::new(r.u64()?) };
@@ -71,7 +102,16 @@ pub fn read(record: &[u8]) -> Result<(Head, Ops<'_>), RecordError> {
     if head.at > Timestamp::MAX {
         return Err(RecordError::Damaged);
     }
-    Ok((head, r))
+    let form = match version {
+        WHOLE => Form::Whole,
+        LARGE => match (r.take(1)?[0], r.u32()?) {
+            (PART, number) => Form::Part { number },
+            (END, parts) => Form::End { parts },
+            _ => return Err(RecordError::Damaged),
+        },
+        _ => return Err(RecordError::Damaged),
+    };
+    Ok((head, form, r))
 }
 
 impl<'a> Ops<'a> {
@@ -116,13 +156,21 @@ mod tests {
     #[test]
     fn bytes_are_as_the_format_page_shows() {
         let mut out = Vec::new();
-        begin(&mut out, Head { txn: TxnId::new(7), at: Timestamp::from_micros(9), epoch: Epoch::FIRST });
+        begin(&mut out, Head { txn: TxnId::new(7), at: Timestamp::from_micros(9), epoch: Epoch::FIRST }, Form::Whole);
         push(&mut out, Op { table: TableId::new(3), schema: SchemaVersion::new(2), key: b"k", bytes: Some(b"row") });
         push(&mut out, Op { table: TableId::new(3), schema: SchemaVersion::new(2), key: b"l", bytes: None });
         let head = [1, 7, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
         let put = [1, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, b'k', 3, 0, 0, 0, b'r', b'o', b'w'];
         let delete = [0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, b'l'];
         assert_eq!(out, [&head[..], &put, &delete].concat());
+        let part = Head { txn: TxnId::new(7), at: Timestamp::ZERO, epoch: Epoch::FIRST };
+        for (form, tail) in [(Form::Part { number: 3 }, [0, 3, 0, 0, 0]), (Form::End { parts: 4 }, [1, 4, 0, 0, 0])] {
+            let mut out = Vec::new();
+            begin(&mut out, part, form);
+            let head = [2, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+            assert_eq!(out, [&head[..], &tail].concat());
+            assert_eq!(read(&out).map(|(head, form, _)| (head, form)), Ok((part, form)));
+        }
     }
 
     #[test]
@@ -133,15 +181,15 @@ mod tests {
             Op { table: TableId::new(2), schema: SchemaVersion::FIRST, key: b"", bytes: None },
         ];
         let mut out = Vec::new();
-        begin(&mut out, head);
+        begin(&mut out, head, Form::Whole);
         ops.iter().for_each(|op| push(&mut out, *op));
-        let (found, mut rest) = read(&out).unwrap();
-        assert_eq!(found, head);
+        let (found, form, mut rest) = read(&out).unwrap();
+        assert_eq!((found, form), (head, Form::Whole));
         assert_eq!(rest.next_op().unwrap(), Some(ops[0]));
         assert_eq!(rest.next_op().unwrap(), Some(ops[1]));
         assert_eq!(rest.next_op().unwrap(), None);
         for n in 0..out.len() {
-            if let Ok((_, mut rest)) = read(&out[..n]) {
+            if let Ok((_, _, mut rest)) = read(&out[..n]) {
                 while let Ok(Some(_)) = rest.next_op() {}
             }
         }

@@ -11,16 +11,17 @@
 //! - *Nothing is missing*: every record up to `l` has a timestamp at or below `r`. `l` is how far the log was **durable** before `r` was taken, and a
 //!   record's timestamp is taken before it is appended. (Not how far it was appended: a record that a full disk refuses gives its number to a later one,
 //!   which the items would not have.)
+//!   The parts of a transaction that has not ended hold `l` back: see `large.rs`.
 //! - *Nothing comes twice or halfway*: every commit that the items show is in the log for good before the snapshot counts, so that all of it is replayed, in
 //!   all partitions. With SYNC durability a commit is durable before anyone sees it. With ASYNC it is not, so the writer waits for the log at the end.
 //!   Records after `l` and at or below `r` find rows stamped `r`, and are passed over; where the items have no row, the records that made it and the one
 //!   that deleted it are both replayed.
 
-use crate::record::{self, Head, Op, RecordError};
+use crate::record::{self, Form, Head, Op, RecordError};
 use crate::{Cursor, KeyRange, Partition, read};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use weald_rowstore::{Key, RowChange};
+use weald_rowstore::{Again, Key, RowChange};
 use weald_types::{Fault, Lsn, TableId, Timestamp, TxnId};
 
 /// An item is rows in a commit record's form, or a table's counters.
@@ -31,7 +32,7 @@ const ITEM_BYTES: usize = 64 << 10;
 
 /// The lsn after which the log is needed, if the items are written after this call.
 pub fn note(partition: &Partition) -> Lsn {
-    partition.node().log.durable(partition.id())
+    partition.open_parts().note(|| partition.node().log.durable(partition.id()))
 }
 
 /// Gives every item to `sink`, and how many rows there were. When it returns, every commit that the items show is durable.
@@ -49,7 +50,7 @@ pub async fn write<E: From<Fault>>(partition: &Arc<Partition>, mut sink: impl Fn
         let mut cursor = Cursor::rows(KeyRange::all());
         while !cursor.is_done() {
             let mut item = vec![ROWS];
-            record::begin(&mut item, head);
+            record::begin(&mut item, head, Form::Whole);
             let empty = item.len();
             read::scan(&table, &mut cursor, &snapshot, &mut |row| {
                 rows += 1;
@@ -71,11 +72,11 @@ pub fn restore(partition: &Partition, item: &[u8]) -> Result<Timestamp, RecordEr
     let (kind, rest) = item.split_first().ok_or(RecordError::Damaged)?;
     match *kind {
         ROWS => {
-            let (head, mut ops) = record::read(rest)?;
+            let (head, _, mut ops) = record::read(rest)?;
             while let Some(op) = ops.next_op()? {
                 let Some(table) = partition.current_table(op.table) else { continue };
                 let key = Key::new(op.key);
-                table.restore(RowChange { key: &key, schema: op.schema, bytes: op.bytes }, head.at, Timestamp::MAX);
+                table.restore(RowChange { key: &key, schema: op.schema, bytes: op.bytes }, head.at, Again::Skips, Timestamp::MAX);
             }
             Ok(head.at)
         }

@@ -4,16 +4,21 @@
 //! Promises: all its changes become visible at one timestamp, once they are durable as asked; dropped without commit, it is rolled back.
 //! Never:    chooses a partition.
 //!
+//! A large transaction hands its changes to the log as they grow ([`Transaction::log_ahead`]); its commit waits for those parts first, before it announces
+//! itself, so that no reader waits for their flush.
+//!
 //! The order of a commit, which readers rely on (see `weald_txn::visibility`): announce, take the timestamp, publish it, append to the log, wait for the
 //! flush, become visible, stamp and unlock, wake the waiters. The records of all partitions go to the log as one: after a crash all are there or none.
 
 use crate::context::NodeContext;
+use crate::large::{Entered, OpenParts};
 use crate::partition::Partition;
 use crate::read::Snapshot;
-use crate::record::{self, Head, Op};
+use crate::record::{self, Form, Head, Op};
 use crate::{LogTicket, NotAppended, Outcome};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use weald_rowstore::{OpenTable, Refusal, WriteSet};
 use weald_txn::{Isolation, Txn};
 use weald_types::{Epoch, Fault, PartitionId, Timestamp, TxnId};
@@ -36,21 +41,45 @@ pub struct Transaction {
     node: Arc<NodeContext>,
     txn: Arc<Txn>,
     inner: Mutex<Inner>,
+    /// Some set has more for the log than should wait for the commit.
+    is_large: AtomicBool,
 }
 
 #[derive(Default)]
 struct Inner {
     /// Number of the last change, in any partition.
     last: u64,
-    /// `None` for a partition that keeps no log.
-    sets: Vec<(PartitionId, Option<Epoch>, WriteSet)>,
+    sets: Vec<Set>,
     snapshot: Option<Snapshot>,
+    part: LastPart,
+}
+
+/// What it did in one partition.
+struct Set {
+    partition: PartitionId,
+    /// `None` for a partition that keeps no log.
+    epoch: Option<Epoch>,
+    changes: WriteSet,
+    open_parts: Arc<OpenParts>,
+    /// Parts in the log that hold.
+    parts: u32,
+    entered: Option<Entered>,
+}
+
+/// The part that was appended last; those before it are durable.
+#[derive(Default)]
+enum LastPart {
+    #[default]
+    Durable,
+    Waiting(LogTicket),
+    /// Somebody has been waiting for it, and went away: it is not known what came of it.
+    Unknown,
 }
 
 impl Transaction {
     pub fn begin(node: &Arc<NodeContext>, id: TxnId, isolation: Isolation) -> Self {
         let at = node.clock.now(node.wall());
-        Self { node: node.clone(), txn: Txn::new(id, isolation, at), inner: Mutex::default() }
+        Self { node: node.clone(), txn: Txn::new(id, isolation, at), inner: Mutex::default(), is_large: AtomicBool::new(false) }
     }
     pub fn id(&self) -> TxnId {
         self.txn.id()
@@ -74,15 +103,18 @@ impl Transaction {
     }
     /// Whether it has changed anything.
     pub fn has_written(&self) -> bool {
-        self.inner.lock().sets.iter().any(|s| s.2.has_changes())
+        self.inner.lock().sets.iter().any(|s| s.changes.has_changes())
     }
     pub fn mark(&self) -> Mark {
         Mark(self.inner.lock().last)
     }
     /// Takes back every change after the mark. Locks stay until the end, as InnoDB's do.
     pub fn rollback_to(&self, mark: Mark) {
-        for (_, _, set) in &mut self.inner.lock().sets {
-            set.rollback_to(mark.0);
+        for set in &mut self.inner.lock().sets {
+            set.changes.rollback_to(mark.0);
+            if !set.changes.is_partly_logged() {
+                set.parts = 0;
+            }
         }
     }
 
@@ -98,32 +130,79 @@ impl Transaction {
             self.renew_snapshot();
         }
         let mut inner = self.inner.lock();
-        let at = match inner.sets.iter().position(|s| s.0 == partition.id()) {
+        let at = match inner.sets.iter().position(|s| s.partition == partition.id()) {
             Some(at) => at,
             None => {
-                let set = WriteSet::new(self.txn.clone(), self.node.snapshots.clone());
-                inner.sets.push((partition.id(), partition.is_logged().then(|| partition.epoch()), set));
+                inner.sets.push(Set {
+                    partition: partition.id(),
+                    epoch: partition.is_logged().then(|| partition.epoch()),
+                    changes: WriteSet::new(self.txn.clone(), self.node.snapshots.clone()),
+                    open_parts: partition.open_parts().clone(),
+                    parts: 0,
+                    entered: None,
+                });
                 inner.sets.len() - 1
             }
         };
         inner.last += 1;
         let number = inner.last;
         // The gate of a table is closed partition by partition; a transaction that got in at one of them belongs inside at all.
-        if table.is_gated() && inner.sets.iter().any(|s| s.2.holds(table.id())) && !inner.sets[at].2.holds(table.id()) {
-            inner.sets[at].2.join(table.table());
+        if table.is_gated() && inner.sets.iter().any(|s| s.changes.holds(table.id())) && !inner.sets[at].changes.holds(table.id()) {
+            inner.sets[at].changes.join(table.table());
         }
-        let done = f(&mut inner.sets[at].2, number);
+        let set = &mut inner.sets[at];
+        let done = f(&mut set.changes, number);
+        if set.epoch.is_some() && set.changes.unlogged_bytes() >= self.node.part_bytes.load(Relaxed) {
+            self.is_large.store(true, Relaxed);
+        }
         drop(inner);
         crate::change::outcome(done, &self.node, &self.txn)
+    }
+
+    /// Gives what a large transaction has changed to the log, and waits for what it gave before. Costs nothing if there is little: call it again and again
+    /// where a statement may change much. An error is that of a commit; roll back then.
+    pub async fn log_ahead(&self) -> Result<(), Fault> {
+        while self.is_large.load(Relaxed) {
+            self.last_part_durable().await?;
+            let appended = {
+                let mut inner = self.inner.lock();
+                let limit = self.node.part_bytes.load(Relaxed);
+                match inner.sets.iter_mut().find(|s| s.epoch.is_some() && s.changes.unlogged_bytes() >= limit) {
+                    Some(set) => set.append_part(&self.txn, &self.node).map(|ticket| inner.part = LastPart::Waiting(ticket)),
+                    None => {
+                        self.is_large.store(false, Relaxed);
+                        return Ok(());
+                    }
+                }
+            };
+            match appended {
+                Ok(()) => (),
+                Err(NotAppended::Crowded) => self.node.log.room().await,
+                Err(NotAppended::Refused(fault)) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    async fn last_part_durable(&self) -> Result<(), Fault> {
+        let last = std::mem::replace(&mut self.inner.lock().part, LastPart::Unknown);
+        match last {
+            LastPart::Durable => (),
+            LastPart::Waiting(ticket) => ticket.await?,
+            LastPart::Unknown => return Err(Fault::Internal { incident: "a part of a transaction was given up".into() }),
+        }
+        self.inner.lock().part = LastPart::Durable;
+        Ok(())
     }
 
     /// Makes all its changes visible at one timestamp, which is returned, once they are durable as asked. Safe to drop: then it finishes by itself.
     ///
     /// Errors: `DiskFull` or `PartitionUnavailable`, and it is rolled back; `OutcomeUnknown` if the log failed after it had taken the record.
     pub async fn commit(self, durability: Durability) -> Result<Timestamp, Fault> {
+        self.last_part_durable().await?;
         let mut inner = std::mem::take(&mut *self.inner.lock());
         inner.snapshot = None;
-        if !inner.sets.iter().any(|s| s.2.has_changes()) {
+        if !inner.sets.iter().any(|s| s.changes.has_changes()) {
             self.txn.set_committed_empty();
             drop(inner);
             self.txn.wake();
@@ -134,17 +213,13 @@ impl Transaction {
         let at = self.node.clock.tick();
         self.txn.set_committing(at);
         let mut records: Vec<(PartitionId, Vec<u8>)> = Vec::with_capacity(inner.sets.len());
-        for (partition, epoch, set) in &inner.sets {
-            let Some(epoch) = epoch.filter(|_| set.has_changes()) else { continue };
-            let mut out = Vec::with_capacity(64 + 256 * set.change_count());
-            record::begin(&mut out, Head { txn: self.txn.id(), at, epoch });
-            set.for_each_final(|c| {
-                record::push(&mut out, Op { table: c.table.id(), schema: c.change.schema, key: c.change.key.bytes(), bytes: c.change.bytes });
-            });
-            records.push((*partition, out));
+        for set in &inner.sets {
+            let Some(epoch) = set.epoch.filter(|_| set.changes.has_changes()) else { continue };
+            let form = if set.parts == 0 { Form::Whole } else { Form::End { parts: set.parts } };
+            records.push((set.partition, set.record(Head { txn: self.txn.id(), at, epoch }, form)));
         }
         let borrowed: Vec<(PartitionId, &[u8])> = records.iter().map(|(p, r)| (*p, r.as_slice())).collect();
-        let mut ending = Ending { txn: self.txn.clone(), at, sets: inner.sets.drain(..).map(|s| s.2).collect(), ticket: None };
+        let mut ending = Ending { txn: self.txn.clone(), at, sets: std::mem::take(&mut inner.sets), ticket: None };
         if borrowed.is_empty() {
             ending.commit();
             return Ok(at);
@@ -169,8 +244,28 @@ impl Transaction {
         }
         Ok(at)
     }
+}
 
-    pub fn rollback(self) {}
+impl Set {
+    /// What of its changes is not in the log yet.
+    fn record(&self, head: Head, form: Form) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.changes.unlogged_bytes() * 9 / 8);
+        record::begin(&mut out, head, form);
+        self.changes.for_each_unlogged(|c| {
+            record::push(&mut out, Op { table: c.table.id(), schema: c.change.schema, key: c.change.key.bytes(), bytes: c.change.bytes });
+        });
+        out
+    }
+    fn append_part(&mut self, txn: &Txn, node: &NodeContext) -> Result<LogTicket, NotAppended> {
+        // Before the part is in the log: see `large.rs`.
+        self.entered.get_or_insert_with(|| self.open_parts.enter(txn.id(), || node.log.durable(self.partition)));
+        let head = Head { txn: txn.id(), at: Timestamp::ZERO, epoch: self.epoch.unwrap_or(Epoch::FIRST) };
+        let part = self.record(head, Form::Part { number: self.parts });
+        let ticket = node.log.append(&[(self.partition, &part)], Durability::Sync)?;
+        self.changes.mark_logged();
+        self.parts += 1;
+        Ok(ticket)
+    }
 }
 
 impl Drop for Transaction {
@@ -188,7 +283,7 @@ impl Drop for Transaction {
 struct Ending {
     txn: Arc<Txn>,
     at: Timestamp,
-    sets: Vec<WriteSet>,
+    sets: Vec<Set>,
     ticket: Option<LogTicket>,
 }
 
@@ -213,7 +308,7 @@ impl Ending {
     fn commit(&mut self) {
         self.txn.set_committed();
         for set in self.sets.drain(..) {
-            set.finish_committed(self.at);
+            set.changes.finish_committed(self.at);
         }
         self.txn.wake();
     }
@@ -221,7 +316,7 @@ impl Ending {
         self.ticket = None;
         self.txn.set_aborted();
         for set in self.sets.drain(..) {
-            set.finish_aborted();
+            set.changes.finish_aborted();
         }
         self.txn.wake();
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering::Relaxed;
 use weald_catalog::table::{ColumnDef, DefaultValue, FieldSource, IndexDef, IndexPart, Layout, Sharding, TableOptions};
 use weald_catalog::{Rename, TableDef};
 use weald_env::Disk;
@@ -194,6 +195,9 @@ struct Script<'a> {
     failures: Vec<Fault>,
 }
 
+/// Of one row: database, table, the first column, the others; `None` deletes.
+type Change<'r> = (&'r str, &'r str, i64, Option<Vec<Value>>);
+
 impl<'a> Script<'a> {
     fn new(node: &'a Node, disk: &'a SimDisk, now: Model) -> Self {
         Self { node, disk, possible: vec![now.clone()], states: vec![(disk.changes(), vec![now])], greatest: 0, failures: Vec::new() }
@@ -244,24 +248,57 @@ impl<'a> Script<'a> {
     }
 
     /// Rows of one transaction, each in a table; `None` deletes. With a primary key, a row that is there is replaced.
-    fn commit(&mut self, rows: &[(&str, &str, i64, Option<Vec<Value>>)]) {
-        let now = self.node.contents();
-        let run = || -> Result<(), Fault> {
-            let t = self.node.leaf.engine.begin(Isolation::RepeatableRead);
-            for (database, table, id, values) in rows {
-                let def = self.node.table(database, table)?;
-                let row = values.as_ref().map(|v| [vec![Value::Int(*id)], v.clone()].concat());
-                let there = now.get(&format!("{database}.{table}")).is_some_and(|t| t.contains_key(id));
-                match (&row, there) {
-                    (Some(row), false) => self.node.insert(&t, &def, row)?,
-                    // What made it was refused.
-                    (None, false) => (),
-                    (_, true) => self.node.replace(&t, &def, *id, row.as_deref())?,
-                }
+    fn commit(&mut self, rows: &[Change<'_>]) {
+        let done = self.try_commit(rows, |_, _| Ok(()));
+        self.committed(rows, done);
+    }
+
+    /// As [`Script::commit`], for a transaction whose every change goes to the log before the commit, with a snapshot in its midst and a statement that is
+    /// taken back when it is in the log already.
+    fn commit_in_parts(&mut self, rows: &[Change<'_>]) {
+        let node = self.node;
+        let part_bytes = node.leaf.engine.node.part_bytes.swap(1, Relaxed);
+        let log_ahead = |t: &Transaction| RUNTIME.block_on(t.log_ahead());
+        let done = self.try_commit(rows, |n, t| {
+            log_ahead(t)?;
+            if n == 1 {
+                let mark = t.mark();
+                node.insert(t, &*node.table("a", "t")?, &[Value::Int(7000), Value::str("never")])?;
+                node.insert(t, &*node.table("a", "t")?, &[Value::Int(7001), Value::str("never")])?;
+                log_ahead(t)?;
+                t.rollback_to(mark);
             }
-            RUNTIME.block_on(t.commit(Durability::Sync)).map(drop)
-        };
-        let done = run();
+            if n == 2
+                && let Some(d) = node.group.catalog().database("a")
+            {
+                let _ = node.leaf.snapshot_database(d, 2, RUNTIME.handle());
+            }
+            Ok(())
+        });
+        node.leaf.engine.node.part_bytes.store(part_bytes, Relaxed);
+        self.committed(rows, done);
+    }
+
+    fn try_commit(&self, rows: &[Change<'_>], after: impl Fn(usize, &Transaction) -> Result<(), Fault>) -> Result<(), Fault> {
+        let now = self.node.contents();
+        let t = self.node.leaf.engine.begin(Isolation::RepeatableRead);
+        for (n, (database, table, id, values)) in rows.iter().enumerate() {
+            let def = self.node.table(database, table)?;
+            let row = values.as_ref().map(|v| [vec![Value::Int(*id)], v.clone()].concat());
+            let before = rows[..n].iter().rfind(|r| (r.0, r.1, r.2) == (*database, *table, *id));
+            let there = before.map_or_else(|| now.get(&format!("{database}.{table}")).is_some_and(|t| t.contains_key(id)), |r| r.3.is_some());
+            match (&row, there) {
+                (Some(row), false) => self.node.insert(&t, &def, row)?,
+                // What made it was refused.
+                (None, false) => (),
+                (_, true) => self.node.replace(&t, &def, *id, row.as_deref())?,
+            }
+            after(n, &t)?;
+        }
+        RUNTIME.block_on(t.commit(Durability::Sync)).map(drop)
+    }
+
+    fn committed(&mut self, rows: &[Change<'_>], done: Result<(), Fault>) {
         if done.is_ok() {
             self.greatest = rows.iter().filter(|r| (r.0, r.1) == ("a", "t")).map(|r| r.2).fold(self.greatest, i64::max);
         }
@@ -296,6 +333,17 @@ impl<'a> Script<'a> {
         self.commit(&[("a", "t", 1, None), ("a", "t", 2, Some(text(7, 1))), ("a", "t", 11, None)]);
         self.snapshot("a");
         self.commit(&[("a", "t", 3, None), ("a", "t", 1, Some(text(8, 1)))]);
+        // Rows that change twice, one that comes and goes, one that goes and comes, in both partitions.
+        self.commit_in_parts(&[
+            ("a", "t", 600, Some(text(1, 40))),
+            ("a", "t", 601, Some(text(2, 40))),
+            ("a", "t", 2, None),
+            ("a", "t", 602, Some(text(3, 4))),
+            ("a", "t", 600, Some(text(4, 50))),
+            ("a", "t", 601, None),
+            ("a", "t", 2, Some(text(5, 5))),
+        ]);
+        self.commit(&[("a", "t", 600, Some(text(6, 2))), ("a", "t", 602, None)]);
         // ADD COLUMN w, with a default for the rows that are there.
         if let Ok(old) = self.node.table("a", "t") {
             let mut def = Box::new(TableDef::clone(&old));
