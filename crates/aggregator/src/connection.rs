@@ -448,23 +448,18 @@ impl Connection {
     async fn receive_file(&mut self, path: &str, more: bool) -> Result<bool, End> {
         self.pipe.write(|o| reply::local_infile(o, path));
         let limit = Duration::from_secs(self.session.net_read_seconds().max(60));
-        let mut fault = None;
+        let mut read = Ok(());
         loop {
             let piece = self.pipe.reply(limit).await?;
             if piece.is_empty() {
                 break;
             }
             // The client cannot be stopped: it sends all of its file, and then hears what was wrong with it.
-            if fault.is_none()
-                && let Err(f) = Self::execute_whole(&self.shared, self.session.load_chunk(&piece)).await
-            {
-                fault = Some(f);
+            if read.is_ok() {
+                read = Self::execute_whole(&self.shared, self.session.load_chunk(&piece)).await;
             }
         }
-        let done = match fault {
-            Some(f) => self.session.load_failed(f),
-            None => Self::execute_whole(&self.shared, self.session.load_end()).await,
-        };
+        let done = Self::execute_whole(&self.shared, self.session.load_end(read)).await;
         match done {
             Ok(d) => {
                 self.ok(d, more);

@@ -66,6 +66,7 @@ impl Engine {
         found.truncate(limit.map_or(usize::MAX, |l| l as usize));
         let mut done = Changed::default();
         for (n, row) in found.into_iter().enumerate() {
+            work.transaction.log_ahead().await?;
             let (partition, table) = places.open(row.at)?;
             let table = &table;
             let schema = table.schema();
@@ -138,6 +139,7 @@ impl Engine {
         for (n, row) in all.iter().enumerate() {
             for (i, t) in targets.iter().enumerate() {
                 let Some(Value::Bytes(locator)) = row.get(t.locator) else { continue };
+                work.transaction.log_ahead().await?;
                 if !seen[i].insert(locator.to_vec()) {
                     continue;
                 }

@@ -24,7 +24,7 @@ const PRIVATE: u32 = 1 << 31;
 
 pub struct Engine {
     pub node: Arc<NodeContext>,
-    databases: RwLock<HashMap<DatabaseId, Arc<[Arc<Partition>]>>>,
+    databases: RwLock<HashMap<DatabaseId, Arc<[Arc<Partition>]>, foldhash::fast::RandomState>>,
     /// The leaf is still reading its partitions from the disk.
     pub recovering: AtomicBool,
     next_transaction: AtomicU64,

@@ -1,17 +1,18 @@
 //! INSERT, REPLACE and LOAD DATA: rows made complete, then written.
 //!
-//! Owns:     nothing; writes into the work's transaction.
+//! Owns:     nothing; writes into the work's transaction. A row is made first ([`Engine::make_row`]), which needs no transaction, then written.
 //! Promises: every column has its value or the statement says why not; duplicates are handled as the statement asks.
 //! Never:    reads the source: rows are handed in.
 
 use crate::change::{check, complete, delete, duplicate, encode, lock};
-use crate::engine::{Engine, Places, Work};
+use crate::engine::{Engine, Work};
 use crate::rows::Row;
 use crate::stored::Pair;
+use std::sync::Arc;
 use weald_catalog::TableDef;
 use weald_expr::store::{self, Target as Column};
 use weald_expr::{EvalContext, eval};
-use weald_partition::{Outcome, TableSchema};
+use weald_partition::{Outcome, Partition, Table, TableSchema};
 use weald_plan::dml::{Assigned, BoundInsert, BoundOnDuplicate, CopiedColumn, Fill, Given, RowRules};
 use weald_types::{Fault, IndexId, SqlMode, SqlType, Value, WarningLevel};
 
@@ -27,6 +28,21 @@ pub enum InsertRows<'a> {
         rows: Vec<Row>,
         columns: &'a [CopiedColumn],
     },
+}
+
+/// How a table's rows are laid out and shared out.
+pub struct RowForm {
+    partitions: usize,
+    /// The table in one of them: its layout is that of all.
+    any: Arc<Table>,
+}
+
+/// A row that has all its values, ready to be written.
+pub struct MadeRow {
+    /// The position of its partition among the table's.
+    at: usize,
+    bytes: Vec<u8>,
+    number: u64,
 }
 
 /// What an insert did.
@@ -46,12 +62,13 @@ impl Engine {
     pub async fn insert(
         &self,
         bound: &BoundInsert,
-        source: InsertRows<'_>,
+        mut source: InsertRows<'_>,
         found_rows: bool,
         first_row: u64,
         work: Work<'_>,
     ) -> Result<Inserted, Fault> {
         let places = self.places(&bound.table)?;
+        let form = RowForm { partitions: places.len(), any: places.open(0)?.1 };
         let ctx = work.context();
         let mut done = Inserted::default();
         let count = match &source {
@@ -63,48 +80,92 @@ impl Engine {
                 work.statement.check_interrupted()?;
             }
             let number = first_row + n as u64;
-            let given: Vec<GivenValue> = match &source {
-                InsertRows::Exprs(rows) => rows[n]
-                    .iter()
-                    .map(|g| match g {
-                        Given::Expr(e) => GivenValue::Expr(e),
-                        Given::Default => GivenValue::Default,
-                    })
-                    .collect(),
-                InsertRows::Values { rows, types } => rows[n].iter().zip(types).map(|(v, t)| GivenValue::Value(v, t)).collect(),
-                InsertRows::Copied { rows, columns } => rows[n]
-                    .iter()
-                    .zip(*columns)
-                    .map(|(v, c)| match &c.ty {
-                        Some(ty) => GivenValue::Value(v, ty),
-                        None => GivenValue::Stored(v),
-                    })
-                    .collect(),
-            };
-            let further: &[Value] = match &source {
-                InsertRows::Values { rows, .. } => &rows[n],
-                InsertRows::Exprs(_) | InsertRows::Copied { .. } => &[],
-            };
-            let made = self.make_row(bound, &given, number, &mut done, &ctx);
-            let row = match made {
-                Ok(row) => row,
-                // INSERT IGNORE turns what remains an error (a violated CHECK, a NULL) into a warning and goes on without the row.
-                Err(f @ Fault::MySql { number: 3819, .. }) if bound.ignore => {
-                    work.statement.warn(WarningLevel::Warning, f);
-                    continue;
+            let mut further = Vec::new();
+            let given = match &mut source {
+                InsertRows::Exprs(rows) => Source::Exprs(&rows[n]),
+                InsertRows::Values { rows, types } => {
+                    if matches!(bound.on_duplicate, BoundOnDuplicate::Update { .. }) {
+                        further.clone_from(&rows[n]);
+                    }
+                    Source::Values(std::mem::take(&mut rows[n]), types)
                 }
-                Err(f) => return Err(f),
+                InsertRows::Copied { rows, columns } => Source::Copied(std::mem::take(&mut rows[n]), columns),
             };
-            done.records += 1;
-            self.write(bound, &places, row, further, found_rows, number, &mut done, work).await?;
+            if let Some(row) = self.complete_row(bound, &form, given, number, &mut done, &ctx)? {
+                let (partition, table) = places.open(row.at)?;
+                self.write(bound, partition, &table, row, &further, found_rows, &mut done, work).await?;
+                work.transaction.log_ahead().await?;
+            }
         }
         Ok(done)
     }
 
-    fn make_row(
+    /// How rows of a table are made, by [`Engine::make_row`].
+    pub fn row_form(&self, table: &TableDef) -> Result<RowForm, Fault> {
+        let places = self.places(table)?;
+        Ok(RowForm { partitions: places.len(), any: places.open(0)?.1 })
+    }
+
+    /// A row made complete, to be written by [`Engine::insert_made`]; `None`: it is left out, with a warning. `values` are those of the columns that the
+    /// statement names. Counts in `done` what it takes of AUTO_INCREMENT.
+    #[allow(clippy::too_many_arguments)]
+    pub fn make_row(
         &self,
         bound: &BoundInsert,
-        given: &[GivenValue<'_>],
+        form: &RowForm,
+        values: Row,
+        types: &[SqlType],
+        number: u64,
+        done: &mut Inserted,
+        ctx: &EvalContext<'_>,
+    ) -> Result<Option<MadeRow>, Fault> {
+        self.complete_row(bound, form, Source::Values(values, types), number, done, ctx)
+    }
+
+    /// Writes rows that were made for the same statement.
+    pub async fn insert_made(&self, bound: &BoundInsert, rows: Vec<MadeRow>, work: Work<'_>) -> Result<Inserted, Fault> {
+        let places = self.tables(&bound.table)?;
+        let mut done = Inserted::default();
+        for (n, row) in rows.into_iter().enumerate() {
+            if n % 256 == 255 {
+                work.statement.check_interrupted()?;
+            }
+            let (partition, table) = places.get(row.at).ok_or(Fault::SchemaChanged)?;
+            self.write(bound, partition, table, row, &[], false, &mut done, work).await?;
+            work.transaction.log_ahead().await?;
+        }
+        Ok(done)
+    }
+
+    fn complete_row(
+        &self,
+        bound: &BoundInsert,
+        form: &RowForm,
+        given: Source<'_>,
+        number: u64,
+        done: &mut Inserted,
+        ctx: &EvalContext<'_>,
+    ) -> Result<Option<MadeRow>, Fault> {
+        let row = match self.values(bound, given, number, done, ctx) {
+            Ok(row) => row,
+            // INSERT IGNORE turns what remains an error (a violated CHECK, a NULL) into a warning and goes on without the row.
+            Err(f @ Fault::MySql { number: 3819, .. }) if bound.ignore => {
+                ctx.statement.warn(WarningLevel::Warning, f);
+                return Ok(None);
+            }
+            Err(f) => return Err(f),
+        };
+        done.records += 1;
+        let at = self.partition_of_row(&bound.table, &row, form.partitions);
+        let bytes = encode(form.any.schema(), &row)?;
+        Ok(Some(MadeRow { at, bytes, number }))
+    }
+
+    /// Of all columns.
+    fn values(
+        &self,
+        bound: &BoundInsert,
+        mut given: Source<'_>,
         number: u64,
         done: &mut Inserted,
         ctx: &EvalContext<'_>,
@@ -122,7 +183,7 @@ impl Engine {
             let position = bound.source_of[i];
             let wants_default = match position {
                 None => true,
-                Some(p) => matches!(given[p as usize], GivenValue::Default),
+                Some(p) => given.is_default(p as usize),
             };
             if !wants_default {
                 continue;
@@ -150,15 +211,15 @@ impl Engine {
         for i in 0..table.columns.len() {
             let Some(p) = bound.source_of[i] else { continue };
             let auto = table.columns[i].auto_increment;
-            let (v, ty) = match &given[p as usize] {
+            let (v, ty) = match given.take(p as usize) {
                 GivenValue::Default => continue,
-                GivenValue::Expr(e) => (eval(e, row.as_slice(), ctx)?, e.ty().clone()),
-                GivenValue::Value(v, ty) => ((*v).clone(), (*ty).clone()),
+                GivenValue::Expr(e) => (eval(e, row.as_slice(), ctx)?, e.ty()),
+                GivenValue::Value(v, ty) => (v, ty),
                 GivenValue::Stored(v) => {
                     if v.is_null() && !table.columns[i].ty.nullable {
                         return Err(Fault::NullNotAllowed { column: table.columns[i].name.to_string() });
                     }
-                    row[i] = (*v).clone();
+                    row[i] = v;
                     if auto {
                         self.note_auto_increment(table, &row);
                     }
@@ -173,7 +234,7 @@ impl Engine {
                     needs_number = Some(i);
                     continue;
                 }
-                row[i] = store(i, v, &ty)?;
+                row[i] = store(i, v, ty)?;
                 if let Value::Int(n) = row[i] {
                     done.explicit = Some(n.max(0) as u64)
                 }
@@ -183,7 +244,7 @@ impl Engine {
                 self.note_auto_increment(table, &row);
                 continue;
             }
-            if v.is_null() && !table.columns[i].ty.nullable && !given.is_empty() {
+            if v.is_null() && !table.columns[i].ty.nullable {
                 // In a multi-row or SELECT insert outside strict mode a NULL becomes the type's zero.
                 if !store::is_strict(ctx) && !ctx.statement.ignore_errors && number > 1 {
                     ctx.statement.warn(WarningLevel::Warning, Fault::NullNotAllowed { column: table.columns[i].name.to_string() });
@@ -191,7 +252,7 @@ impl Engine {
                     continue;
                 }
             }
-            row[i] = store(i, v, &ty)?;
+            row[i] = store(i, v, ty)?;
         }
         if let Some(i) = needs_number {
             let n = self.take_auto_increment(table, 1);
@@ -220,19 +281,17 @@ impl Engine {
     async fn write(
         &self,
         bound: &BoundInsert,
-        places: &Places<'_>,
-        row: Vec<Value>,
+        partition: &Arc<Partition>,
+        table: &Arc<Table>,
+        row: MadeRow,
         further: &[Value],
         found_rows: bool,
-        number: u64,
         done: &mut Inserted,
         work: Work<'_>,
     ) -> Result<(), Fault> {
-        let at = self.partition_of_row(&bound.table, &row, places.len());
-        let (partition, table) = places.open(at)?;
-        let table = &table;
+        let MadeRow { bytes, number, .. } = row;
         let schema = table.schema();
-        let bytes = encode(schema, &row)?;
+        let row = || schema.values(schema.version(), &bytes);
         let mut affected = 1;
         loop {
             match partition.insert(work.transaction, table, &bytes)? {
@@ -244,7 +303,7 @@ impl Engine {
                 Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
                 Outcome::Duplicate(d) => match &bound.on_duplicate {
                     // The row is there as it is to be: nothing is replaced. MySQL sees this only where no further key could be in the way.
-                    BoundOnDuplicate::Replace if is_last_unique(schema, d.index) && schema.values(d.version, &d.bytes) == row => {
+                    BoundOnDuplicate::Replace if is_last_unique(schema, d.index) && schema.values(d.version, &d.bytes) == row() => {
                         lock(partition, table, &d.row, work).await?;
                         done.affected += affected;
                         return Ok(());
@@ -255,7 +314,7 @@ impl Engine {
                         done.duplicates += 1;
                     }
                     BoundOnDuplicate::Error => {
-                        let fault = duplicate(schema, d.index, &row);
+                        let fault = duplicate(schema, d.index, &row());
                         if !bound.ignore {
                             return Err(fault);
                         }
@@ -264,7 +323,7 @@ impl Engine {
                         return Ok(());
                     }
                     BoundOnDuplicate::Update { assignments, rules } => {
-                        let old = schema.values(d.version, &d.bytes);
+                        let (old, row) = (schema.values(d.version, &d.bytes), row());
                         let ctx = work.context();
                         let mut new = old.clone();
                         for (ordinal, a) in assignments {
@@ -311,11 +370,39 @@ fn is_last_unique(schema: &TableSchema, index: IndexId) -> bool {
     schema.def().indexes.iter().rfind(|i| i.unique).is_some_and(|i| i.id == index)
 }
 
+/// What the statement gives of one row.
+enum Source<'a> {
+    Exprs(&'a [Given]),
+    Values(Row, &'a [SqlType]),
+    Copied(Row, &'a [CopiedColumn]),
+}
+
+impl<'a> Source<'a> {
+    fn is_default(&self, position: usize) -> bool {
+        matches!(self, Source::Exprs(given) if matches!(given[position], Given::Default))
+    }
+    /// Call it once for a position.
+    fn take(&mut self, position: usize) -> GivenValue<'a> {
+        let taken = |row: &mut Row| std::mem::replace(&mut row[position], Value::Null);
+        match self {
+            Source::Exprs(given) => match &given[position] {
+                Given::Expr(e) => GivenValue::Expr(e),
+                Given::Default => GivenValue::Default,
+            },
+            Source::Values(row, types) => GivenValue::Value(taken(row), &types[position]),
+            Source::Copied(row, columns) => match &columns[position].ty {
+                Some(ty) => GivenValue::Value(taken(row), ty),
+                None => GivenValue::Stored(taken(row)),
+            },
+        }
+    }
+}
+
 enum GivenValue<'a> {
     Expr(&'a weald_expr::Expr),
-    Value(&'a Value, &'a SqlType),
+    Value(Value, &'a SqlType),
     /// As the column stores it.
-    Stored(&'a Value),
+    Stored(Value),
     Default,
 }
 

@@ -21,7 +21,7 @@ mod stored;
 pub use change::Changed;
 pub use engine::{Engine, Work};
 pub use gather::gather;
-pub use insert::{InsertRows, Inserted};
+pub use insert::{InsertRows, Inserted, MadeRow, RowForm};
 pub use source::{Snapshotted, VirtualRows};
 pub use weald_partition::{Durability, FillPosition, Filling, Gate, Mark, NodeContext, Partition, Snapshot, Transaction};
 pub use weald_txn::Isolation;

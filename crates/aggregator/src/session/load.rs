@@ -1,38 +1,42 @@
 //! LOAD DATA: lines and fields of a file become rows.
 //!
-//! Owns:     the bytes of a line that is not whole yet, and the rows waiting to be written.
-//! Promises: one transaction for the whole file; memory holds a batch of rows and a piece of the file, not the file; warnings and counts are MySQL's.
+//! Owns:     the bytes of a line that is not whole yet.
+//! Promises: one transaction for the whole file; memory holds some batches of rows and a piece of the file, not the file; warnings and counts are MySQL's.
 //! Never:    reads a file of the server's outside `secure_file_priv`, or without the FILE privilege.
 
 use super::load_lines::{Field, Fields, Splitter, Taken};
+use super::load_writer::{Writer, Writing};
 use super::{Done, Outcome, Session};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use weald_catalog::{ColumnDef, Privilege};
 use weald_env::OpenMode;
 use weald_exec::rows::Row;
-use weald_exec::{InsertRows, Inserted, Work};
+use weald_exec::{Inserted, RowForm};
 use weald_expr::store::{self, Target as Stored};
 use weald_expr::{EvalContext, Expr, eval};
 use weald_plan::dml::{self, Assigned, BoundInsert, BoundLoad, BoundOnDuplicate, Fill, InsertSource, LoadField};
 use weald_sql::ast;
 use weald_types::{Collation, Decimal, Fault, SqlType, TypeKind, Value};
 
-/// Rows written in one go.
-const BATCH: usize = 2000;
 /// Bytes of a server's file read in one go.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// A load under way.
 pub struct Load {
     bound: BoundLoad,
-    insert: BoundInsert,
+    insert: Arc<BoundInsert>,
+    /// Of the values that [`Session::load_row`] gives.
+    types: Vec<SqlType>,
+    form: RowForm,
+    /// What making the rows came to.
+    made: Inserted,
+    writer: Writer,
     splitter: Splitter,
     fields: Fields,
     decode: Decode,
     /// What of the file is not whole lines yet.
     rest: Vec<u8>,
-    pending: Vec<Row>,
-    done: Inserted,
     line: u64,
     mark: weald_exec::Mark,
     longest_line: usize,
@@ -94,18 +98,29 @@ impl Session {
         };
         let sync = self.catalog().database_by_id(bound.table.database).is_none_or(|d| d.sync_durability);
         let longest_line = self.variables.int("max_allowed_packet") as usize;
+        let snapshot = self.take_snapshot();
+        let statement = self.statement();
+        let reading = self.changing(insert.ignore, super::Rows::Many);
+        self.context = Some(statement.clone());
+        let (engine, lock_wait) = (self.server.engine.clone(), self.lock_wait());
         let open = self.current();
         open.sync |= sync;
         let mark = open.transaction.mark();
+        let transaction = open.transaction.clone();
+        let insert = Arc::new(insert);
+        let writing = Writing { engine, insert: insert.clone(), statement, transaction, snapshot, lock_wait };
+        let writer = Writer::start(&self.server.query_runtime, reading, writing);
         self.load = Some(Box::new(Load {
             splitter: Splitter::new(l.format.clone(), l.ignore_lines, bound.targets.len()),
             fields: Fields::default(),
             decode,
+            types: vec![text_type(); bound.targets.len() + bound.set.len()],
+            made: Inserted::default(),
+            form: self.server.engine.row_form(&bound.table)?,
             bound,
             insert,
+            writer,
             rest: Vec::new(),
-            pending: Vec::with_capacity(BATCH),
-            done: Inserted::default(),
             line: 0,
             mark,
             longest_line,
@@ -113,11 +128,8 @@ impl Session {
         match file {
             None => Ok(Outcome::SendFile { path: l.path.clone() }),
             Some(path) => {
-                if let Err(f) = self.load_file(&path).await {
-                    self.load_given_up();
-                    return Err(f);
-                }
-                self.load_whole().await.map(Outcome::Ok)
+                let read = self.load_file(&path).await;
+                self.load_whole(read).await.map(Outcome::Ok)
             }
         }
     }
@@ -171,24 +183,24 @@ impl Session {
         done
     }
 
-    pub async fn load_end(&mut self) -> Result<Done, Fault> {
-        let done = self.load_whole().await.map(Outcome::Ok);
+    /// The client has sent all of the file, and this came of it.
+    pub async fn load_end(&mut self, read: Result<(), Fault>) -> Result<Done, Fault> {
+        let done = self.load_whole(read).await.map(Outcome::Ok);
         match self.after_statement(done)? {
             Outcome::Ok(d) => Ok(d),
             Outcome::Rows { .. } | Outcome::SendFile { .. } => Ok(Done::default()),
         }
     }
 
-    /// The file has ended: what is left of it, then the commit.
-    async fn load_whole(&mut self) -> Result<Done, Fault> {
+    /// The file has ended, or cannot be read on: what is left of it, then the commit.
+    async fn load_whole(&mut self, mut read: Result<(), Fault>) -> Result<Done, Fault> {
         let Some(mut load) = self.load.take() else { return Err(Fault::Internal { incident: "the end of no load".into() }) };
-        let mut done = self.load_lines(&mut load, true).await;
-        if done.is_ok() {
-            done = self.write_loaded(&mut load).await;
+        if read.is_ok() {
+            read = self.load_lines(&mut load, true).await;
         }
-        self.finish_change(load.mark, done).await?;
-        let d = load.done;
-        if let Some(id) = d.generated {
+        let done = load.writer.finish(read).await;
+        let d = self.finish_change(load.mark, done).await?;
+        if let Some(id) = load.made.generated {
             self.last_insert_id = id;
         }
         let deleted = if load.insert.replace { d.duplicates } else { 0 };
@@ -196,23 +208,9 @@ impl Session {
         let warnings = self.statement().warnings.lock().total;
         Ok(Done {
             affected: d.affected,
-            last_insert_id: d.generated.unwrap_or(0),
+            last_insert_id: load.made.generated.unwrap_or(0),
             info: format!("Records: {}  Deleted: {deleted}  Skipped: {skipped}  Warnings: {warnings}", load.line),
         })
-    }
-
-    pub fn load_failed(&mut self, fault: Fault) -> Result<Done, Fault> {
-        self.load_given_up();
-        self.after_statement(Err(fault)).map(|_| Done::default())
-    }
-
-    fn load_given_up(&mut self) {
-        let Some(load) = self.load.take() else { return };
-        if self.transaction.as_ref().is_some_and(|t| t.autocommit) {
-            self.rollback_open()
-        } else if let Some(t) = &self.transaction {
-            t.transaction.rollback_to(load.mark)
-        }
     }
 
     async fn load_lines(&mut self, load: &mut Load, last: bool) -> Result<(), Fault> {
@@ -225,10 +223,9 @@ impl Session {
                     at = next;
                     load.line += 1;
                     let row = self.load_row(load, &bytes, &fields)?;
-                    load.pending.push(row);
-                    if load.pending.len() == BATCH {
-                        self.write_loaded(load).await?;
-                    }
+                    let ctx = EvalContext { statement: &load.writer.reading, params: &[], subqueries: &[] };
+                    let row = self.server.engine.make_row(&load.insert, &load.form, row, &load.types, load.line, &mut load.made, &ctx)?;
+                    load.writer.row(row).await?;
                 }
                 Taken::More(keep) => {
                     at = keep;
@@ -249,8 +246,7 @@ impl Session {
     /// One line's values, for the columns that are given: by fields, then by SET.
     fn load_row(&self, load: &Load, bytes: &[u8], fields: &Fields) -> Result<Row, Fault> {
         let b = &load.bound;
-        let statement = self.statement();
-        let ctx = EvalContext { statement: &statement, params: &[], subqueries: &[] };
+        let ctx = EvalContext { statement: &load.writer.reading, params: &[], subqueries: &[] };
         if fields.len() > b.targets.len() {
             let text = format!("Row {} was truncated; it contained more data than there were input columns", load.line);
             store::refuse(Fault::mysql(1262, "01000", text), &ctx)?;
@@ -264,8 +260,7 @@ impl Session {
                         Some(Field::Bytes(raw)) => text_of(raw, load.decode).unwrap_or_else(Value::bytes),
                         Some(Field::Null) | None => Value::Null,
                     };
-                    let ty = SqlType::varchar(16383, true, Collation::UTF8MB4_GENERAL_CI);
-                    self.user_variables.lock().insert(name.clone(), (value, ty));
+                    self.user_variables.lock().insert(name.clone(), (value, text_type()));
                 }
                 LoadField::Column(c) => {
                     let column = &b.table.columns[*c as usize];
@@ -285,10 +280,9 @@ impl Session {
         for (i, target) in b.targets.iter().enumerate() {
             let LoadField::Column(c) = target else { continue };
             let column = &b.table.columns[*c as usize];
-            let from = SqlType::varchar(16383, true, Collation::UTF8MB4_GENERAL_CI);
             if !given[i].is_null() {
                 let value = std::mem::replace(&mut given[i], Value::Null);
-                row[*c as usize] = store::store(value, &from, Stored { column: &column.name, ty: &column.ty, row: load.line }, &ctx)?;
+                row[*c as usize] = store::store(value, &text_type(), Stored { column: &column.name, ty: &column.ty, row: load.line }, &ctx)?;
                 given[i] = shown(&row[*c as usize], column);
             }
         }
@@ -307,26 +301,6 @@ impl Session {
             given[b.targets.len() + n] = shown(&row[*c as usize], column);
         }
         Ok(given)
-    }
-
-    async fn write_loaded(&mut self, load: &mut Load) -> Result<(), Fault> {
-        if load.pending.is_empty() {
-            return Ok(());
-        }
-        let rows = std::mem::replace(&mut load.pending, Vec::with_capacity(BATCH));
-        let first = load.line + 1 - rows.len() as u64;
-        let text = SqlType::varchar(16383, true, Collation::UTF8MB4_GENERAL_CI);
-        let types = vec![text; rows.first().map_or(0, Vec::len)];
-        let (engine, statement, lock_wait) = (self.server.engine.clone(), self.statement(), self.lock_wait());
-        let snapshot = self.take_snapshot();
-        let open = self.current();
-        let work = Work { statement: &statement, params: &[], transaction: &open.transaction, snapshot: &snapshot, lock_wait };
-        let done = engine.insert(&load.insert, InsertRows::Values { rows, types }, false, first, work).await?;
-        load.done.affected += done.affected;
-        load.done.records += done.records;
-        load.done.duplicates += done.duplicates;
-        load.done.generated = load.done.generated.or(done.generated);
-        Ok(())
     }
 
     // ------------------------------------------------------------------ files of the server's
@@ -362,6 +336,11 @@ fn given_columns(b: &BoundLoad) -> Vec<Option<u16>> {
         }
     }
     source_of
+}
+
+/// What a field is before it is stored.
+fn text_type() -> SqlType {
+    SqlType::varchar(16383, true, Collation::UTF8MB4_GENERAL_CI)
 }
 
 /// A stored value in the form in which an expression would give it: it is stored once more.

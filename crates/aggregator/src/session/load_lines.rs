@@ -121,10 +121,10 @@ impl Splitter {
             let rest = &bytes[at..];
             // Lines may end as fields do: then their number tells.
             let whole = f.lines_terminated.is_empty() && fields.len() >= self.width;
-            if !f.lines_terminated.is_empty() && rest.starts_with(&f.lines_terminated) {
+            if begins(rest, &f.lines_terminated) {
                 return Some(at + f.lines_terminated.len());
             }
-            if !f.fields_terminated.is_empty() && rest.starts_with(&f.fields_terminated) {
+            if begins(rest, &f.fields_terminated) {
                 at += f.fields_terminated.len();
                 if whole {
                     return Some(at);
@@ -196,17 +196,13 @@ impl Splitter {
                 if after.len() + 1 < lookahead + 1 && !last {
                     return None;
                 }
-                let ends = |t: &[u8]| !t.is_empty() && after.starts_with(t);
-                if after.is_empty() || ends(&f.fields_terminated) || ends(&f.lines_terminated) {
+                if after.is_empty() || begins(after, &f.fields_terminated) || begins(after, &f.lines_terminated) {
                     self.close(bytes, begin, at, copied, null, enclosed, fields);
                     return Some(at + 1);
                 }
-            } else if !enclosed {
-                let ends = |t: &[u8]| !t.is_empty() && rest.starts_with(t);
-                if ends(&f.fields_terminated) || ends(&f.lines_terminated) {
-                    self.close(bytes, begin, at, copied, null, enclosed, fields);
-                    return Some(at);
-                }
+            } else if !enclosed && (begins(rest, &f.fields_terminated) || begins(rest, &f.lines_terminated)) {
+                self.close(bytes, begin, at, copied, null, enclosed, fields);
+                return Some(at);
             }
             if copied.is_some() {
                 fields.plain.push(b);
@@ -226,6 +222,16 @@ impl Splitter {
             None => Span::Source(begin, end),
         };
         fields.spans.push(span);
+    }
+}
+
+/// Whether a terminator, if there is one, stands here. Most are a byte or two long, for which a call would cost more than the comparison.
+fn begins(bytes: &[u8], terminator: &[u8]) -> bool {
+    match *terminator {
+        [] => false,
+        [a] => bytes.first() == Some(&a),
+        [a, b] => bytes.first() == Some(&a) && bytes.get(1) == Some(&b),
+        _ => bytes.starts_with(terminator),
     }
 }
 

@@ -13,6 +13,7 @@ mod fast;
 mod large;
 mod load;
 mod load_lines;
+mod load_writer;
 mod names;
 mod prepared;
 mod privileges;

@@ -5,13 +5,15 @@
 //! Never:    retries a statement that the client could tell apart: only what has read nothing yet is run again at a newer timestamp.
 
 use super::{Outcome, Session};
+use std::sync::Arc;
 use weald_exec::{Durability, Isolation, Mark, Transaction};
 use weald_sql::ast::{self, ObjectName, TableLock, VarScope};
 use weald_types::{Fault, Value};
 
 /// The session's transaction.
 pub struct Open {
-    pub transaction: Transaction,
+    /// Held by a LOAD DATA's writer too, as long as it writes.
+    pub transaction: Arc<Transaction>,
     /// It is one statement's own, and ends with it.
     pub autocommit: bool,
     /// The server rolled it back (deadlock).
@@ -56,7 +58,7 @@ impl Session {
             ast::Isolation::ReadUncommitted | ast::Isolation::ReadCommitted => Isolation::ReadCommitted,
             ast::Isolation::RepeatableRead | ast::Isolation::Serializable => Isolation::RepeatableRead,
         };
-        let transaction = self.server.engine.begin(isolation);
+        let transaction = Arc::new(self.server.engine.begin(isolation));
         self.transaction =
             Some(Open { transaction, autocommit, failed: false, read_only, used: false, seen_by_client: 0, sync: false, savepoints: Vec::new() });
     }
@@ -105,15 +107,14 @@ impl Session {
         match self.transaction.take() {
             Some(open) if open.transaction.has_written() => {
                 let durability = if open.sync { Durability::Sync } else { Durability::Async };
-                open.transaction.commit(durability).await?;
+                let Some(transaction) = Arc::into_inner(open.transaction) else {
+                    return Err(Fault::Internal { incident: "a commit while the transaction is being written to".into() });
+                };
+                transaction.commit(durability).await?;
                 self.server.metrics.commits.add(1);
                 Ok(())
             }
-            Some(open) => {
-                open.transaction.rollback();
-                Ok(())
-            }
-            None => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -123,7 +124,6 @@ impl Session {
             if (!open.autocommit || open.sync) && open.transaction.has_written() {
                 self.server.metrics.rollbacks.add(1);
             }
-            open.transaction.rollback();
         }
     }
 
