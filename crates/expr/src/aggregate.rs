@@ -109,12 +109,35 @@ enum State {
         mean: f64,
         squares: f64,
     },
-    /// (order key, arrival, text)
+    /// GROUP_CONCAT as its rows come: no longer than it may become.
+    Joined(Option<Joined>),
+    /// GROUP_CONCAT in an order of its own: (order key, text)
     Concat(Vec<(Vec<u8>, Vec<u8>)>),
     JsonArray(Option<Vec<Json>>),
     /// Members as they came: of equal names the last counts.
     JsonObject(Option<Vec<(Box<str>, Json)>>),
 }
+
+#[derive(Clone, Debug, Default)]
+struct Joined {
+    text: Vec<u8>,
+    /// Some of it did not fit.
+    cut: bool,
+}
+
+impl Joined {
+    /// Gives by how many bytes it has grown.
+    fn push(&mut self, piece: &[u8], most: usize) -> u64 {
+        let room = most.saturating_sub(self.text.len());
+        self.cut |= piece.len() > room;
+        let taken = &piece[..piece.len().min(room)];
+        self.text.extend_from_slice(taken);
+        taken.len() as u64
+    }
+}
+
+/// What is kept of a text or value, beside its bytes.
+const KEPT_BYTES: usize = 24;
 
 #[derive(Clone, Debug)]
 pub struct Accumulator {
@@ -138,6 +161,7 @@ impl Accumulator {
             BitAnd => State::Bits(u64::MAX),
             BitOr | BitXor => State::Bits(0),
             StddevPop | StddevSamp | VarPop | VarSamp => State::Variance { count: 0, mean: 0.0, squares: 0.0 },
+            GroupConcat if spec.order_by.is_empty() => State::Joined(None),
             GroupConcat => State::Concat(Vec::new()),
             JsonArrayAgg => State::JsonArray(None),
             JsonObjectAgg => State::JsonObject(None),
@@ -146,26 +170,28 @@ impl Accumulator {
         Self { spec: spec.clone(), state, seen: distinct.then(HashSet::new) }
     }
 
-    /// One row's arguments and ORDER BY values.
-    pub fn update(&mut self, args: &[Value], order: &[Value], ctx: &EvalContext<'_>) -> Result<(), Fault> {
+    /// One row's arguments and ORDER BY values. Gives how many bytes the accumulator has grown by: most keep no more than a number, whatever they are given.
+    pub fn update(&mut self, args: &[Value], order: &[Value], ctx: &EvalContext<'_>) -> Result<u64, Fault> {
         let takes_null = matches!(self.state, State::JsonArray(_) | State::JsonObject(_) | State::First(_));
         if !takes_null && args.iter().any(Value::is_null) {
-            return Ok(());
+            return Ok(0);
         }
+        let mut grown = 0;
         if let Some(seen) = &mut self.seen {
             let mut key = Vec::new();
             for (v, ty) in args.iter().zip(&self.spec.args) {
                 group_key(v, ty, &mut key);
             }
+            grown += (2 * KEPT_BYTES + key.len()) as u64;
             if !seen.insert(key) {
-                return Ok(());
+                return Ok(0);
             }
         }
         let first = args.first().unwrap_or(&Value::Null);
         match &mut self.state {
             State::Count(n) => *n += 1,
             State::Sum(sum) => {
-                let Some(d) = coerce::decimal(first, ctx) else { return Ok(()) };
+                let Some(d) = coerce::decimal(first, ctx) else { return Ok(0) };
                 *sum = Some(match sum {
                     Some(s) => s.add(&d).ok_or_else(overflow)?,
                     None => d,
@@ -177,7 +203,7 @@ impl Accumulator {
                 }
             }
             State::Avg { sum, count } => {
-                let Some(d) = coerce::decimal(first, ctx) else { return Ok(()) };
+                let Some(d) = coerce::decimal(first, ctx) else { return Ok(0) };
                 *sum = Some(match sum {
                     Some(s) => s.add(&d).ok_or_else(overflow)?,
                     None => d,
@@ -199,11 +225,14 @@ impl Accumulator {
                     }
                 };
                 if better {
+                    let before = best.as_ref().map_or(0, heap_bytes);
+                    grown += heap_bytes(first).saturating_sub(before);
                     *best = Some(first.clone());
                 }
             }
             State::First(kept) => {
                 if kept.is_none() {
+                    grown += heap_bytes(first);
                     *kept = Some(first.clone());
                 }
             }
@@ -216,11 +245,23 @@ impl Accumulator {
                 }
             }
             State::Variance { count, mean, squares } => {
-                let Some(d) = coerce::double(first, ctx) else { return Ok(()) };
+                let Some(d) = coerce::double(first, ctx) else { return Ok(0) };
                 *count += 1;
                 let delta = d - *mean;
                 *mean += delta / *count as f64;
                 *squares += delta * (d - *mean);
+            }
+            State::Joined(joined) => {
+                let most = ctx.statement.group_concat_max_len as usize;
+                let mut text = Vec::new();
+                if joined.is_some() {
+                    text.extend_from_slice(self.spec.separator.as_bytes());
+                }
+                let joined = joined.get_or_insert_default();
+                if !joined.cut {
+                    write_all(args, &self.spec.args, &mut text);
+                    grown += joined.push(&text, most);
+                }
             }
             State::Concat(parts) => {
                 let mut key = Vec::new();
@@ -228,19 +269,22 @@ impl Accumulator {
                     sort_key(v, ty, *descending, &mut key);
                 }
                 let mut text = Vec::new();
-                for (v, ty) in args.iter().zip(&self.spec.args) {
-                    format::write_text(v, ty, &mut text);
-                }
+                write_all(args, &self.spec.args, &mut text);
+                grown += (2 * KEPT_BYTES + key.len() + text.len()) as u64;
                 parts.push((key, text));
             }
-            State::JsonArray(items) => items.get_or_insert_default().push(coerce::json(first, &self.spec.args[0]).unwrap_or(Json::Null)),
+            State::JsonArray(items) => {
+                grown += json_bytes(first);
+                items.get_or_insert_default().push(coerce::json(first, &self.spec.args[0]).unwrap_or(Json::Null))
+            }
             State::JsonObject(object) => {
                 let key = crate::function::json_key(first, &self.spec.args[0])?;
                 let value = args.get(1).and_then(|v| coerce::json(v, &self.spec.args[1])).unwrap_or(Json::Null);
+                grown += (KEPT_BYTES + key.len()) as u64 + args.get(1).map_or(0, json_bytes);
                 object.get_or_insert_default().push((key, value));
             }
         }
-        Ok(())
+        Ok(grown)
     }
 
     /// Takes in what another accumulator of the same call has seen. Not for DISTINCT.
@@ -267,7 +311,7 @@ impl Accumulator {
                 *sum += s;
                 *count += c
             }
-            (State::Extreme(_), State::Extreme(Some(b))) => return self.update(&[b], &[], ctx),
+            (State::Extreme(_), State::Extreme(Some(b))) => return self.update(&[b], &[], ctx).map(|_| ()),
             (State::Extreme(_), State::Extreme(None)) => (),
             (State::First(a), State::First(b)) => *a = a.take().or(b),
             (State::Bits(a), State::Bits(b)) => match self.spec.function {
@@ -282,6 +326,17 @@ impl Accumulator {
                 *mean += delta * c as f64 / total as f64;
                 *count = total;
             }
+            (State::Joined(a), State::Joined(Some(b))) => match a {
+                None => *a = Some(b),
+                Some(a) if a.cut => (),
+                Some(a) => {
+                    let most = ctx.statement.group_concat_max_len as usize;
+                    let mut text = self.spec.separator.as_bytes().to_vec();
+                    text.extend_from_slice(&b.text);
+                    a.push(&text, most);
+                    a.cut |= b.cut;
+                }
+            },
             (State::Concat(a), State::Concat(b)) => a.extend(b),
             (State::JsonArray(a), State::JsonArray(Some(b))) => a.get_or_insert_default().extend(b),
             (State::JsonObject(a), State::JsonObject(Some(b))) => a.get_or_insert_default().extend(b),
@@ -320,6 +375,7 @@ impl Accumulator {
                 let variance = squares / n as f64;
                 Value::Double(if matches!(self.spec.function, StddevPop | StddevSamp) { variance.sqrt() } else { variance })
             }
+            State::Joined(joined) => joined.map_or(Value::Null, |j| shortened(j, &self.spec, ctx)),
             State::Concat(parts) => concat(parts, &self.spec, ctx),
             State::JsonArray(items) => document(items.map(Json::Array))?,
             State::JsonObject(members) => document(members.map(|m| Json::Object(m.into_iter().collect())))?,
@@ -344,31 +400,64 @@ fn at_scale(d: Decimal, ty: &SqlType) -> Value {
     }
 }
 
+fn write_all(values: &[Value], types: &[SqlType], out: &mut Vec<u8>) {
+    for (v, ty) in values.iter().zip(types) {
+        format::write_text(v, ty, out);
+    }
+}
+
+fn heap_bytes(v: &Value) -> u64 {
+    match v {
+        Value::Str(s) => s.len() as u64,
+        Value::Bytes(b) => b.len() as u64,
+        Value::Json(_) => json_bytes(v),
+        _ => 0,
+    }
+}
+
+/// About what a value takes as a part of a JSON document.
+fn json_bytes(v: &Value) -> u64 {
+    KEPT_BYTES as u64
+        + match v {
+            Value::Json(j) => j.size_bytes() as u64,
+            v => heap_bytes(v),
+        }
+}
+
 fn concat(mut parts: Vec<(Vec<u8>, Vec<u8>)>, spec: &AggregateSpec, ctx: &EvalContext<'_>) -> Value {
     if parts.is_empty() {
         return Value::Null;
     }
-    if !spec.order_by.is_empty() {
-        parts.sort_by(|a, b| a.0.cmp(&b.0));
-    }
-    let mut out = Vec::new();
+    // A long sort: whoever else waits for this thread is served meanwhile.
+    ctx.statement.aside_if(parts.len() > LONG_SORT, || parts.sort_by(|a, b| a.0.cmp(&b.0)));
+    let most = ctx.statement.group_concat_max_len as usize;
+    let mut joined = Joined::default();
     for (i, (_, text)) in parts.iter().enumerate() {
         if i > 0 {
-            out.extend_from_slice(spec.separator.as_bytes());
+            joined.push(spec.separator.as_bytes(), most);
         }
-        out.extend_from_slice(text);
+        joined.push(text, most);
+        if joined.cut {
+            break;
+        }
     }
-    let most = ctx.statement.group_concat_max_len as usize;
-    if out.len() > most {
-        let mut cut = most;
+    shortened(joined, spec, ctx)
+}
+
+/// Parts whose sort takes some milliseconds.
+const LONG_SORT: usize = 20_000;
+
+fn shortened(joined: Joined, spec: &AggregateSpec, ctx: &EvalContext<'_>) -> Value {
+    let Joined { mut text, cut } = joined;
+    if cut {
         // Never in the middle of a character.
-        while cut > 0 && !spec.ty.kind.is_binary() && out[cut] & 0xC0 == 0x80 {
-            cut -= 1;
+        let last = text.iter().rposition(|b| b & 0xC0 != 0x80).unwrap_or(0);
+        if !spec.ty.kind.is_binary() && std::str::from_utf8(&text[last..]).is_err_and(|e| e.error_len().is_none()) {
+            text.truncate(last);
         }
-        out.truncate(cut);
         ctx.statement.warn(WarningLevel::Warning, Fault::mysql(1260, "HY000", "Row 1 was cut by GROUP_CONCAT()"));
     }
-    if spec.ty.kind.is_binary() { Value::bytes(out) } else { Value::str(String::from_utf8_lossy(&out)) }
+    if spec.ty.kind.is_binary() { Value::bytes(text) } else { Value::str(String::from_utf8_lossy(&text)) }
 }
 
 fn overflow() -> Fault {

@@ -45,8 +45,10 @@ pub struct SessionFacts {
     pub time_zone: TimeZone,
     /// Source of SYSDATE() and UUID(): called, not stored.
     pub wall_clock_micros: fn() -> i64,
-    /// SLEEP() waits with this, a step at a time; the thread may do other work meanwhile.
-    pub pause: fn(std::time::Duration),
+    /// SLEEP() and GET_LOCK() wait with this, until the time has passed or the statement must stop; the thread's other work is done elsewhere meanwhile.
+    pub pause: fn(std::time::Duration, &Interrupt),
+    /// Runs, once and here, work that may take long; the thread's other work is done elsewhere meanwhile.
+    pub aside: fn(&mut dyn FnMut()),
     pub connection_id: u64,
     pub database: Option<Arc<str>>,
     /// USER(): 'name@host' as the client came; CURRENT_USER(): the account it matched.
@@ -144,7 +146,8 @@ impl StatementContext {
             sql_mode: ctx.sql_mode,
             time_zone: TimeZone::Fixed(0),
             wall_clock_micros: || 0,
-            pause: |_| (),
+            pause: |_, _| (),
+            aside: |work| work(),
             connection_id: 0,
             database: None,
             user: "".into(),
@@ -185,6 +188,14 @@ impl StatementContext {
         if w.kept.len() < w.limit {
             w.kept.push(Warning { level, fault });
         }
+    }
+    /// Runs `work`, aside where it is `long`: see [`SessionFacts::aside`].
+    pub fn aside_if<T>(&self, long: bool, work: impl FnOnce() -> T) -> T {
+        // Beyond so many at a time it is done in its place: a thread for each of them would be too many.
+        let Some(_place) = long.then(|| self.server.aside.take()).flatten() else { return work() };
+        let (mut work, mut done) = (Some(work), None);
+        (self.aside)(&mut || done = work.take().map(|work| work()));
+        done.expect("`aside` runs what it is given")
     }
     /// [`Fault::Interrupted`], [`Fault::QueryTimeout`] or [`Fault::OutOfMemory`] once the statement must stop. Cheap: call it in every loop over rows.
     pub fn check_interrupted(&self) -> Result<(), Fault> {

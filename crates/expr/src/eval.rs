@@ -43,7 +43,7 @@ fn value(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<V
             for a in args {
                 values.push(value(a, row, ctx)?);
             }
-            return (function.eval)(&call, &values, ctx);
+            return ctx.statement.aside_if(values.iter().any(is_large), || (function.eval)(&call, &values, ctx));
         }
         Expr::Case { operand, branches, otherwise, ty } => {
             let operand = match operand {
@@ -234,14 +234,27 @@ fn eval_operator(
         Like => {
             let (v, p) = (arg(0)?, arg(1)?);
             let (Some(v), Some(p)) = (coerce::bytes(&v, args[0].ty()), coerce::bytes(&p, args[1].ty())) else { return Ok(Value::Null) };
-            Value::Int(collation.like(&v, &p, escape(args.get(2), row, ctx)?) as i64)
+            let escape = escape(args.get(2), row, ctx)?;
+            Value::Int(ctx.statement.aside_if(v.len() >= LARGE_BYTES, || collation.like(&v, &p, escape)) as i64)
         }
         Regexp => {
             let (v, p) = (arg(0)?, arg(1)?);
             let (Some(v), Some(p)) = (coerce::text(&v, args[0].ty()), coerce::text(&p, args[1].ty())) else { return Ok(Value::Null) };
-            Value::Int(pattern::is_match(&p, &v, !collation.is_case_sensitive())? as i64)
+            let found = ctx.statement.aside_if(v.len() >= LARGE_BYTES, || pattern::is_match(&p, &v, !collation.is_case_sensitive()))?;
+            Value::Int(found as i64)
         }
     })
+}
+
+/// What takes long with so much text has a thread for itself meanwhile: a few milliseconds' work, for most functions.
+const LARGE_BYTES: usize = 256 << 10;
+
+fn is_large(v: &Value) -> bool {
+    match v {
+        Value::Str(s) => s.len() >= LARGE_BYTES,
+        Value::Bytes(b) => b.len() >= LARGE_BYTES,
+        _ => false,
+    }
 }
 
 /// LIKE's escape character; `None`: there is none.

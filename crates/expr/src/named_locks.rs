@@ -1,7 +1,8 @@
 //! User-level locks: GET_LOCK and its kin.
 //!
 //! Owns:     the locks of one server, by name; who holds each, how often, and who waits for it in which order.
-//! Promises: a lock is held by one session at a time; waiters get it in the order they came; a wait that could never end is found at once.
+//! Promises: a lock is held by one session at a time; waiters get it in the order they came; a wait that could never end is found at once. There are so
+//!           many at most, of a session and of all, and the next one is refused.
 //! Never:    waits itself: who waits asks again after a pause of its own choosing.
 
 use parking_lot::Mutex;
@@ -18,7 +19,13 @@ struct State {
     locks: HashMap<String, Lock>,
     /// The lock each session waits for.
     waits: HashMap<u64, String>,
+    /// How many locks each session holds.
+    held: HashMap<u64, usize>,
 }
+
+/// Locks that a session may hold, and that there may be. Programs that use them hold a few; one that never releases what it takes is stopped here.
+const MOST_OF_SESSION: usize = 1 << 12;
+const MOST: usize = 1 << 16;
 
 #[derive(Debug, Default)]
 struct Lock {
@@ -34,6 +41,8 @@ pub enum Attempt {
     Wait,
     /// The holder waits, over one or more others, for a lock of this session.
     Deadlock,
+    /// The session, or all of them together, hold as many as there may be.
+    Full,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +61,12 @@ impl NamedLocks {
     pub fn try_take(&self, session: u64, name: &str) -> Attempt {
         let name = key(name);
         let mut s = self.state.lock();
+        let known = s.locks.get(&name);
+        let mine = known.and_then(|l| l.holder).is_some_and(|(holder, _)| holder == session);
+        if !mine && (s.held.get(&session).is_some_and(|n| *n >= MOST_OF_SESSION) || known.is_none() && s.locks.len() >= MOST) {
+            s.forget_wait(session);
+            return Attempt::Full;
+        }
         let lock = s.locks.entry(name.clone()).or_default();
         let free_for_it = lock.waiters.front().is_none_or(|first| *first == session);
         match &mut lock.holder {
@@ -63,6 +78,7 @@ impl NamedLocks {
                 lock.holder = Some((session, 1));
                 lock.waiters.pop_front();
                 s.waits.remove(&session);
+                *s.held.entry(session).or_default() += 1;
                 return Attempt::Taken;
             }
             None | Some(_) => (),
@@ -97,6 +113,7 @@ impl NamedLocks {
             Some(_) => {
                 lock.holder = None;
                 s.drop_if_unused(&name);
+                s.holds_one_less(session);
                 Released::Yes
             }
         }
@@ -106,6 +123,7 @@ impl NamedLocks {
     pub fn release_all(&self, session: u64) -> u64 {
         let mut s = self.state.lock();
         s.forget_wait(session);
+        s.held.remove(&session);
         let mut released = 0;
         s.locks.retain(|_, lock| {
             if let Some((_, times)) = lock.holder.filter(|(holder, _)| *holder == session) {
@@ -138,6 +156,15 @@ impl State {
             }
         }
         false
+    }
+
+    fn holds_one_less(&mut self, session: u64) {
+        if let Some(n) = self.held.get_mut(&session) {
+            *n -= 1;
+            if *n == 0 {
+                self.held.remove(&session);
+            }
+        }
     }
 
     fn forget_wait(&mut self, session: u64) {
@@ -176,6 +203,28 @@ mod tests {
         assert_eq!(locks.release_all(2), 1);
         assert_eq!(locks.release(2, "a"), Released::NoSuchLock);
         assert_eq!(locks.try_take(4, "a"), Attempt::Taken);
+    }
+
+    #[test]
+    fn there_are_so_many_locks_and_no_more() {
+        let locks = NamedLocks::default();
+        for n in 0..MOST_OF_SESSION {
+            assert_eq!(locks.try_take(1, &format!("1-{n}")), Attempt::Taken);
+        }
+        assert_eq!(locks.try_take(1, "one more"), Attempt::Full);
+        assert_eq!(locks.try_take(1, "1-0"), Attempt::Taken, "what it has it may take again");
+        assert_eq!(locks.try_take(2, "1-0"), Attempt::Wait);
+        for _ in 0..2 {
+            assert_eq!(locks.release(1, "1-0"), Released::Yes);
+        }
+        assert_eq!(locks.try_take(1, "one more"), Attempt::Taken);
+        for session in 2..=(MOST / MOST_OF_SESSION) as u64 {
+            (0..MOST_OF_SESSION).for_each(|n| _ = locks.try_take(session, &format!("{session}-{n}")));
+        }
+        assert_eq!(locks.try_take(99, "of anybody"), Attempt::Full);
+        assert_eq!(locks.release_all(1), MOST_OF_SESSION as u64);
+        assert_eq!(locks.try_take(99, "of anybody"), Attempt::Taken);
+        assert_eq!(locks.state.lock().held.get(&1), None);
     }
 
     #[test]

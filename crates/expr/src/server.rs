@@ -5,12 +5,14 @@
 //! Never:    reads a clock: times are handed in.
 
 use crate::named_locks::NamedLocks;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// One for each server, handed to every statement.
 pub struct ServerState {
     pub locks: NamedLocks,
     pub identifiers: Identifiers,
+    /// Who waits, or computes for long, on a thread of its own.
+    pub aside: Places,
     /// Fills with bytes fit for keys: for RANDOM_BYTES().
     pub random: FillRandom,
 }
@@ -27,6 +29,34 @@ impl std::fmt::Debug for ServerState {
 impl Default for ServerState {
     fn default() -> Self {
         Self::new(Box::new(|bytes| bytes.fill(0)), 0)
+    }
+}
+
+/// Each of them has a thread, and a runtime has 512.
+pub const MOST_ASIDE: usize = 384;
+
+/// Places for work that has a thread for itself.
+#[derive(Debug, Default)]
+pub struct Places {
+    taken: AtomicUsize,
+}
+
+/// Given back when it is dropped.
+#[derive(Debug)]
+pub struct Place<'a>(&'a Places);
+
+impl Places {
+    /// `None`: all are taken.
+    pub fn take(&self) -> Option<Place<'_>> {
+        let place = Place(self);
+        // Counted before it is looked at, so that two never take the last one.
+        if self.taken.fetch_add(1, Ordering::Relaxed) < MOST_ASIDE { Some(place) } else { None }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -58,7 +88,7 @@ impl ServerState {
             last: AtomicU64::new(0),
             next_short: AtomicU64::new((seconds & 0xFFFF_FFFF) << 24),
         };
-        Self { locks: NamedLocks::default(), identifiers, random }
+        Self { locks: NamedLocks::default(), identifiers, aside: Places::default(), random }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::{Outcome, Session};
 use crate::metrics::Kind;
+use crate::plan_cache::Execution;
 use crate::slow_log;
 use crate::variables::Values;
 use parking_lot::Mutex;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use weald_catalog::Access;
 use weald_expr::StatementContext;
 use weald_expr::context::{Cost, SessionFacts, Warnings};
+use weald_expr::interrupt::Interrupt;
 use weald_types::memory::Budget;
 use weald_types::{Fault, SqlMode, Warning, WarningLevel};
 
@@ -56,6 +58,7 @@ impl Session {
         self.counted = None;
         self.refresh_user();
         self.kind = Kind::Other;
+        self.long_text = text.len() >= super::LONG_TEXT;
         let facts = self.facts();
         let now = self.server.now_micros();
         self.began_micros = now;
@@ -91,6 +94,7 @@ impl Session {
             time_zone: self.settings.time_zone,
             wall_clock_micros: self.server.wall_clock,
             pause,
+            aside,
             connection_id: self.shared.id,
             database: self.database.clone(),
             user: self.login.clone(),
@@ -154,8 +158,9 @@ impl Session {
 
     /// As [`Session::changing`], under another sql_mode.
     pub(crate) fn changing_under(&mut self, mode: SqlMode) -> Arc<StatementContext> {
-        let now = self.statement().now_micros;
-        let mut c = self.statement_context(now);
+        let before = self.statement();
+        let mut c = self.statement_context(before.now_micros);
+        c.memory.take_over(&before.memory);
         c.modifies_data = true;
         c.session = Arc::new(SessionFacts { sql_mode: mode, ..SessionFacts::clone(&c.session) });
         let c = Arc::new(c);
@@ -165,8 +170,9 @@ impl Session {
 
     /// The same facts for a statement that changes data.
     pub(crate) fn changing(&mut self, ignore: bool, rows: Rows) -> Arc<StatementContext> {
-        let now = self.statement().now_micros;
-        let mut c = self.statement_context(now);
+        let before = self.statement();
+        let mut c = self.statement_context(before.now_micros);
+        c.memory.take_over(&before.memory);
         c.modifies_data = true;
         c.ignore_errors = ignore;
         c.single_row = rows == Rows::One;
@@ -210,7 +216,7 @@ impl Session {
     pub(super) fn close_context(&mut self, rows_sent: u64, fault: Option<&Fault>) {
         let Some(c) = self.context.take() else { return };
         self.deadline = None;
-        self.count_time(&c, rows_sent);
+        self.count_time(&c, rows_sent, fault.is_some());
         if let Some(id) = *c.set_last_insert_id.lock() {
             self.last_insert_id = id;
         }
@@ -230,10 +236,23 @@ impl Session {
         p.state = "";
     }
 
-    fn count_time(&mut self, c: &StatementContext, rows_sent: u64) {
+    fn count_time(&mut self, c: &StatementContext, rows_sent: u64, failed: bool) {
         let ended_micros = self.server.now_micros();
         let took = (ended_micros - self.began_micros).max(0);
         self.server.metrics.statement(self.kind, took as u64);
+        let (log_flush_micros, stream_micros) = (std::mem::take(&mut self.log_flush_micros), std::mem::take(&mut self.stream_micros));
+        if let Some(plan) = self.plan_used.take() {
+            plan.used.count(&Execution {
+                failed,
+                ended_micros,
+                rows: rows_sent + self.row_count.max(0) as u64,
+                execution_micros: (took as u64).saturating_sub(stream_micros),
+                log_flush_micros,
+                row_lock_micros: c.cost.lock_micros.load(Ordering::Relaxed),
+                stream_micros,
+                memory_bytes: c.memory.used(),
+            });
+        }
         if took <= self.facts().slow_micros {
             return;
         }
@@ -282,6 +301,15 @@ impl Session {
 }
 
 /// On a worker thread of the runtime, whose other work another thread takes over.
-fn pause(d: Duration) {
-    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(tokio::time::sleep(d)))
+fn pause(d: Duration, interrupted: &Interrupt) {
+    aside(&mut || {
+        tokio::runtime::Handle::current().block_on(async {
+            // Which of the two it was, the statement sees for itself.
+            let _ = tokio::time::timeout(d, interrupted.raised()).await;
+        })
+    })
+}
+
+fn aside(work: &mut dyn FnMut()) {
+    tokio::task::block_in_place(work)
 }

@@ -1,7 +1,7 @@
 //! GET_LOCK, RELEASE_LOCK, RELEASE_ALL_LOCKS, IS_FREE_LOCK and IS_USED_LOCK.
 //!
 //! Owns:     nothing; the locks are the server's.
-//! Promises: a wait ends with the lock, its time, KILL, or 3058 where it could never end.
+//! Promises: a wait ends with the lock, its time, KILL, or 3058 where it could never end. 1206: there are as many locks as there may be.
 //! Never:    releases a session's locks at its end: the session does.
 
 use super::argument::count;
@@ -48,7 +48,7 @@ fn name(call: &Call<'_>, v: &[Value]) -> Result<String, Fault> {
     }
 }
 
-/// How long a lock that has come free, or KILL, may go unnoticed.
+/// How long a lock that has come free may go unnoticed.
 const STEP: Duration = Duration::from_millis(5);
 
 /// Takes the session out of the queue, however the wait ends.
@@ -76,6 +76,7 @@ fn get_lock(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value
     let session = ctx.statement.connection_id;
     let locks = &ctx.statement.server.locks;
     let _wait = Wait { locks, session };
+    let mut place = None;
     loop {
         match locks.try_take(session, &name) {
             Attempt::Taken => return Ok(Value::TRUE),
@@ -83,11 +84,15 @@ fn get_lock(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value
                 let text = "Deadlock found when trying to get user-level lock; try rolling back transaction/releasing locks and restarting lock acquisition.";
                 return Err(Fault::mysql(3058, "HY000", text));
             }
+            Attempt::Full => return Err(Fault::mysql(1206, "HY000", "The total number of locks exceeds the lock table size")),
             Attempt::Wait if left.is_zero() => return Ok(Value::FALSE),
             Attempt::Wait => {
                 ctx.statement.check_interrupted()?;
+                if place.is_none() {
+                    place = Some(ctx.statement.server.aside.take().ok_or_else(super::session::too_many_wait)?);
+                }
                 let step = left.min(STEP);
-                (ctx.statement.pause)(step);
+                (ctx.statement.pause)(step, &ctx.statement.interrupted);
                 left -= step;
             }
         }

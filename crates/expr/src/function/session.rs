@@ -51,29 +51,31 @@ fn last_insert_id(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Va
 
 fn benchmark(_: &Call<'_>, get: &mut dyn FnMut(usize) -> Result<Value, Fault>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let Some(times) = count(&get(0)?, ctx).filter(|n| *n >= 0) else { return Ok(Value::Null) };
-    for _ in 0..times {
-        ctx.statement.check_interrupted()?;
-        get(1)?;
-    }
-    Ok(Value::Int(0))
+    let repeat = || {
+        for _ in 0..times {
+            ctx.statement.check_interrupted()?;
+            get(1)?;
+        }
+        Ok(Value::Int(0))
+    };
+    ctx.statement.aside_if(times > LONG_BENCHMARK, repeat)
 }
 
-/// How long KILL may go unheard.
-const SLEEP_STEP: Duration = Duration::from_millis(20);
+/// More repetitions may take their time, whatever is repeated.
+const LONG_BENCHMARK: i64 = 100;
 
-/// Sleeps in steps short enough that KILL is heard.
 fn sleep(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let seconds = match coerce::double(&v[0], ctx) {
         Some(s) if s >= 0.0 => s.min(31_536_000.0),
         _ => return Err(super::argument::incorrect_arguments("sleep.")),
     };
-    let mut left = Duration::from_secs_f64(seconds);
-    while !left.is_zero() {
-        ctx.statement.check_interrupted()?;
-        let step = left.min(SLEEP_STEP);
-        (ctx.statement.pause)(step);
-        left -= step;
-    }
+    let _place = ctx.statement.server.aside.take().ok_or_else(too_many_wait)?;
+    (ctx.statement.pause)(Duration::from_secs_f64(seconds), &ctx.statement.interrupted);
     ctx.statement.check_interrupted()?;
     Ok(Value::Int(0))
+}
+
+/// Of SLEEP and GET_LOCK, whose waits have a thread each.
+pub(super) fn too_many_wait() -> Fault {
+    Fault::mysql(1135, "HY000", format!("Can't create a new thread: {} statements wait in SLEEP or GET_LOCK already", crate::server::MOST_ASIDE))
 }
