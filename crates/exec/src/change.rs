@@ -10,6 +10,7 @@ use crate::fragment_read::number;
 use crate::meter::Meter;
 use crate::rows::{BoxStream, Row, row_bytes};
 use crate::stored::Fields;
+use crate::turns::{PIECE_ROWS, Turns};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -65,8 +66,12 @@ impl Engine {
         }
         found.truncate(limit.map_or(usize::MAX, |l| l as usize));
         let mut done = Changed::default();
+        let turns = Turns::default();
         for (n, row) in found.into_iter().enumerate() {
             work.transaction.log_ahead().await?;
+            if n % PIECE_ROWS == PIECE_ROWS - 1 {
+                turns.piece(work.statement).await?;
+            }
             let (partition, table) = places.open(row.at)?;
             let table = &table;
             let schema = table.schema();
@@ -136,7 +141,11 @@ impl Engine {
         let tables = targets.iter().map(|t| self.tables(&t.table)).collect::<Result<Vec<_>, _>>()?;
         let mut seen: Vec<HashSet<Vec<u8>>> = vec![HashSet::new(); targets.len()];
         let mut done = Changed::default();
+        let turns = Turns::default();
         for (n, row) in all.iter().enumerate() {
+            if n % PIECE_ROWS == PIECE_ROWS - 1 {
+                turns.piece(work.statement).await?;
+            }
             for (i, t) in targets.iter().enumerate() {
                 let Some(Value::Bytes(locator)) = row.get(t.locator) else { continue };
                 work.transaction.log_ahead().await?;

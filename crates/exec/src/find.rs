@@ -4,6 +4,8 @@
 //! Promises: gives each visible row that the path finds once; checks for KILL as it goes.
 //! Never:    evaluates a filter.
 
+use crate::turns::{PIECE_ROWS, Turns};
+use std::collections::HashSet;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -47,7 +49,7 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
         Keys::All => Lookup::Cursors(vec![Cursor::rows(KeyRange::all())]),
         Keys::Equal { index, keys } => {
             let mut whole = true;
-            let encoded: Vec<Vec<u8>> = keys
+            let mut encoded: Vec<Vec<u8>> = keys
                 .iter()
                 .map(|k| {
                     let mut out = Vec::with_capacity(16);
@@ -55,6 +57,7 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
                     out
                 })
                 .collect();
+            keep_first(&mut encoded);
             if whole {
                 return Lookup::Rows(encoded.into_iter().map(|k| (*index, k)).collect());
             }
@@ -116,6 +119,14 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
     }
 }
 
+/// Of keys that are the same (`'a'` and `'A'`, under most collations) one is looked up: rows are to be found once.
+fn keep_first(keys: &mut Vec<Vec<u8>>) {
+    if keys.len() > 1 {
+        let mut seen = HashSet::with_capacity(keys.len());
+        keys.retain(|k| seen.insert(k.clone()));
+    }
+}
+
 /// A table whose rows were copied out of another, or truncated, after the snapshot was taken has no rows of that time: every row counts as changed since. Who
 /// has seen nothing yet reads again at a newer time; who has must begin again (1213).
 pub fn readable(table: &Table, snapshot: &Snapshot) -> Result<(), Fault> {
@@ -132,11 +143,15 @@ pub async fn visit(
     f: &mut (dyn FnMut(StoredRow<'_>) -> ControlFlow<()> + Send),
 ) -> Result<(), Fault> {
     readable(table, snapshot)?;
+    let turns = Turns::default();
     match lookup(schema, keys) {
         Lookup::Rows(rows) => {
             let examined = rows.len() as u64;
             ctx.statement.cost.rows_examined.fetch_add(examined, Relaxed);
-            for (index, key) in rows {
+            for (n, (index, key)) in rows.into_iter().enumerate() {
+                if n % PIECE_ROWS == PIECE_ROWS - 1 {
+                    turns.piece(ctx.statement).await?;
+                }
                 let flow = weald_partition::get(table, index, &key, snapshot, &mut *f).await?;
                 if flow.is_some_and(|f| f.is_break()) {
                     return Ok(());
@@ -145,26 +160,32 @@ pub async fn visit(
         }
         Lookup::Cursors(cursors) => {
             for mut cursor in cursors {
-                let mut seen = 0u32;
-                let mut broken = false;
-                let mut interrupted = Ok(());
-                weald_partition::scan(table, &mut cursor, snapshot, &mut |row| {
-                    seen += 1;
-                    if seen.is_multiple_of(512) {
-                        interrupted = ctx.statement.check_interrupted();
-                        if interrupted.is_err() {
-                            return ControlFlow::Break(());
+                loop {
+                    let mut seen = 0;
+                    let mut broken = false;
+                    let mut turn = Ok(false);
+                    weald_partition::scan(table, &mut cursor, snapshot, &mut |row| {
+                        seen += 1;
+                        let flow = f(row);
+                        broken = flow.is_break();
+                        if seen % PIECE_ROWS == 0 {
+                            turn = turns.is_over(ctx.statement);
+                            if turn != Ok(false) {
+                                return ControlFlow::Break(());
+                            }
                         }
+                        flow
+                    })
+                    .await?;
+                    ctx.statement.cost.rows_examined.fetch_add(seen as u64, Relaxed);
+                    if broken {
+                        return Ok(());
                     }
-                    let flow = f(row);
-                    broken = flow.is_break();
-                    flow
-                })
-                .await?;
-                ctx.statement.cost.rows_examined.fetch_add(seen.into(), Relaxed);
-                interrupted?;
-                if broken {
-                    return Ok(());
+                    if !turn? {
+                        break;
+                    }
+                    turns.next(ctx.statement).await;
+                    ctx.statement.check_interrupted()?;
                 }
             }
         }

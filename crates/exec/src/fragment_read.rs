@@ -231,7 +231,10 @@ async fn read_groups(
                 for k in &a.order_by {
                     order.push(eval(&k.expr, &fields, &ctx)?);
                 }
-                acc.update(&args, &order, &ctx)?;
+                let grown = acc.update(&args, &order, &ctx)?;
+                if grown > 0 {
+                    meter.keep(|| grown)?;
+                }
             }
             Ok(())
         };

@@ -9,6 +9,7 @@ use crate::engine::{Engine, Work};
 use crate::rows::Row;
 use crate::stored::Pair;
 use std::sync::Arc;
+use crate::turns::{PIECE_ROWS, Turns};
 use weald_catalog::TableDef;
 use weald_expr::store::{self, Target as Column};
 use weald_expr::{EvalContext, eval};
@@ -75,9 +76,10 @@ impl Engine {
             InsertRows::Exprs(r) => r.len(),
             InsertRows::Values { rows, .. } | InsertRows::Copied { rows, .. } => rows.len(),
         };
+        let turns = Turns::default();
         for n in 0..count {
-            if n % 256 == 255 {
-                work.statement.check_interrupted()?;
+            if n % PIECE_ROWS == PIECE_ROWS - 1 {
+                turns.piece(work.statement).await?;
             }
             let number = first_row + n as u64;
             let mut further = Vec::new();

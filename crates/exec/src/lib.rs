@@ -17,6 +17,7 @@ mod meter;
 pub mod rows;
 mod source;
 mod stored;
+mod turns;
 
 pub use change::Changed;
 pub use engine::{Engine, Work};

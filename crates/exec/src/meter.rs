@@ -8,8 +8,8 @@ use weald_types::Fault;
 use weald_types::memory::Budget;
 
 const STEP_BYTES: u64 = 64 << 10;
-/// So many rows are not even measured.
-const FEW_ROWS: u32 = 64;
+/// So many rows are not even measured, however large they are.
+const FEW_ROWS: u32 = 8;
 
 pub struct Meter<'a> {
     budget: &'a Budget,

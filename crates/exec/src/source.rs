@@ -8,8 +8,9 @@ use crate::analytic::{BatchSource, RowCursor, RowsTaker, ShareRequest};
 use crate::change::locator;
 use crate::engine::Engine;
 use crate::find::{self, Lookup};
-use crate::rows::{BATCH_ROWS, BoxStream, Row, ScanRequest, Stream, TableSource};
+use crate::rows::{Batch, BoxStream, Row, ScanRequest, Stream, TableSource};
 use crate::stored::Fields;
+use crate::turns::{Steps, Turns};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -77,7 +78,15 @@ impl std::fmt::Debug for Snapshotted {
 impl TableSource for Snapshotted {
     fn scan(&self, request: ScanRequest) -> BoxStream {
         let tables = self.opened(&request.table);
-        Box::new(ScanStream { engine: self.engine.clone(), tables, snapshot: self.snapshot.clone(), request, parts: None })
+        Box::new(ScanStream {
+            engine: self.engine.clone(),
+            tables,
+            snapshot: self.snapshot.clone(),
+            request,
+            parts: None,
+            turns: Turns::default(),
+            steps: Steps::default(),
+        })
     }
     fn virtual_rows<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Row>, Fault>> {
         Box::pin(std::future::ready((self.virtual_rows)(name)))
@@ -86,9 +95,6 @@ impl TableSource for Snapshotted {
         self.engine.size(table).0
     }
 }
-
-/// Rows looked at between two checks for KILL.
-const LOOKED_ROWS: usize = 8 * BATCH_ROWS;
 
 /// What is still to be read.
 enum Part {
@@ -102,6 +108,8 @@ struct ScanStream {
     snapshot: Snapshot,
     request: ScanRequest,
     parts: Option<std::collections::VecDeque<Part>>,
+    turns: Turns,
+    steps: Steps,
 }
 
 impl ScanStream {
@@ -143,8 +151,8 @@ impl ScanStream {
         let Some(parts) = self.parts.as_mut() else { return Ok(None) };
         let r = &self.request;
         let ctx = EvalContext { statement: &r.statement, params: &r.params, subqueries: &[] };
-        let mut out = Vec::new();
-        while out.len() < BATCH_ROWS {
+        let mut out = Batch::default();
+        while !out.is_full() {
             let Some(part) = parts.front_mut() else { break };
             r.statement.check_interrupted()?;
             let mut fault = None;
@@ -152,8 +160,9 @@ impl ScanStream {
                 Part::Row(at, t, ..) | Part::Cursor(at, t, _) => (*at, t.clone()),
             };
             let schema = table.schema();
-            let before = out.len();
-            let mut looked = 0;
+            let mut looked = 0u64;
+            let mut turn = Ok(false);
+            let (turns, steps) = (&self.turns, &mut self.steps);
             let mut take = |row: weald_partition::StoredRow<'_>| {
                 looked += 1;
                 let fields = Fields { schema, version: row.version, bytes: row.bytes };
@@ -162,19 +171,21 @@ impl ScanStream {
                         fault = Some(e);
                         return ControlFlow::Break(());
                     }
-                    // A filter that lets nothing through must not go on for ever either.
-                    Some(Ok(v)) if !is_true(&v) => return if looked >= LOOKED_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) },
-                    _ => (),
+                    Some(Ok(v)) if !is_true(&v) => (),
+                    _ => out.push(
+                        r.ordinals
+                            .iter()
+                            .map(|o| {
+                                if *o == ROW_LOCATOR { locator(at, row.handle().bytes()) } else { schema.value(row.version, row.bytes, *o as usize) }
+                            })
+                            .collect(),
+                    ),
                 }
-                out.push(
-                    r.ordinals
-                        .iter()
-                        .map(
-                            |o| if *o == ROW_LOCATOR { locator(at, row.handle().bytes()) } else { schema.value(row.version, row.bytes, *o as usize) },
-                        )
-                        .collect(),
-                );
-                if out.len() - before >= BATCH_ROWS || looked >= LOOKED_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                // A filter that lets nothing through must not go on for ever either.
+                if steps.row() {
+                    turn = turns.is_over(&r.statement);
+                }
+                if out.is_full() || turn != Ok(false) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let done = match part {
                 Part::Row(_, _, index, key) => {
@@ -186,15 +197,18 @@ impl ScanStream {
                     cursor.is_done()
                 }
             };
-            r.statement.cost.rows_examined.fetch_add(looked as u64, Relaxed);
+            r.statement.cost.rows_examined.fetch_add(looked, Relaxed);
             if let Some(f) = fault {
                 return Err(f);
             }
             if done {
                 parts.pop_front();
             }
+            if turn? {
+                self.turns.next(&r.statement).await;
+            }
         }
-        Ok(if out.is_empty() { None } else { Some(out) })
+        Ok(out.given())
     }
 }
 
@@ -210,6 +224,10 @@ impl BatchSource for Snapshotted {
     }
     fn row_count(&self, table: &TableRef) -> u64 {
         self.engine.size(table).0
+    }
+    fn row_bytes(&self, table: &TableRef) -> u64 {
+        let (rows, bytes) = self.engine.size(table);
+        bytes / rows.max(1)
     }
     fn open(&self, request: ShareRequest) -> Box<dyn RowCursor> {
         let mine = self.units(&request.table).map(|units| {

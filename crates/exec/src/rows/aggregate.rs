@@ -5,10 +5,9 @@
 //! Never:    computes an aggregate itself: that is `expr::aggregate`.
 
 use super::scalar::Scalar;
-use super::{BATCH_ROWS, BoxStream, Held, Lazy, Node, Pace, Row, Scope, open};
+use super::{BoxStream, Held, Lazy, Node, Row, Scope, Steps, open};
 use std::collections::HashMap;
 use std::sync::Arc;
-use weald_expr::AggregateFunction;
 use weald_expr::aggregate::{Accumulator, AggregateSpec};
 use weald_expr::sort::group_key;
 use weald_types::{Fault, SqlType, Value};
@@ -67,30 +66,18 @@ async fn run(
     grouping: bool,
     scope: Scope,
 ) -> Result<(Vec<Row>, Held), Fault> {
-    let (mut held, mut pace) = (Held::nothing(&scope), Pace::default());
+    let (mut held, mut steps) = (Held::nothing(&scope), Steps::default());
     let mut groups = Groups { index: HashMap::new(), list: Vec::new() };
     let fresh = || calls.iter().map(|c| Accumulator::new(&c.spec)).collect::<Vec<_>>();
     if group.is_empty() {
         groups.list.push(Group { values: Vec::new(), level: 0, accumulators: fresh() });
     }
-    // These keep what they are given; the others only a sum of it. Counted as if nothing were a repetition.
-    let hoards: Vec<bool> = calls
-        .iter()
-        .map(|c| {
-            c.spec.distinct
-                || matches!(
-                    c.spec.function,
-                    AggregateFunction::CountDistinct
-                        | AggregateFunction::GroupConcat
-                        | AggregateFunction::JsonArrayAgg
-                        | AggregateFunction::JsonObjectAgg
-                )
-        })
-        .collect();
     let levels: Vec<usize> = if rollup { (0..=group.len()).rev().collect() } else { vec![group.len()] };
     while let Some(batch) = input.next().await? {
-        pace.piece(&scope).await?;
         for row in &batch {
+            if steps.row() {
+                scope.piece().await?;
+            }
             let mut values = Vec::with_capacity(group.len());
             let mut keys = Vec::with_capacity(group.len());
             for g in &group {
@@ -130,11 +117,12 @@ async fn run(
                         }
                     }
                 };
-                for (n, (accumulator, (args, order))) in groups.list[at].accumulators.iter_mut().zip(&arguments).enumerate() {
-                    accumulator.update(args, order, &scope.context(&[]))?;
-                    if hoards[n] {
-                        held.add(super::row_bytes(args) + super::row_bytes(order))?;
-                    }
+                let mut grown = 0;
+                for (accumulator, (args, order)) in groups.list[at].accumulators.iter_mut().zip(&arguments) {
+                    grown += accumulator.update(args, order, &scope.context(&[]))?;
+                }
+                if grown > 0 {
+                    held.add(grown)?;
                 }
             }
         }
@@ -158,9 +146,9 @@ async fn run(
     }
     let width = group.len();
     let mut out = Vec::with_capacity(list.len());
-    for (n, g) in list.into_iter().enumerate() {
-        if n % BATCH_ROWS == 0 {
-            pace.piece(&scope).await?;
+    for g in list {
+        if steps.row() {
+            scope.piece().await?;
         }
         let mut row = g.values;
         for a in g.accumulators {

@@ -4,7 +4,7 @@
 //! Promises: the first of equal rows is kept; INTERSECT ALL and EXCEPT ALL count.
 //! Never:    sorts.
 
-use super::{BoxStream, Held, Lazy, Node, Pace, Row, Scope, Stream, open};
+use super::{BoxStream, Held, Lazy, Node, Row, Scope, Stream, open};
 use futures::future::BoxFuture;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -47,12 +47,11 @@ struct DistinctStream {
     seen: HashSet<Vec<u8>>,
     scope: Scope,
     held: Held,
-    pace: Pace,
 }
 
 impl DistinctStream {
     fn new(input: BoxStream, types: Arc<[SqlType]>, scope: &Scope) -> Self {
-        Self { input, types, seen: HashSet::new(), scope: scope.clone(), held: Held::nothing(scope), pace: Pace::default() }
+        Self { input, types, seen: HashSet::new(), scope: scope.clone(), held: Held::nothing(scope) }
     }
 }
 
@@ -60,7 +59,7 @@ impl Stream for DistinctStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
             while let Some(batch) = self.input.next().await? {
-                self.pace.piece(&self.scope).await?;
+                self.scope.piece().await?;
                 let mut kept = Vec::new();
                 for row in batch {
                     let key = row_key(&row, &self.types);
@@ -126,10 +125,10 @@ async fn compare(
     all: bool,
     wanted: bool,
 ) -> Result<(Vec<Row>, Held), Fault> {
-    let (mut held, mut pace) = (Held::nothing(&scope), Pace::default());
+    let mut held = Held::nothing(&scope);
     let mut counts: HashMap<Vec<u8>, u64> = HashMap::new();
     while let Some(batch) = right.next().await? {
-        pace.piece(&scope).await?;
+        scope.piece().await?;
         for row in &batch {
             let key = row_key(row, &types);
             match counts.get_mut(&key) {
@@ -144,7 +143,7 @@ async fn compare(
     let mut given = HashSet::new();
     let mut out = Vec::new();
     while let Some(batch) = left.next().await? {
-        pace.piece(&scope).await?;
+        scope.piece().await?;
         for row in batch {
             let key = row_key(&row, &types);
             let count = counts.get_mut(&key);

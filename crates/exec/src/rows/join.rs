@@ -6,7 +6,7 @@
 //! Never:    reorders joins: the binder did.
 
 use super::scalar::Scalar;
-use super::{BATCH_ROWS, BoxStream, Held, Node, Pace, Row, Scope, Stream, collect, open, ready};
+use super::{Batch, BoxStream, Held, Node, Row, Scope, Steps, Stream, collect, open, ready};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl Join {
             method: None,
             batch: Vec::new().into_iter(),
             current: None,
-            pace: Pace::default(),
+            steps: Steps::default(),
         })
     }
 }
@@ -99,7 +99,8 @@ struct JoinStream {
     /// Left rows of the batch under way that are still to be joined.
     batch: std::vec::IntoIter<Row>,
     current: Option<Current>,
-    pace: Pace,
+    /// Rows looked at, of whichever left row: many that find little are as much work as one that finds much.
+    steps: Steps,
 }
 
 /// A left row, and how far it has come.
@@ -160,8 +161,8 @@ impl JoinStream {
         let mut by_key: HashMap<Vec<u8>, Vec<u32>> = HashMap::with_capacity(rows.len());
         let mut nulls = false;
         for (i, row) in rows.iter().enumerate() {
-            if i % BATCH_ROWS == 0 {
-                self.pace.piece(&self.scope).await?;
+            if self.steps.row() {
+                self.scope.piece().await?;
             }
             match key(row, self.join.keys.iter().map(|k| &k.1), &self.scope).await? {
                 Some(k) => {
@@ -182,7 +183,7 @@ impl JoinStream {
             }
             match self.left.next().await? {
                 Some(batch) => {
-                    self.pace.piece(&self.scope).await?;
+                    self.scope.piece().await?;
                     self.batch = batch.into_iter();
                 }
                 None => return Ok(false),
@@ -208,17 +209,15 @@ impl JoinStream {
     }
 
     /// Offers right rows to the current left row until `out` is full or it has seen all.
-    async fn work(&mut self, method: &Method, out: &mut Vec<Row>) -> Result<(), Fault> {
+    async fn work(&mut self, method: &Method, out: &mut Batch) -> Result<(), Fault> {
         let Some(mut current) = self.current.take() else { return Ok(()) };
-        let mut offered = 0;
         while !current.found.enough {
-            if out.len() >= BATCH_ROWS {
+            if out.is_full() {
                 self.current = Some(current);
                 return Ok(());
             }
-            offered += 1;
-            if offered % BATCH_ROWS == 0 {
-                self.pace.piece(&self.scope).await?;
+            if self.steps.row() {
+                self.scope.piece().await?;
             }
             let Current { left, found, candidates } = &mut current;
             match (candidates, method) {
@@ -254,7 +253,7 @@ impl JoinStream {
 }
 
 impl Shape {
-    async fn offer(&self, scope: &Scope, left: &Row, right: &Row, found: &mut Found, out: &mut Vec<Row>) -> Result<(), Fault> {
+    async fn offer(&self, scope: &Scope, left: &Row, right: &Row, found: &mut Found, out: &mut Batch) -> Result<(), Fault> {
         let mut both = Vec::with_capacity(left.len() + right.len());
         both.extend_from_slice(left);
         both.extend_from_slice(right);
@@ -276,7 +275,7 @@ impl Shape {
     }
 
     /// What a left row becomes once all of the right side was offered.
-    fn close(&self, current: Current, out: &mut Vec<Row>) {
+    fn close(&self, current: Current, out: &mut Batch) {
         let Current { mut left, found, .. } = current;
         match self.kind {
             JoinKind::Left => {
@@ -324,15 +323,15 @@ impl Stream for JoinStream {
                 Some(m) => m,
                 None => self.choose().await?,
             };
-            let mut out = Vec::new();
-            while out.len() < BATCH_ROWS {
+            let mut out = Batch::default();
+            while !out.is_full() {
                 if self.current.is_none() && !self.advance(&method).await? {
                     break;
                 }
                 self.work(&method, &mut out).await?;
             }
             self.method = Some(method);
-            Ok(if out.is_empty() { None } else { Some(out) })
+            Ok(out.given())
         })
     }
 }

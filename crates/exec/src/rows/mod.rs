@@ -26,6 +26,7 @@ pub use describe::{AccessStep, ColumnNames, Step, scan_step};
 pub use meter::{Actual, Meter};
 pub use scan::{ScanRequest, TableSource};
 
+use crate::turns::{Steps, Turns};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,6 +65,13 @@ pub struct Execution {
     pub max_recursion: u64,
     /// EXPLAIN ANALYZE and PROFILE: what each node did is counted here.
     pub meter: Option<Arc<Meter>>,
+    turns: Turns,
+}
+
+impl Execution {
+    pub fn new(statement: Arc<StatementContext>, source: Arc<dyn TableSource>, max_recursion: u64, meter: Option<Arc<Meter>>) -> Self {
+        Self { statement, source, max_recursion, meter, turns: Turns::default() }
+    }
 }
 
 /// What one operator holds of the statement's memory; given back when it is dropped.
@@ -93,28 +101,6 @@ impl Drop for Held {
     }
 }
 
-/// Pieces of work between two turns of the other tasks on this thread: each piece is a batch of rows or about as much, so this is a few milliseconds.
-const PIECES_A_TURN: u32 = 8;
-
-/// Keeps a long computation from having a thread for itself: KILL, time-outs and other connections get their turn.
-#[derive(Debug, Default)]
-pub(crate) struct Pace {
-    pieces: u32,
-}
-
-impl Pace {
-    /// Call after every piece of work: about [`BATCH_ROWS`] rows looked at.
-    pub async fn piece(&mut self, scope: &Scope) -> Result<(), Fault> {
-        scope.execution.statement.check_interrupted()?;
-        self.pieces += 1;
-        if self.pieces >= PIECES_A_TURN {
-            self.pieces = 0;
-            tokio::task::yield_now().await;
-        }
-        Ok(())
-    }
-}
-
 /// About what a row costs in memory.
 pub fn row_bytes(row: &[Value]) -> u64 {
     let heap: usize = row
@@ -122,11 +108,35 @@ pub fn row_bytes(row: &[Value]) -> u64 {
         .map(|v| match v {
             Value::Str(s) if s.len() > 24 => s.len(),
             Value::Bytes(b) => b.len(),
-            Value::Json(_) => 64,
+            Value::Json(j) => j.size_bytes(),
             _ => 0,
         })
         .sum();
     (24 + std::mem::size_of_val(row) + heap) as u64
+}
+
+/// Rows of so many bytes are handed over together at most, or a single one that is larger: whoever made them does not count them, whoever keeps them does.
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// Rows on their way to whoever asked for them.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    rows: Vec<Row>,
+    bytes: u64,
+}
+
+impl Batch {
+    pub fn push(&mut self, row: Row) {
+        self.bytes += row_bytes(&row);
+        self.rows.push(row);
+    }
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+    }
+    /// What [`Stream::next`] gives.
+    pub fn given(self) -> Option<Vec<Row>> {
+        if self.rows.is_empty() { None } else { Some(self.rows) }
+    }
 }
 
 /// The surroundings of one opened node: the execution, the parameters as this level sees them, and the rows of recursive queries under way.
@@ -142,6 +152,10 @@ pub struct Scope {
 impl Scope {
     pub fn new(execution: Arc<Execution>, params: Arc<[Value]>) -> Self {
         Self { execution, params, recursion: Arc::default(), constants: Arc::default() }
+    }
+    /// Call for every so many rows looked at: see [`Turns::piece`].
+    pub(crate) async fn piece(&self) -> Result<(), Fault> {
+        self.execution.turns.piece(&self.execution.statement).await
     }
     pub(crate) fn context<'a>(&'a self, subqueries: &'a [Option<SubqueryResult>]) -> EvalContext<'a> {
         EvalContext { statement: &self.execution.statement, params: &self.params, subqueries }
@@ -190,7 +204,7 @@ fn open_node(node: &Arc<Node>, scope: &Scope) -> BoxStream {
         Node::Distinct(d) => d.open(scope),
         Node::SetOp(s) => s.open(scope),
         Node::Recursive(r) => r.open(scope),
-        Node::RecursionInput { id } => Box::new(Ready::new(scope.recursion.get(id).map(|rows| rows.to_vec()).unwrap_or_default())),
+        Node::RecursionInput { id } => Box::new(recursive::RoundStream::new(scope.recursion.get(id).cloned().unwrap_or_default())),
     }
 }
 
@@ -210,9 +224,8 @@ async fn json_rows(document: scalar::Scalar, table: Arc<weald_expr::json_table::
 pub(crate) async fn collect(stream: &mut BoxStream, scope: &Scope) -> Result<(Vec<Row>, Held), Fault> {
     let mut all = Vec::new();
     let mut held = Held::nothing(scope);
-    let mut pace = Pace::default();
     while let Some(batch) = stream.next().await? {
-        pace.piece(scope).await?;
+        scope.piece().await?;
         held.add_rows(&batch)?;
         all.extend(batch);
     }

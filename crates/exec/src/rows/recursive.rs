@@ -5,7 +5,8 @@
 //! Never:    shows a round more than the rows of the one before it.
 
 use super::distinct::row_key;
-use super::{BoxStream, Held, Lazy, Node, Row, Scope, collect, open};
+use super::{BATCH_ROWS, BoxStream, Held, Lazy, Node, Row, Scope, Stream, collect, open};
+use futures::future::BoxFuture;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use weald_types::{Fault, SqlType};
@@ -27,27 +28,9 @@ impl Recursive {
 }
 
 async fn run(id: u32, seed: Arc<Node>, step: Arc<Node>, all: bool, types: Arc<[SqlType]>, scope: Scope) -> Result<(Vec<Row>, Held), Fault> {
-    let mut held = Held::nothing(&scope);
-    let mut seen: HashSet<Vec<u8>> = HashSet::new();
-    let mut fresh = |rows: Vec<Row>, held: &mut Held| -> Result<Vec<Row>, Fault> {
-        if all {
-            return Ok(rows);
-        }
-        let mut kept = Vec::with_capacity(rows.len());
-        for row in rows {
-            let key = row_key(&row, &types);
-            let bytes = 64 + key.len() as u64;
-            if seen.insert(key) {
-                held.add(bytes)?;
-                kept.push(row);
-            }
-        }
-        Ok(kept)
-    };
+    let mut found = Found { held: Held::nothing(&scope), seen: if all { None } else { Some(HashSet::new()) }, types, out: Vec::new() };
     let (rows, _) = collect(&mut open(&seed, &scope), &scope).await?;
-    let mut last = fresh(rows, &mut held)?;
-    held.add_rows(&last)?;
-    let mut out = last.clone();
+    let mut last = found.take(rows, &scope).await?;
     let mut rounds = 0;
     while !last.is_empty() {
         rounds += 1;
@@ -60,9 +43,63 @@ async fn run(id: u32, seed: Arc<Node>, step: Arc<Node>, all: bool, types: Arc<[S
         // Answers of subqueries may depend on the round: each round keeps its own.
         let round = Scope { recursion: Arc::new(inputs), constants: Arc::default(), ..scope.clone() };
         let (rows, _) = collect(&mut open(&step, &round), &scope).await?;
-        last = fresh(rows, &mut held)?;
-        held.add_rows(&last)?;
-        out.extend(last.iter().cloned());
+        last = found.take(rows, &scope).await?;
     }
-    Ok((out, held))
+    Ok((found.out, found.held))
+}
+
+/// The rows of all rounds.
+struct Found {
+    held: Held,
+    /// Their keys, where equal rows count once.
+    seen: Option<HashSet<Vec<u8>>>,
+    types: Arc<[SqlType]>,
+    out: Vec<Row>,
+}
+
+impl Found {
+    /// Takes in one round's rows; gives those that are new.
+    async fn take(&mut self, rows: Vec<Row>, scope: &Scope) -> Result<Vec<Row>, Fault> {
+        let mut new = Vec::with_capacity(rows.len());
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
+            scope.piece().await?;
+            let from = new.len();
+            for row in rows.by_ref().take(BATCH_ROWS) {
+                if let Some(seen) = &mut self.seen {
+                    let key = row_key(&row, &self.types);
+                    let bytes = 64 + key.len() as u64;
+                    if !seen.insert(key) {
+                        continue;
+                    }
+                    self.held.add(bytes)?;
+                }
+                new.push(row);
+            }
+            self.held.add_rows(&new[from..])?;
+            self.out.extend_from_slice(&new[from..]);
+        }
+        Ok(new)
+    }
+}
+
+/// The last round's rows, as the next one reads them: copied as they are asked for, since it may read them many times.
+pub(crate) struct RoundStream {
+    rows: Arc<Vec<Row>>,
+    at: usize,
+}
+
+impl RoundStream {
+    pub fn new(rows: Arc<Vec<Row>>) -> Self {
+        Self { rows, at: 0 }
+    }
+}
+
+impl Stream for RoundStream {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
+        let to = (self.at + BATCH_ROWS).min(self.rows.len());
+        let batch = self.rows[self.at..to].to_vec();
+        self.at = to;
+        Box::pin(std::future::ready(Ok(if batch.is_empty() { None } else { Some(batch) })))
+    }
 }

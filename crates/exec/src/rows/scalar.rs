@@ -4,7 +4,7 @@
 //! Promises: a subquery's answer is there before the expression that reads it is evaluated; one that reads nothing of the row is run once an execution.
 //! Never:    evaluates an expression by itself: that is `expr`.
 
-use super::{BATCH_ROWS, BoxStream, Held, Node, Pace, Row, Scope, Stream, open};
+use super::{Batch, BoxStream, Held, Node, Row, Scope, Steps, Stream, open};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use weald_expr::{Expr, SubqueryKind, SubqueryResult, eval};
@@ -50,6 +50,8 @@ impl Scalar {
             answers[at] = Some(match kept {
                 Some(answer) => answer,
                 None => {
+                    // For each row anew, it may take its time.
+                    scope.piece().await?;
                     let (answer, held) = s.run(row, scope).await?;
                     if s.constant {
                         scope.constants.lock().insert(s.index, (answer.clone(), held));
@@ -113,8 +115,10 @@ impl ValuesStream {
 impl Stream for ValuesStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            let mut batch = Vec::new();
-            while batch.len() < BATCH_ROWS && self.at < self.rows.len() {
+            let mut batch = Batch::default();
+            while !batch.is_full() && self.at < self.rows.len() {
+                // Whatever a row computes (SLEEP, BENCHMARK) it computes here.
+                self.scope.execution.statement.check_interrupted()?;
                 let mut row = Vec::with_capacity(self.rows[self.at].len());
                 for e in &self.rows[self.at] {
                     row.push(e.eval(&[], &self.scope).await?);
@@ -122,7 +126,7 @@ impl Stream for ValuesStream {
                 batch.push(row);
                 self.at += 1;
             }
-            Ok(if batch.is_empty() { None } else { Some(batch) })
+            Ok(batch.given())
         })
     }
 }
@@ -131,12 +135,12 @@ pub struct FilterStream {
     input: BoxStream,
     predicate: Scalar,
     scope: Scope,
-    pace: Pace,
+    steps: Steps,
 }
 
 impl FilterStream {
     pub fn new(input: BoxStream, predicate: Scalar, scope: Scope) -> Self {
-        Self { input, predicate, scope, pace: Pace::default() }
+        Self { input, predicate, scope, steps: Steps::default() }
     }
 }
 
@@ -144,12 +148,10 @@ impl Stream for FilterStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
             while let Some(batch) = self.input.next().await? {
-                self.pace.piece(&self.scope).await?;
                 let mut kept = Vec::new();
                 for row in batch {
-                    // A subquery for each row may take its time.
-                    if !self.predicate.subqueries.is_empty() {
-                        self.pace.piece(&self.scope).await?;
+                    if self.steps.row() {
+                        self.scope.piece().await?;
                     }
                     if self.predicate.is_true(&row, &self.scope).await? {
                         kept.push(row);
@@ -166,27 +168,33 @@ impl Stream for FilterStream {
 
 pub struct ProjectStream {
     input: BoxStream,
+    /// Of the input's last batch, what is still to be projected.
+    rest: std::vec::IntoIter<Row>,
     exprs: Vec<Projection>,
     scope: Scope,
-    pace: Pace,
+    steps: Steps,
 }
 
 impl ProjectStream {
     pub fn new(input: BoxStream, exprs: Vec<Projection>, scope: Scope) -> Self {
-        Self { input, exprs, scope, pace: Pace::default() }
+        Self { input, rest: Vec::new().into_iter(), exprs, scope, steps: Steps::default() }
     }
 }
 
 impl Stream for ProjectStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
-            let Some(batch) = self.input.next().await? else { return Ok(None) };
-            self.pace.piece(&self.scope).await?;
-            let subqueries = self.exprs.iter().any(|e| matches!(e, Projection::Compute(e) if !e.subqueries.is_empty()));
-            let mut out = Vec::with_capacity(batch.len());
-            for row in batch {
-                if subqueries {
-                    self.pace.piece(&self.scope).await?;
+            if self.rest.len() == 0 {
+                match self.input.next().await? {
+                    Some(batch) => self.rest = batch.into_iter(),
+                    None => return Ok(None),
+                }
+            }
+            let mut out = Batch::default();
+            while !out.is_full() {
+                let Some(row) = self.rest.next() else { break };
+                if self.steps.row() {
+                    self.scope.piece().await?;
                 }
                 let mut projected = Vec::with_capacity(self.exprs.len());
                 for e in &self.exprs {
@@ -197,7 +205,7 @@ impl Stream for ProjectStream {
                 }
                 out.push(projected);
             }
-            Ok(Some(out))
+            Ok(out.given())
         })
     }
 }

@@ -73,7 +73,9 @@ impl Stream for VirtualStream {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(async {
             if self.rows.is_none() {
-                let all = self.scope.execution.source.virtual_rows(&self.name).await?;
+                // Made all at once, from a catalogue that may be large.
+                let execution = &self.scope.execution;
+                let all = execution.statement.aside_if(true, || execution.source.virtual_rows(&self.name)).await?;
                 debug_assert!(all.iter().all(|r| r.len() >= self.width), "{} gives short rows", self.name);
                 let kept = all.into_iter().map(|r| self.keep.iter().map(|i| r.get(*i).cloned().unwrap_or(Value::Null)).collect()).collect();
                 self.rows = Some(Ready::new(kept));

@@ -5,8 +5,9 @@
 //! Never:    sorts what an index already gives in order: the plan has no sort then.
 
 use super::scalar::Scalar;
-use super::{BATCH_ROWS, BoxStream, Held, Pace, Ready, Row, Scope, Stream, row_bytes};
+use super::{BATCH_ROWS, Batch, BoxStream, Held, Ready, Row, Scope, Steps, Stream, row_bytes};
 use futures::future::BoxFuture;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use weald_expr::sort::sort_key;
 use weald_types::{Fault, Value};
@@ -59,6 +60,36 @@ pub(crate) async fn key_of(row: &[Value], keys: &[Key], scope: &Scope) -> Result
 /// Rows sorted at a time: a few milliseconds' work.
 const RUN_ROWS: usize = 16 * BATCH_ROWS;
 
+/// Sorts in runs, with others' turns between them.
+pub(crate) async fn sorted_in_turns<T: Ord + Send>(mut items: Vec<T>, scope: &Scope) -> Result<Vec<T>, Fault> {
+    if items.len() <= RUN_ROWS {
+        items.sort_unstable();
+        return Ok(items);
+    }
+    let (mut all, count) = (Vec::with_capacity(items.len()), items.len());
+    let mut runs = Vec::with_capacity(count.div_ceil(RUN_ROWS));
+    let mut rest = items.into_iter();
+    while rest.len() > 0 {
+        let mut run: Vec<T> = rest.by_ref().take(RUN_ROWS).collect();
+        run.sort_unstable();
+        runs.push(run.into_iter());
+        scope.piece().await?;
+    }
+    let mut heads: BinaryHeap<Reverse<(T, usize)>> = BinaryHeap::with_capacity(runs.len());
+    for (n, run) in runs.iter_mut().enumerate() {
+        heads.extend(run.next().map(|least| Reverse((least, n))));
+    }
+    let mut steps = Steps::default();
+    while let Some(Reverse((least, n))) = heads.pop() {
+        heads.extend(runs[n].next().map(|next| Reverse((next, n))));
+        all.push(least);
+        if steps.row() {
+            scope.piece().await?;
+        }
+    }
+    Ok(all)
+}
+
 pub struct SortStream {
     input: BoxStream,
     keys: Vec<Key>,
@@ -66,7 +97,7 @@ pub struct SortStream {
     scope: Scope,
     sorted: Option<Sorted>,
     held: Held,
-    pace: Pace,
+    steps: Steps,
 }
 
 enum Sorted {
@@ -76,7 +107,7 @@ enum Sorted {
 
 impl SortStream {
     pub fn new(input: BoxStream, keys: Vec<Key>, limit: Option<Limit>, scope: Scope) -> Self {
-        Self { input, keys, limit, held: Held::nothing(&scope), scope, sorted: None, pace: Pace::default() }
+        Self { input, keys, limit, held: Held::nothing(&scope), scope, sorted: None, steps: Steps::default() }
     }
 
     async fn sort(&mut self) -> Result<Sorted, Fault> {
@@ -96,8 +127,10 @@ impl SortStream {
         let mut runs = Vec::new();
         let mut run: Vec<(Vec<u8>, Row)> = Vec::new();
         while let Some(batch) = self.input.next().await? {
-            self.pace.piece(&self.scope).await?;
             for row in batch {
+                if self.steps.row() {
+                    self.scope.piece().await?;
+                }
                 let key = key_of(&row, &self.keys, &self.scope).await?;
                 self.held.add(row_bytes(&row) + 24 + key.len() as u64)?;
                 run.push((key, row));
@@ -120,8 +153,10 @@ impl SortStream {
             return Ok(Vec::new());
         }
         while let Some(batch) = self.input.next().await? {
-            self.pace.piece(&self.scope).await?;
             for row in batch {
+                if self.steps.row() {
+                    self.scope.piece().await?;
+                }
                 let key = key_of(&row, &self.keys, &self.scope).await?;
                 sequence += 1;
                 if heap.len() == keep && heap.peek().is_none_or(|greatest| greatest.key <= key) {
@@ -143,7 +178,7 @@ impl SortStream {
 /// Sorted runs, read as one: of equal rows, those of the earlier run first.
 struct Merge {
     runs: Vec<std::vec::IntoIter<(Vec<u8>, Row)>>,
-    heads: BinaryHeap<std::cmp::Reverse<Ranked>>,
+    heads: BinaryHeap<Reverse<Ranked>>,
 }
 
 impl Merge {
@@ -157,7 +192,7 @@ impl Merge {
 
     fn refill(&mut self, run: usize) {
         if let Some((key, row)) = self.runs[run].next() {
-            self.heads.push(std::cmp::Reverse(Ranked { key, sequence: run as u64, row }));
+            self.heads.push(Reverse(Ranked { key, sequence: run as u64, row }));
         }
     }
 
@@ -204,20 +239,20 @@ impl Stream for SortStream {
             let batch = match &mut sorted {
                 Sorted::Top(rows) => rows.take(),
                 Sorted::Merging { merge, skip, give } => {
-                    let mut out = Vec::new();
+                    let mut out = Batch::default();
                     while *skip > 0 && merge.next().is_some() {
                         *skip -= 1;
-                        if *skip % RUN_ROWS as u64 == 0 {
-                            self.pace.piece(&self.scope).await?;
+                        if self.steps.row() {
+                            self.scope.piece().await?;
                         }
                     }
-                    while out.len() < BATCH_ROWS && *give > 0 {
+                    while !out.is_full() && *give > 0 {
                         let Some(row) = merge.next() else { break };
                         *give -= 1;
                         out.push(row);
                     }
-                    self.pace.piece(&self.scope).await?;
-                    if out.is_empty() { None } else { Some(out) }
+                    self.scope.piece().await?;
+                    out.given()
                 }
             };
             self.sorted = Some(sorted);

@@ -5,8 +5,8 @@
 //! Never:    shares work between functions of different windows; functions of the same window are sorted anew (a later improvement).
 
 use super::scalar::Scalar;
-use super::sort::{Key, key_of};
-use super::{BATCH_ROWS, BoxStream, Held, Lazy, Node, Pace, Row, Scope, collect, open, row_bytes};
+use super::sort::{Key, key_of, sorted_in_turns};
+use super::{BoxStream, Held, Lazy, Node, Row, Scope, Steps, collect, open, row_bytes};
 use std::sync::Arc;
 use weald_expr::aggregate::{Accumulator, AggregateSpec};
 use weald_expr::sort::group_key;
@@ -75,10 +75,11 @@ impl Function {
     async fn run(&self, rows: &[Row], scope: &Scope) -> Result<Vec<Value>, Fault> {
         // (partition key, order key, position): sorted, partitions and peers are neighbours.
         let mut order = Vec::with_capacity(rows.len());
-        let (mut held, mut pace) = (Held::nothing(scope), Pace::default());
+        // Rows looked at, in whichever partition: a frame may span its partition for every row, and partitions may be many and small.
+        let (mut held, mut steps) = (Held::nothing(scope), Steps::default());
         for (i, row) in rows.iter().enumerate() {
-            if i % BATCH_ROWS == 0 {
-                pace.piece(scope).await?;
+            if steps.row() {
+                scope.piece().await?;
             }
             let mut partition = Vec::new();
             for p in &self.partition_by {
@@ -88,29 +89,25 @@ impl Function {
             held.add(56 + partition.len() as u64 + key.len() as u64)?;
             order.push((partition, key, i));
         }
-        order.sort();
+        let order = sorted_in_turns(order, scope).await?;
         let mut out = vec![Value::Null; rows.len()];
         let mut from = 0;
         while from < order.len() {
             let to = from + order[from..].iter().take_while(|o| o.0 == order[from].0).count();
             let partition = Partition { order: &order[from..to], rows };
-            self.partition(&partition, scope, &mut pace, &mut out).await?;
+            self.partition(&partition, scope, &mut steps, &mut held, &mut out).await?;
             from = to;
         }
         Ok(out)
     }
 
-    async fn partition(&self, p: &Partition<'_>, scope: &Scope, pace: &mut Pace, out: &mut [Value]) -> Result<(), Fault> {
+    async fn partition(&self, p: &Partition<'_>, scope: &Scope, steps: &mut Steps, held: &mut Held, out: &mut [Value]) -> Result<(), Fault> {
         let n = p.order.len();
         let (mut rank, mut dense) = (1, 0);
         let mut running: Option<(usize, Accumulator)> = None;
-        // Rows looked at since the last pause: a frame may span the partition for every row.
-        let mut looked = 0;
         for i in 0..n {
-            looked += 1;
-            if looked >= BATCH_ROWS {
-                looked = 0;
-                pace.piece(scope).await?;
+            if steps.row() {
+                scope.piece().await?;
             }
             let new_peer = i == 0 || p.order[i].1 != p.order[i - 1].1;
             if new_peer {
@@ -164,16 +161,14 @@ impl Function {
                         _ => (start, Accumulator::new(spec)),
                     };
                     for at in done..end {
-                        looked += 1;
-                        if looked >= BATCH_ROWS {
-                            looked = 0;
-                            pace.piece(scope).await?;
+                        if steps.row() {
+                            scope.piece().await?;
                         }
                         let mut args = Vec::with_capacity(self.args.len());
                         for a in &self.args {
                             args.push(a.eval(p.row(at), scope).await?);
                         }
-                        acc.update(&args, &[], &scope.context(&[]))?;
+                        held.add(acc.update(&args, &[], &scope.context(&[]))?)?;
                     }
                     let value = acc.clone().finish(&scope.context(&[]))?;
                     running = Some((end.max(done), acc));
