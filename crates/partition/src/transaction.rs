@@ -105,6 +105,10 @@ impl Transaction {
     pub fn has_written(&self) -> bool {
         self.inner.lock().sets.iter().any(|s| s.changes.has_changes())
     }
+    /// How many changes and locks it has made, about: what its end costs grows with them.
+    pub fn changes(&self) -> u64 {
+        self.inner.lock().last
+    }
     pub fn mark(&self) -> Mark {
         Mark(self.inner.lock().last)
     }

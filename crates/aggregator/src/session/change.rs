@@ -221,7 +221,7 @@ impl Session {
 
     fn take_back(&mut self, mark: weald_exec::Mark) {
         let open = self.current();
-        open.transaction.rollback_to(mark);
+        super::transaction::take_back(&open.transaction, mark);
         open.used = open.seen_by_client > 0;
     }
 

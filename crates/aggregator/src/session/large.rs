@@ -9,7 +9,7 @@ use super::query::Executor;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Arc;
-use weald_exec::analytic::{Analytic, AnalyticPlan, BatchSource, CARRIER_OVERFLOW, Refused};
+use weald_exec::analytic::{Analytic, AnalyticPlan, BATCH_TOO_LARGE, BatchSource, CARRIER_OVERFLOW, Refused};
 use weald_exec::rows::{self, BoxStream, Row, Scope, Stream};
 use weald_expr::{Expr, StatementContext, SubqueryKind};
 use weald_plan::query::{Query, Rel};
@@ -180,8 +180,11 @@ impl Stream for Planned {
             }
             if let Some(stream) = &mut self.analytic {
                 match stream.next().await {
-                    // Wider numbers than Arrow's: the row executor has them; nothing was sent yet.
-                    Err(Fault::Internal { incident }) if incident == CARRIER_OVERFLOW && !self.sent => self.analytic = None,
+                    // Wider numbers than Arrow's, or larger values than fit in a batch: the row executor has room for them; nothing was sent yet.
+                    Err(Fault::Internal { incident }) if (incident == CARRIER_OVERFLOW || incident == BATCH_TOO_LARGE) && !self.sent => {
+                        self.analytic = None
+                    }
+                    Err(Fault::Internal { incident }) if incident == BATCH_TOO_LARGE => return Err(Fault::OutOfMemory),
                     next => {
                         self.sent = true;
                         return next;

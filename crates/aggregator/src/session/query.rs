@@ -1,10 +1,11 @@
 //! SELECT: from a syntax tree to rows.
 //!
 //! Owns:     the choice between fragment, row executor and DataFusion.
-//! Promises: the choice never changes the answer; what reads much runs on the query threads and streams through a bounded channel.
+//! Promises: the choice never changes the answer; what reads much runs on the query threads, and what turns out to be much work goes there.
 //! Never:    blocks a connection's thread for longer than a small query takes.
 
 use super::large::Large;
+use super::query_threads::{Nearby, Remote};
 use super::{Done, Outcome, Session};
 use crate::information_schema::{self, Facts};
 use futures::future::BoxFuture;
@@ -27,8 +28,6 @@ use weald_types::{ColumnId, Fault, SqlType, Value};
 pub const SMALL_QUERY_ROWS: u64 = 20_000;
 /// A statement may meet a table that is being changed, or rows that changed under it, so many times before the client hears of it.
 pub const RETRIES: usize = 16;
-/// Batches between a query's threads and its connection.
-const CHANNEL: usize = 4;
 
 impl Session {
     pub(crate) async fn select(&mut self, q: &ast::Query, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
@@ -60,7 +59,7 @@ impl Session {
         query.joins_only = self.settings.executor == Executor::Analytic;
         // All rows are found and counted; those beyond the limit are not sent.
         let limit = if query.calc_found_rows { taken_limit(&mut query.root) } else { None };
-        rewrite::optimize(&mut query, &self.bind_context(), &*self.server.engine);
+        self.long_work(|| rewrite::optimize(&mut query, &self.bind_context(), &*self.server.engine));
         let executor = self.executor_for(&query);
         let query = Arc::new(query);
         let mut rows = self.open_with(&query, params, executor).await?;
@@ -133,7 +132,7 @@ impl Session {
         if self.server.engine.rows_read(query) > SMALL_QUERY_ROWS {
             return Ok(self.on_query_threads(rows, statement));
         }
-        Ok(rows)
+        Ok(Box::new(Nearby::new(rows, self.server.clone(), statement)))
     }
 
     /// What the session wants `query` to be run by. What reads no table is how a client asks for variables: it goes on working whatever is asked for.
@@ -249,7 +248,7 @@ impl Session {
         source: Arc<dyn TableSource>,
         meter: Option<Arc<Meter>>,
     ) -> Scope {
-        let execution = Execution { statement, source, max_recursion: self.variables.int("cte_max_recursion_depth"), meter };
+        let execution = Execution::new(statement, source, self.variables.int("cte_max_recursion_depth"), meter);
         Scope::new(Arc::new(execution), params)
     }
 
@@ -266,22 +265,8 @@ impl Session {
     }
 
     /// Moves the work of `rows` away from the connection's thread.
-    pub(crate) fn on_query_threads(&self, mut rows: BoxStream, statement: Arc<StatementContext>) -> BoxStream {
-        let (send, receive) = tokio::sync::mpsc::channel::<Result<Vec<Row>, Fault>>(CHANNEL);
-        let task = self.server.query_runtime.spawn(async move {
-            loop {
-                let next = match rows.next().await {
-                    Ok(None) => return,
-                    Ok(Some(batch)) => Ok(batch),
-                    Err(f) => Err(f),
-                };
-                let failed = next.is_err();
-                if send.send(next).await.is_err() || failed {
-                    return;
-                }
-            }
-        });
-        Box::new(Remote { receive, task: Some(task), statement })
+    pub(crate) fn on_query_threads(&self, rows: BoxStream, statement: Arc<StatementContext>) -> BoxStream {
+        Box::new(Remote::of(rows, &self.server, statement))
     }
 
     /// Rows of a few expressions without a table.
@@ -438,48 +423,6 @@ impl Stream for Begun {
         match self.first.take() {
             Some(batch) => Box::pin(std::future::ready(Ok(Some(batch)))),
             None => self.rows.next(),
-        }
-    }
-}
-
-/// Rows that come from the query threads; dropping it ends them.
-struct Remote {
-    receive: tokio::sync::mpsc::Receiver<Result<Vec<Row>, Fault>>,
-    /// `None`: its end has been seen.
-    task: Option<tokio::task::JoinHandle<()>>,
-    statement: Arc<StatementContext>,
-}
-
-impl Stream for Remote {
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
-        Box::pin(async {
-            let received = tokio::select! {
-                received = self.receive.recv() => received,
-                // Wherever the query's threads are, the client is told at once; they end when they next wait.
-                fault = self.statement.interrupted.raised() => return Err(fault),
-            };
-            match received {
-                Some(Ok(batch)) => Ok(Some(batch)),
-                Some(Err(f)) => Err(f),
-                None => {
-                    let Some(task) = &mut self.task else { return Ok(None) };
-                    // The end, or a panic that must not pass for one.
-                    let ended = task.await;
-                    self.task = None;
-                    match ended {
-                        Err(e) if e.is_panic() => Err(Fault::Internal { incident: "a query thread failed".into() }),
-                        _ => Ok(None),
-                    }
-                }
-            }
-        })
-    }
-}
-
-impl Drop for Remote {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
         }
     }
 }

@@ -96,7 +96,7 @@ impl Session {
                 if matches!(fault, Fault::Deadlock | Fault::WriteConflict) || open.autocommit {
                     self.rollback_open()
                 } else {
-                    open.transaction.rollback_to(mark)
+                    take_back(&open.transaction, mark)
                 }
                 Err(if fault == Fault::WriteConflict { Fault::Deadlock } else { fault })
             }
@@ -110,7 +110,15 @@ impl Session {
                 let Some(transaction) = Arc::into_inner(open.transaction) else {
                     return Err(Fault::Internal { incident: "a commit while the transaction is being written to".into() });
                 };
-                transaction.commit(durability).await?;
+                let begun = self.server.env.clock.now();
+                if transaction.changes() < MANY_CHANGES {
+                    transaction.commit(durability).await?;
+                } else {
+                    // Its end takes long: not where other connections wait for the thread.
+                    let ended = self.server.query_runtime.spawn(async move { transaction.commit(durability).await });
+                    ended.await.map_err(|e| Fault::OutcomeUnknown { reason: e.to_string() })??;
+                }
+                self.log_flush_micros += (self.server.env.clock.now() - begun).as_micros() as u64;
                 self.server.metrics.commits.add(1);
                 Ok(())
             }
@@ -124,6 +132,7 @@ impl Session {
             if (!open.autocommit || open.sync) && open.transaction.has_written() {
                 self.server.metrics.rollbacks.add(1);
             }
+            aside_if(open.transaction.changes() >= MANY_CHANGES, || drop(open));
         }
     }
 
@@ -174,7 +183,7 @@ impl Session {
         let at = open.savepoints.iter().position(|s| s.0.eq_ignore_ascii_case(name)).ok_or_else(|| no_savepoint(name))?;
         open.savepoints.truncate(at + 1);
         let mark = open.savepoints[at].1;
-        open.transaction.rollback_to(mark);
+        take_back(&open.transaction, mark);
         Outcome::ok()
     }
 
@@ -233,6 +242,19 @@ impl Session {
         self.locked_tables = locked;
         Outcome::ok()
     }
+}
+
+/// The end of a transaction of so many changes takes some milliseconds of work.
+const MANY_CHANGES: u64 = 5_000;
+
+/// On a thread where other connections wait: those are served elsewhere meanwhile.
+fn aside_if<T>(long: bool, work: impl FnOnce() -> T) -> T {
+    if long { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// Takes back what was changed since the mark.
+pub(super) fn take_back(transaction: &Transaction, mark: Mark) {
+    aside_if(transaction.changes() >= MANY_CHANGES, || transaction.rollback_to(mark))
 }
 
 fn no_savepoint(name: &str) -> Fault {

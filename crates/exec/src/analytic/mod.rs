@@ -47,6 +47,11 @@ pub const CARRIER_OVERFLOW: &str = "carrier overflow";
 fn carrier_overflow() -> Fault {
     Fault::Internal { incident: CARRIER_OVERFLOW.into() }
 }
+/// The values of one batch together are too large: the row executor makes fewer at a time. Once rows have been sent it is a want of memory.
+pub const BATCH_TOO_LARGE: &str = "batch too large";
+fn batch_too_large() -> Fault {
+    Fault::Internal { incident: BATCH_TOO_LARGE.into() }
+}
 
 /// What all analytic queries of a process share.
 pub struct Analytic {
@@ -114,7 +119,7 @@ impl AnalyticPlan {
     }
 }
 
-fn step(plan: &dyn ExecutionPlan, names: &ColumnNames, measured: bool) -> Step {
+fn step(plan: &(dyn ExecutionPlan + 'static), names: &ColumnNames, measured: bool) -> Step {
     let line = readable(displayable(plan).one_line().to_string().trim_end(), names);
     let (operator, detail) = match line.split_once(": ") {
         Some((o, d)) => (o.to_string(), d.to_string()),
@@ -129,7 +134,10 @@ fn step(plan: &dyn ExecutionPlan, names: &ColumnNames, measured: bool) -> Step {
         time: std::time::Duration::from_nanos(m.elapsed_compute().unwrap_or(0) as u64),
     });
     let inputs = plan.children().into_iter().map(|c| step(&**c, names, measured)).collect();
-    Step { operator, detail, actual, inputs, ..Step::default() }
+    let scan = (plan as &dyn std::any::Any).downcast_ref::<scan::ScanExec>();
+    let access = scan.map(|s| s.access_step());
+    let estimated_rows = scan.map(|s| s.rows() as f64);
+    Step { operator, detail, access, estimated_rows, actual, inputs }
 }
 
 /// `c17` is column 17 of the bound query; `compare#3` one of our functions.

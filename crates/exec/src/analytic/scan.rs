@@ -7,6 +7,7 @@
 
 use super::carrier::{self, Builder};
 use super::fault_of;
+use crate::rows::{AccessStep, scan_step};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -29,10 +30,13 @@ use std::sync::Arc;
 use weald_catalog::TableRef;
 use weald_expr::StatementContext;
 use weald_partition::{StoredRow, TableSchema};
+use weald_plan::fragment::Access;
 use weald_types::{Fault, SqlType};
 
 /// Rows a batch holds at most; DataFusion's own default.
 pub const BATCH_ROWS: usize = 8192;
+/// Of large rows fewer: nobody counts what is on its way between two operators.
+const BATCH_BYTES: u64 = 16 << 20;
 
 /// One scan, and which share of it.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub trait BatchSource: Send + Sync + fmt::Debug {
     /// How many shares `table` falls into.
     fn shares(&self, table: &TableRef) -> usize;
     fn row_count(&self, table: &TableRef) -> u64;
+    /// About what a row takes.
+    fn row_bytes(&self, table: &TableRef) -> u64;
     fn open(&self, request: ShareRequest) -> Box<dyn RowCursor>;
 }
 
@@ -159,7 +165,7 @@ struct ScanFilter {
 }
 
 #[derive(Debug)]
-struct ScanExec {
+pub struct ScanExec {
     table: TableRef,
     columns: Arc<ScanColumns>,
     /// Rows that suffice, of each share.
@@ -169,6 +175,19 @@ struct ScanExec {
     statement: Arc<StatementContext>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+}
+
+impl ScanExec {
+    /// For EXPLAIN.
+    pub fn access_step(&self) -> AccessStep {
+        AccessStep {
+            filter: self.columns.filter.as_ref().map(|f| f.predicate.to_string()),
+            ..scan_step(&self.table, &Access::Full, None).access.unwrap_or_default()
+        }
+    }
+    pub fn rows(&self) -> u64 {
+        self.source.row_count(&self.table)
+    }
 }
 
 impl DisplayAs for ScanExec {
@@ -225,7 +244,8 @@ impl ExecutionPlan for ScanExec {
         let request = ShareRequest { table: self.table.clone(), share: partition, shares: self.shares, statement: self.statement.clone() };
         let measured = BaselineMetrics::new(&self.metrics, partition);
         let state = (self.source.open(request), self.columns.clone(), self.limit.unwrap_or(usize::MAX), self.statement.clone(), measured);
-        let batches = futures::stream::try_unfold(state, |(mut cursor, columns, left, statement, measured)| async move {
+        let at_once = (BATCH_BYTES / self.source.row_bytes(&self.table).max(1)).clamp(1, BATCH_ROWS as u64) as usize;
+        let batches = futures::stream::try_unfold(state, move |(mut cursor, columns, left, statement, measured)| async move {
             if left == 0 {
                 return Ok(None);
             }
@@ -238,7 +258,7 @@ impl ExecutionPlan for ScanExec {
                     Ok(())
                 };
                 let timer = measured.elapsed_compute().timer();
-                let read = cursor.next(BATCH_ROWS, &mut take).await.map_err(|f| DataFusionError::External(Box::new(f)))?;
+                let read = cursor.next(at_once, &mut take).await.map_err(|f| DataFusionError::External(Box::new(f)))?;
                 drop(timer);
                 match batch {
                     Some(b) if b.num_rows() > 0 => {

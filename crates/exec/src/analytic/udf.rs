@@ -111,26 +111,50 @@ impl ScalarUDFImpl for Evaluate {
         let context = EvalContext { statement: &self.statement, params: &self.params, subqueries: &[] };
         let mut truths = BooleanBuilder::with_capacity(if self.truth { args.number_rows } else { 0 });
         let mut builder = Builder::new(&self.return_type(&[])?, args.number_rows);
-        for at in 0..args.number_rows {
-            if at % 1024 == 0 {
+        let mut bytes = 0;
+        let mut evaluate = |rows: std::ops::Range<usize>| -> Result<()> {
+            for at in rows {
                 self.statement.check_interrupted().map_err(fault)?;
-            }
-            let value = eval(&self.expr, &ArrayRow { columns: &self.columns, arrays: &arrays, at }, &context).map_err(fault)?;
-            match &mut builder {
-                None => truths.append_option(if value.is_null() { None } else { Some(is_true(&value)) }),
-                Some(b) => {
-                    if !b.push(&value) {
-                        return Err(fault(super::carrier_overflow()));
+                let value = eval(&self.expr, &ArrayRow { columns: &self.columns, arrays: &arrays, at }, &context).map_err(fault)?;
+                match &mut builder {
+                    None => truths.append_option(if value.is_null() { None } else { Some(is_true(&value)) }),
+                    Some(b) => {
+                        bytes += match &value {
+                            Value::Str(s) => s.len(),
+                            Value::Bytes(b) => b.len(),
+                            _ => 0,
+                        };
+                        if bytes > MOST_BYTES {
+                            return Err(fault(super::batch_too_large()));
+                        }
+                        if !b.push(&value) {
+                            return Err(fault(super::carrier_overflow()));
+                        }
                     }
                 }
             }
-        }
+            Ok(())
+        };
+        // Most expressions take no time; where one does, the others who want this thread go on elsewhere.
+        let clock = self.statement.wall_clock_micros;
+        let first = args.number_rows.min(TRIED_ROWS);
+        let begun = clock();
+        evaluate(0..first)?;
+        let rest = (clock() - begun).saturating_mul(args.number_rows.div_ceil(TRIED_ROWS) as i64);
+        self.statement.aside_if(rest > LONG_MICROS, || evaluate(first..args.number_rows))?;
         Ok(ColumnarValue::Array(match builder {
             None => Arc::new(truths.finish()),
             Some(mut b) => b.finish(),
         }))
     }
 }
+
+/// So many rows show how long the rest will take.
+const TRIED_ROWS: usize = 64;
+/// Longer is worth a thread of its own.
+const LONG_MICROS: i64 = 5000;
+/// Values of one batch, all together: thousands of large ones are better made a few at a time, by the row executor.
+const MOST_BYTES: usize = 64 << 20;
 
 // ------------------------------------------------------------------ strings under a collation
 

@@ -36,6 +36,8 @@ pub struct Step {
 pub struct AccessStep {
     /// As the query calls it.
     pub table: String,
+    /// database.name
+    pub table_name: String,
     /// MySQL's word: ALL, const, ref, range, index.
     pub kind: &'static str,
     pub possible_keys: Vec<String>,
@@ -167,18 +169,32 @@ fn snake(name: &str) -> String {
 pub(crate) struct Notes {
     names: ColumnNames,
     lines: HashMap<usize, (String, String, Option<f64>)>,
+    /// What the query calls the table of a scan.
+    aliases: HashMap<usize, String>,
+}
+
+/// What the query calls the one table that `rel` reads. None where it reads several, or no column of it.
+fn alias_of(rel: &Rel) -> Option<String> {
+    match rel {
+        Rel::Scan { columns, .. } => columns.iter().find_map(|c| c.origin.as_ref()).map(|o| o.table_alias.to_string()),
+        Rel::Filter { input, .. } => alias_of(input),
+        _ => None,
+    }
 }
 
 impl Notes {
     pub fn of(query: &Query) -> Self {
-        Self { names: ColumnNames::of(query), lines: HashMap::new() }
+        Self { names: ColumnNames::of(query), lines: HashMap::new(), aliases: HashMap::new() }
     }
 
     /// Notes down that `node` was made of `rel`.
     pub fn add(&mut self, node: &Arc<Node>, rel: &Rel, statistics: &dyn Statistics) {
         let n = &self.names;
         let (operator, detail) = match rel {
-            Rel::Scan { .. } => (String::new(), String::new()),
+            // What the query calls the table; the rest is told by the access path.
+            Rel::Scan { columns, .. } => {
+                (String::new(), columns.iter().find_map(|c| c.origin.as_ref()).map_or(String::new(), |o| o.table_alias.to_string()))
+            }
             Rel::Virtual { name, .. } => ("VirtualScan".to_string(), format!("information_schema.{name}")),
             Rel::JsonTable { document, .. } => ("JsonTable".into(), n.text(document)),
             Rel::Values { rows, .. } => ("Values".into(), format!("{} row(s)", rows.len())),
@@ -223,6 +239,9 @@ impl Notes {
             Rel::Recursive { .. } => ("Recursive".into(), String::new()),
             Rel::RecursionInput { .. } => ("RecursionInput".into(), "rows of the last round".into()),
         };
+        if let Some(alias) = alias_of(rel) {
+            self.aliases.insert(name_of(node), alias);
+        }
         self.lines.insert(name_of(node), (operator, detail, Some(estimate(rel, statistics))));
     }
 }
@@ -240,6 +259,12 @@ pub(crate) fn steps(node: &Arc<Node>, notes: &Notes, meter: Option<&Meter>) -> S
             let mut described = scan_step(&s.table, &s.access, filter);
             described.estimated_rows = step.estimated_rows;
             described.actual = step.actual;
+            if let (Some(access), Some(alias)) = (&mut described.access, notes.aliases.get(&name))
+                && access.table != *alias
+            {
+                described.detail = format!("{} AS {alias}{}", access.table_name, &described.detail[access.table_name.len()..]);
+                access.table.clone_from(alias);
+            }
             step = described;
         }
         Node::Virtual { .. } | Node::RecursionInput { .. } => (),
@@ -313,7 +338,7 @@ pub fn scan_step(table: &TableDef, access: &Access, filter: Option<String>) -> S
         std::ops::Bound::Excluded(e) => format!(" {exclusive} {}", weald_expr::print::text(e)),
     };
     let (operator, mut detail, kind, key, key_parts) = match access {
-        Access::Full => ("TableScan", name, "ALL", None, 0),
+        Access::Full => ("TableScan", name.clone(), "ALL", None, 0),
         Access::Point { index: i, key } => ("IndexSeek", format!("{name}, KEY {} ({})", called(i), list(key)), "const", Some(called(i)), key.len()),
         Access::Points { index: i, keys } => (
             "IndexSeek",
@@ -359,7 +384,7 @@ pub fn scan_step(table: &TableDef, access: &Access, filter: Option<String>) -> S
     Step {
         operator: operator.into(),
         detail,
-        access: Some(AccessStep { table: table.name.to_string(), kind, possible_keys, key, key_parts, key_bytes, filter }),
+        access: Some(AccessStep { table: table.name.to_string(), table_name: name, kind, possible_keys, key, key_parts, key_bytes, filter }),
         ..Step::default()
     }
 }

@@ -14,13 +14,20 @@ pub fn split(predicate: Expr) -> Vec<Expr> {
     let mut out: Vec<Expr> = Vec::new();
     for c in walk::conjuncts(predicate) {
         for f in factor(c) {
-            // Saying something twice adds nothing.
-            if walk::is_volatile(&f) || !out.contains(&f) {
-                out.push(f);
-            }
+            add(&mut out, f);
         }
     }
     out
+}
+
+/// Conditions beyond so many are not compared with all that are there: thousands would take the square of their number.
+const MANY: usize = 200;
+
+/// One more condition. Saying something twice adds nothing.
+pub fn add(all: &mut Vec<Expr>, e: Expr) {
+    if all.len() > MANY || walk::is_volatile(&e) || !all.contains(&e) {
+        all.push(e);
+    }
 }
 
 /// `(a AND b) OR (a AND c)` is `a AND (b OR c)`.

@@ -5,7 +5,7 @@
 //! Never:    moves a volatile condition, or one past a LIMIT.
 
 use super::null_reject::{rejects, touches};
-use super::predicate::{constants_of_equals, implied_by_or, split};
+use super::predicate::{self, constants_of_equals, implied_by_or, split};
 use super::{Rewriter, estimate, join_order};
 use crate::query::{JoinKind, Rel};
 use crate::walk;
@@ -31,9 +31,7 @@ impl Rewriter<'_> {
             Rel::Filter { input, predicate } => {
                 let mut all = list;
                 for c in split(predicate) {
-                    if walk::is_volatile(&c) || !all.contains(&c) {
-                        all.push(c);
-                    }
+                    predicate::add(&mut all, c);
                 }
                 let (stay, down): (Vec<_>, Vec<_>) = all.into_iter().partition(walk::is_volatile);
                 self.push(*input, down).filter(stay)
@@ -188,9 +186,7 @@ impl Rewriter<'_> {
     fn join_leaves(&mut self, leaves: Vec<Rel>, mut all: Vec<Expr>) -> Rel {
         let mut seen: Vec<Expr> = Vec::with_capacity(all.len());
         for c in all.drain(..) {
-            if walk::is_volatile(&c) || !seen.contains(&c) {
-                seen.push(c);
-            }
+            predicate::add(&mut seen, c);
         }
         let mut all = seen;
         all.extend(constants_of_equals(&all));
