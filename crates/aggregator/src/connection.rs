@@ -426,7 +426,9 @@ impl Connection {
             for row in &b {
                 self.row(row, &columns, binary);
                 if self.pipe.out.len() >= FLUSH_BYTES {
+                    let begun = self.door.server.now_micros();
                     self.pipe.flush().await?;
+                    self.session.stream_micros += (self.door.server.now_micros() - begun).max(0) as u64;
                 }
             }
             sent += b.len() as u64;

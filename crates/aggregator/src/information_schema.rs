@@ -186,7 +186,7 @@ static TABLES: &[Table] = &[
     },
     Table {
         name: "PLANCACHE",
-        columns: "PLAN_ID:u DATABASE_NAME:v64? QUERY_TEXT:l EXECUTOR:v16 EXECUTIONS:u LAST_EXECUTED:d?",
+        columns: "DATABASE_NAME:v64? QUERY_TEXT:l EXECUTOR:v16 EXECUTIONS:u COMMITS:u ROW_COUNT:u EXECUTION_TIME:u LOG_FLUSH_TIME:u ROW_LOCK_TIME:u STREAM_TIME:u PLAN_ID:u PLAN_HASH:v16 AVERAGE_MEMORY_USE:u LAST_EXECUTED:d?",
         rows: |f| f.server.plan_cache(),
     },
     Table {

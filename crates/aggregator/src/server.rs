@@ -367,18 +367,29 @@ impl ServerFacts for Server {
             .list()
             .into_iter()
             .map(|(k, e)| {
-                let last = e.last_executed.load(Ordering::Relaxed);
+                let number = |n: &AtomicU64| n.load(Ordering::Relaxed);
+                let count = |n: &AtomicU64| Value::UInt(number(n));
+                let millis = |n: &AtomicU64| Value::UInt(number(n).div_ceil(1000));
+                let u = &e.used;
+                let last = match number(&u.last_executed) {
+                    0 => Value::Null,
+                    last => weald_types::DateTime::from_unix_micros(last as i64).map_or(Value::Null, |d| Value::DateTime(d.truncated(0))),
+                };
                 vec![
-                    Value::UInt(e.id),
                     k.database.as_deref().map_or(Value::Null, Value::str),
                     Value::str(String::from_utf8_lossy(&k.text)),
                     Value::str("fragment"),
-                    Value::UInt(e.executions.load(Ordering::Relaxed)),
-                    if last == 0 {
-                        Value::Null
-                    } else {
-                        weald_types::DateTime::from_unix_micros(last as i64).map_or(Value::Null, |d| Value::DateTime(d.truncated(0)))
-                    },
+                    count(&u.executions),
+                    count(&u.commits),
+                    count(&u.rows),
+                    millis(&u.execution),
+                    millis(&u.log_flush),
+                    millis(&u.row_lock),
+                    millis(&u.stream),
+                    Value::UInt(e.id),
+                    Value::str(format!("{:016x}", k.digest())),
+                    Value::UInt(number(&u.memory) / number(&u.executions).max(1)),
+                    last,
                 ]
             })
             .collect()

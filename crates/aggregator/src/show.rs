@@ -157,10 +157,12 @@ pub fn query(show: &Show, database: &str) -> Option<ShowQuery> {
         ShowKind::ProcedureStatus => routines("PROCEDURE"),
         ShowKind::FunctionStatus => routines("FUNCTION"),
         ShowKind::PlanCache => ShowQuery::new(
-            "SELECT PLAN_ID AS `PlanId`, DATABASE_NAME AS `Database`, QUERY_TEXT AS `QueryText`, EXECUTOR AS `Executor`, EXECUTIONS AS `Executions`, \
-             LAST_EXECUTED AS `LastExecuted` FROM information_schema.PLANCACHE",
+            "SELECT DATABASE_NAME AS `Database`, QUERY_TEXT AS `QueryText`, COMMITS AS `Commits`, ROW_COUNT AS `RowCount`, \
+             EXECUTION_TIME AS `ExecutionTime`, LOG_FLUSH_TIME AS `LogFlushTime`, ROW_LOCK_TIME AS `RowLockTime`, STREAM_TIME AS `StreamTime`, \
+             PLAN_ID AS `PlanId`, PLAN_HASH AS `PlanHash`, AVERAGE_MEMORY_USE AS `AverageMemoryUse`, EXECUTIONS AS `Executions`, \
+             EXECUTOR AS `Executor`, LAST_EXECUTED AS `LastExecuted` FROM information_schema.PLANCACHE",
             "QueryText",
-            "1",
+            "9",
         ),
         ShowKind::Partitions { database: named, .. } => ShowQuery::new(
             format!(

@@ -516,6 +516,16 @@ pub fn bit_bytes(digits: &[u8]) -> Vec<u8> {
     digits.rchunks(8).rev().map(|byte| byte.iter().fold(0u8, |v, d| v << 1 | (d - b'0'))).collect()
 }
 
+/// How many tokens a text has, of one or several statements: what it takes to parse it grows with them.
+pub fn count_tokens(text: &[u8], sql_mode: SqlMode) -> u64 {
+    let mut lexer = Lexer::new(text, sql_mode);
+    let mut count = 0;
+    while !matches!(lexer.next_token().kind, Tok::End | Tok::Bad) {
+        count += 1;
+    }
+    count
+}
+
 /// The first token outside string literals that is not UTF-8. Comments are no tokens: anything may stand in them.
 pub fn not_text(text: &[u8], sql_mode: SqlMode) -> Option<&[u8]> {
     let mut lexer = Lexer::new(text, sql_mode);

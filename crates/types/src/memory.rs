@@ -144,6 +144,11 @@ impl Budget {
         self.node.held.fetch_add(bytes as i64, Relaxed);
         if used > self.limit || used > FREE_BYTES && self.node.is_over() { Err(Fault::OutOfMemory) } else { Ok(()) }
     }
+    /// What the other one holds is this one's now: the statement goes on under another budget.
+    pub fn take_over(&self, other: &Budget) {
+        let bytes = other.used.swap(0, Relaxed);
+        self.used.fetch_add(bytes, Relaxed);
+    }
     /// Some of it is held no longer.
     pub fn give(&self, bytes: u64) {
         let bytes = bytes.min(self.used());

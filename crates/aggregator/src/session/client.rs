@@ -188,8 +188,9 @@ impl Session {
     pub fn end(&mut self) {
         self.rollback_open();
         self.server.shared_state.locks.release_all(self.shared.id);
-        let n = self.statements.len() as i64;
+        let n = (self.statements.len() + self.named.len()) as i64;
         self.statements.clear();
+        self.named.clear();
         self.server.count_prepared(-n);
     }
 }

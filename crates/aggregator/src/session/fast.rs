@@ -9,7 +9,6 @@ use super::{Facts, Outcome, Rows, Session};
 use crate::metrics::Kind;
 use crate::plan_cache::{Cached, Entry, KeyRef};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use weald_exec::rows;
 use weald_plan::dml::{self, BoundUpdate, InsertSource};
 use weald_plan::{bind, local, rewrite};
@@ -106,8 +105,7 @@ impl Session {
             Cached::Read(p) if !self.settings.executor.takes_fragment() || self.is_analytic(p) => return None,
             Cached::Read(_) | Cached::Change(_) | Cached::Insert(_) => (),
         }
-        entry.executions.fetch_add(1, Ordering::Relaxed);
-        entry.last_executed.store(self.statement().now_micros as u64, Ordering::Relaxed);
+        self.plan_used = Some(entry.clone());
         self.kind = match &entry.plan {
             Cached::No => return None,
             Cached::Read(_) => Kind::Select,

@@ -18,6 +18,7 @@ mod names;
 mod prepared;
 mod privileges;
 mod query;
+mod query_threads;
 mod set;
 mod showing;
 mod statement;
@@ -32,6 +33,7 @@ pub use prepared::{Prepared, PreparedInfo};
 use crate::deadlines::Deadline;
 use crate::information_schema::Process;
 use crate::metrics::Kind;
+use crate::plan_cache::Entry;
 use crate::server::Server;
 use crate::variables::Values;
 use parking_lot::Mutex;
@@ -183,8 +185,22 @@ pub struct Session {
     /// Of the running statement: when it began, of what kind it is, and when it must have ended.
     began_micros: i64,
     pub(crate) kind: Kind,
+    /// Its text is long, and so is what must be done to understand it.
+    pub(crate) long_text: bool,
     deadline: Option<Deadline>,
+    /// The cached plan it runs by.
+    pub(crate) plan_used: Option<Arc<Entry>>,
+    /// What it waited for its commit, and what its client took to receive its rows; microseconds.
+    pub(crate) log_flush_micros: u64,
+    pub stream_micros: u64,
 }
+
+/// Parsing and binding longer texts takes milliseconds.
+pub(crate) const LONG_TEXT: usize = 256 << 10;
+/// No plans are kept of longer texts, which are seldom twice the same.
+const MOST_CACHED_TEXT: usize = 1 << 20;
+/// What a token comes to, as a part of the tree and of what is made of that.
+const TOKEN_BYTES: u64 = 200;
 
 /// What session tracking tells the client.
 #[derive(Clone, Debug, PartialEq)]
@@ -271,7 +287,11 @@ impl Session {
             counted: None,
             began_micros: 0,
             kind: Kind::Other,
+            long_text: false,
             deadline: None,
+            plan_used: None,
+            log_flush_micros: 0,
+            stream_micros: 0,
         }
     }
 
@@ -299,6 +319,9 @@ impl Session {
     /// One statement of a COM_QUERY.
     pub async fn query(&mut self, bytes: &[u8]) -> Result<Outcome, Fault> {
         let Ok(text) = std::str::from_utf8(bytes) else { return self.query_bytes(bytes).await };
+        if bytes.len() > MOST_CACHED_TEXT {
+            return self.query_bytes(bytes).await;
+        }
         self.begin_statement(text);
         let done = match self.try_fast(text).await {
             Some(done) => done,
@@ -307,7 +330,8 @@ impl Session {
         self.after_statement(done)
     }
 
-    /// A statement with string literals that are not UTF-8: mysqldump and most drivers put the bytes of a BLOB between quotes as they are.
+    /// A statement that no plan is kept of: it is very long, or has string literals that are not UTF-8 (mysqldump and most drivers put the bytes of a BLOB
+    /// between quotes as they are).
     async fn query_bytes(&mut self, bytes: &[u8]) -> Result<Outcome, Fault> {
         let text = printable(bytes);
         self.begin_statement(&text);
@@ -321,8 +345,26 @@ impl Session {
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Statement, Fault> {
-        must_be_text_outside_strings(bytes, self.settings.sql_mode)?;
-        parse(bytes, &ParseOptions { sql_mode: self.settings.sql_mode })
+        let mode = self.settings.sql_mode;
+        self.long_work(|| {
+            must_be_text_outside_strings(bytes, mode)?;
+            self.take_tree_memory(bytes)?;
+            parse(bytes, &ParseOptions { sql_mode: mode })
+        })
+    }
+
+    /// Counts what the tree of a statement will take: a list of a million numbers is small as a text, and large as a tree.
+    pub(crate) fn take_tree_memory(&self, bytes: &[u8]) -> Result<(), Fault> {
+        if bytes.len() < LONG_TEXT {
+            return Ok(());
+        }
+        let tokens = weald_sql::count_tokens(bytes, self.settings.sql_mode);
+        self.statement().memory.take(bytes.len() as u64 + tokens * TOKEN_BYTES)
+    }
+
+    /// What takes long where the statement's text is long: other connections are served meanwhile.
+    pub(crate) fn long_work<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.statement().aside_if(self.long_text, work)
     }
 
     /// Runs a parsed statement. `params` are the values of its `?`.
@@ -434,7 +476,8 @@ impl Session {
     /// Calls `f` with all that binding asks for.
     pub(crate) fn bind<T>(&self, text: &str, params: &[Option<SqlType>], f: impl FnOnce(&Bindings<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
         let names = names::SessionNames { session: self, catalog: self.catalog() };
-        f(&Bindings { names: &names, session: self.bind_context(), text, params })
+        let bindings = Bindings { names: &names, session: self.bind_context(), text, params };
+        if self.long_text { self.long_work(|| f(&bindings)) } else { f(&bindings) }
     }
 
     pub(crate) fn database_of<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Fault> {

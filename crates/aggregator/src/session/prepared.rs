@@ -12,6 +12,7 @@ use weald_plan::bind;
 use weald_plan::query::Column;
 use weald_sql::ast::{PrepareSource, Statement};
 use weald_sql::{ParseOptions, Statements, parse_prepared};
+use weald_types::memory::Budget;
 use weald_types::{Collation, Fault, SqlType, TypeKind, Value};
 
 #[derive(Debug)]
@@ -22,7 +23,12 @@ pub struct Prepared {
     /// False: literals hold bytes that are not UTF-8, for which `text` has question marks.
     pub is_text: bool,
     pub(crate) plan: Mutex<Option<Planned>>,
+    /// What it takes, about, for as long as it is kept.
+    _memory: Budget,
 }
+
+/// A statement's tree takes so many times as much as its text, about.
+const TREE_FACTOR: u64 = 8;
 
 /// COM_STMT_PREPARE's answer.
 #[derive(Clone, Debug)]
@@ -45,13 +51,7 @@ impl Session {
     }
 
     fn prepare_inner(&mut self, bytes: &[u8], text: &str) -> Result<PreparedInfo, Fault> {
-        if self.server.prepared_total() >= self.server.variables.values().int("max_prepared_stmt_count") {
-            return Err(Fault::mysql(
-                1461,
-                "42000",
-                format!("Can't create more than max_prepared_stmt_count statements (current value: {})", self.server.prepared_total()),
-            ));
-        }
+        self.one_more_prepared()?;
         let (prepared, columns) = self.parse_for_later(bytes, text)?;
         self.next_statement += 1;
         let info = PreparedInfo { id: self.next_statement, params: prepared.params, columns };
@@ -60,13 +60,26 @@ impl Session {
         Ok(info)
     }
 
+    /// 1461 where there are as many as the server may keep, of both kinds.
+    fn one_more_prepared(&self) -> Result<(), Fault> {
+        let most = self.server.variables.values().int("max_prepared_stmt_count");
+        if self.server.prepared_total() < most {
+            return Ok(());
+        }
+        Err(Fault::mysql(1461, "42000", format!("Can't create more than max_prepared_stmt_count statements (current value: {most})")))
+    }
+
     fn parse_for_later(&mut self, bytes: &[u8], text: &str) -> Result<(Prepared, Vec<Column>), Fault> {
         super::must_be_text_outside_strings(bytes, self.settings.sql_mode)?;
         if Statements::new(bytes, self.settings.sql_mode).count() > 1 {
             let near: String = text.split_once(';').map_or("", |t| t.1).trim_start().chars().take(80).collect();
             return Err(Fault::Syntax { near, line: 1 });
         }
-        let parsed = parse_prepared(bytes, &ParseOptions { sql_mode: self.settings.sql_mode })?;
+        let mode = self.settings.sql_mode;
+        let parsed = self.long_work(|| {
+            self.take_tree_memory(bytes)?;
+            parse_prepared(bytes, &ParseOptions { sql_mode: mode })
+        })?;
         match &parsed.statement {
             Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate(_) | Statement::LoadData(_) => {
                 return Err(Fault::mysql(1295, "HY000", "This command is not supported in the prepared statement protocol yet"));
@@ -86,8 +99,17 @@ impl Session {
             }
             other => self.show_columns(other)?,
         };
-        let is_text = text.as_bytes() == bytes;
-        let prepared = Prepared { text: text.into(), statement: Arc::new(parsed.statement), params: parsed.params, is_text, plan: Mutex::default() };
+        let memory = self.budget();
+        memory.take_over(&self.statement().memory);
+        memory.take(text.len() as u64 * TREE_FACTOR)?;
+        let prepared = Prepared {
+            text: text.into(),
+            statement: Arc::new(parsed.statement),
+            params: parsed.params,
+            is_text: text.as_bytes() == bytes,
+            plan: Mutex::default(),
+            _memory: memory,
+        };
         Ok((prepared, columns))
     }
 
@@ -133,9 +155,12 @@ impl Session {
                 _ => "NULL".into(),
             },
         };
-        self.named.remove(&name.to_lowercase());
+        // Whatever comes of the new one, the old one of the name is gone, as in MySQL.
+        self.forget_named(name);
+        self.one_more_prepared()?;
         self.parse_for_later(text.as_bytes(), &text)?;
         self.named.insert(name.to_lowercase(), text.into());
+        self.server.count_prepared(1);
         Outcome::ok()
     }
 
@@ -151,8 +176,16 @@ impl Session {
     }
 
     pub(crate) fn deallocate_named(&mut self, name: &str) -> Result<Outcome, Fault> {
-        self.named.remove(&name.to_lowercase()).map(|_| ()).ok_or_else(|| unknown_handler(name, "DEALLOCATE PREPARE"))?;
-        Outcome::ok()
+        if self.forget_named(name) { Outcome::ok() } else { Err(unknown_handler(name, "DEALLOCATE PREPARE")) }
+    }
+
+    /// False: there was none of the name.
+    fn forget_named(&mut self, name: &str) -> bool {
+        let known = self.named.remove(&name.to_lowercase()).is_some();
+        if known {
+            self.server.count_prepared(-1);
+        }
+        known
     }
 }
 
