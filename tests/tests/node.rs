@@ -371,6 +371,44 @@ fn metrics_are_what_prometheus_reads() {
 }
 
 #[test]
+fn the_plan_cache_says_what_its_plans_did() {
+    let server = Server::start();
+    let mut c = server.connect().unwrap();
+    fill(&mut c, 100);
+    let plan = |c: &mut Client, like: &str| {
+        let a = c.query(&format!("SHOW PLANCACHE LIKE '{like}'")).unwrap();
+        let names: Vec<String> = a.columns.iter().map(|c| c.name.clone()).collect();
+        let all = a.texts();
+        assert_eq!(all.len(), 1, "{like}: {all:?}");
+        names.into_iter().zip(all[0].clone()).collect::<std::collections::BTreeMap<String, String>>()
+    };
+    for n in 0..5 {
+        c.query(&format!("SELECT n, pad FROM t WHERE id IN ({n}, 50, 1000)")).unwrap();
+    }
+    let read = plan(&mut c, "%IN (%");
+    let told = |p: &std::collections::BTreeMap<String, String>, names: &[&str]| names.iter().map(|n| p[*n].clone()).collect::<Vec<_>>();
+    assert_eq!(told(&read, &["Database", "Executor", "Executions", "Commits", "RowCount", "RowLockTime"]), ["d", "fragment", "5", "5", "10", "0"]);
+    assert!(read["PlanHash"].len() == 16 && read["LastExecuted"].starts_with("20") && read["PlanId"].parse::<u64>().is_ok(), "{read:?}");
+    // A statement that fails is executed and not committed; one that waits for a row says so.
+    let mut holder = server.connect().unwrap();
+    holder.query("BEGIN").unwrap();
+    holder.query("UPDATE d.t SET n = 5000 WHERE id = 1").unwrap();
+    c.query("SET lock_wait_timeout = 1").unwrap();
+    assert_eq!(code(c.query("UPDATE t SET n = n + 1 WHERE id = 1").unwrap_err()), 1205);
+    c.query("UPDATE t SET n = n + 1 WHERE id = 2").unwrap();
+    let change = plan(&mut c, "update%n = n +%");
+    assert_eq!(told(&change, &["Executions", "Commits", "RowCount"]), ["2", "1", "1"]);
+    let waited: u64 = change["RowLockTime"].parse().unwrap();
+    let ran: u64 = change["ExecutionTime"].parse().unwrap();
+    assert!((900..60_000).contains(&waited) && ran >= waited, "{change:?}");
+    assert!(change["LogFlushTime"].parse::<u64>().unwrap() >= 1, "{change:?}");
+    // Large answers are kept by the statement, and take the client's time.
+    c.query("SELECT pad FROM t WHERE id < 90").unwrap();
+    let large = plan(&mut c, "%pad FROM%id <%");
+    assert!(large["AverageMemoryUse"].parse::<u64>().unwrap() < 1 << 20 && large["RowCount"] == "90", "{large:?}");
+}
+
+#[test]
 fn slow_statements_are_logged_as_mysql_does() {
     let server = Server::start();
     let mut c = server.connect().unwrap();
