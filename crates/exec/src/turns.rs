@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
 use weald_expr::StatementContext;
 use weald_types::Fault;
 
-/// So many rows are a piece of work: about a tenth of a millisecond, unless the expressions are costly.
-pub(crate) const PIECE_ROWS: usize = 128;
+/// So many rows are a piece of work: a few microseconds, unless the expressions are costly or the values large.
+pub(crate) const PIECE_ROWS: usize = 32;
 /// How long work may hold its thread.
 const TURN_MICROS: i64 = 2000;
 /// And in so many pieces at most, where the clock does not help (it was set back).
-const TURN_PIECES: u32 = 256;
+const TURN_PIECES: u32 = 1024;
 
 /// One execution's.
 #[derive(Debug, Default)]
