@@ -9,7 +9,7 @@ use crate::find;
 use crate::meter::Meter;
 use crate::rows::{Row, row_bytes};
 use crate::stored::Fields;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_catalog::{Sharding, TableDef};
@@ -126,7 +126,7 @@ async fn read_partition(
     // Several answers are made distinct together; here only to know which rows the limit leaves.
     if *distinct && (alone || limit.is_some()) {
         let types: Vec<SqlType> = exprs.iter().map(|e| e.1.clone()).collect();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         rows.retain(|r| seen.insert(crate::gather::row_key(r, &types)));
         if !sort.is_empty() {
             rows = crate::gather::sorted(rows, sort, &ctx)?;

@@ -6,7 +6,7 @@
 
 use crate::fragment_read::number;
 use crate::rows::Row;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::sync::Arc;
 use weald_expr::aggregate::{Accumulator, AggregateSpec};
 use weald_expr::sort::{group_key, sort_key};
