@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use weald_tests::client::Client;
+use weald_tests::client::{ASKED, Client, Options};
 use weald_tests::server::{Server, pause};
+use weald_wire::constants::client::LOCAL_FILES;
 
 const ACCOUNTS: u64 = 50;
 const EACH: i64 = 1000;
@@ -76,6 +77,44 @@ fn what_was_acknowledged_survives_kill_nine() {
     assert!(server.terminate(Duration::from_secs(20)), "SIGTERM does not end the server");
     server.restart();
     check(&mut server.connect().unwrap(), &mut ledger.lock().unwrap());
+}
+
+/// A transaction that is larger than what the log takes in one part, whole before a crash; then the same for one that a crash finds under way, with
+/// parts of it in the log and a snapshot taken meanwhile.
+#[test]
+fn a_large_load_is_there_whole_or_not_at_all() {
+    const ROWS: usize = 50_000;
+    let mut server = Server::start();
+    let options = Options { capabilities: ASKED | LOCAL_FILES, ..Options::default() };
+    let mut c = Client::with("127.0.0.1", server.port, &options).unwrap();
+    for sql in ["CREATE DATABASE big PARTITIONS 2", "USE big", "CREATE TABLE t (id INT PRIMARY KEY, s VARCHAR(400), KEY (s))"] {
+        c.query(sql).unwrap();
+    }
+    let lines = |from: usize| -> Vec<Vec<u8>> {
+        let line = |n: usize| format!("{n}\t{}\n", format!("{n:07}.").repeat(40));
+        (from..from + ROWS).collect::<Vec<_>>().chunks(500).map(|rows| rows.iter().map(|n| line(*n)).collect::<String>().into_bytes()).collect()
+    };
+    let load = "LOAD DATA LOCAL INFILE 'x' INTO TABLE t";
+    let pieces = lines(0);
+    let (_, answer) = c.load(load, &pieces.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    assert_eq!(answer.affected, ROWS as u64);
+    // The second one goes on until it has been written about; its end is never sent.
+    c.send_query(load.as_bytes()).unwrap();
+    assert_eq!(c.read_packet().unwrap()[0], 0xFB);
+    for piece in lines(ROWS) {
+        c.write_packet(&piece).unwrap();
+    }
+    let mut other = server.connect().unwrap();
+    other.query("UPDATE big.t SET s = 'changed' WHERE id = 7").unwrap();
+    other.query("SNAPSHOT DATABASE big").unwrap();
+    other.query("DELETE FROM big.t WHERE id = 8").unwrap();
+    server.kill();
+    server.restart();
+    let mut c = server.connect().unwrap();
+    let found = c.query("SELECT COUNT(*), MIN(id), MAX(id), SUM(LENGTH(s) = 320), COUNT(DISTINCT s) FROM big.t").unwrap().texts();
+    let (last, long, all) = ((ROWS - 1).to_string(), (ROWS - 2).to_string(), (ROWS - 1).to_string());
+    assert_eq!(found, [[all.as_str(), "0", &last, &long, &all]]);
+    assert_eq!(c.query("SELECT id FROM big.t FORCE INDEX (s) WHERE s = 'changed'").unwrap().first(), "7");
 }
 
 fn prepare(c: &mut Client) {

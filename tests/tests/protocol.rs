@@ -793,6 +793,35 @@ fn local_files_are_loaded_from_the_client() {
     assert_eq!(c.query("SELECT COUNT(*) FROM t").unwrap().first(), "4");
 }
 
+#[test]
+fn warnings_of_a_load_come_in_the_order_of_its_lines() {
+    let server = Server::start();
+    let mut c = in_database(&server, ASKED | flag::LOCAL_FILES);
+    c.query("CREATE TABLE t (id INT PRIMARY KEY, s VARCHAR(5))").unwrap();
+    // One in 500 is too long for its column, one in 500 has the key of the line before it.
+    let line = |n: usize| match n % 500 {
+        100 => format!("{n}\tmuch too long\n"),
+        350 => format!("{}\tagain\n", n - 1),
+        _ => format!("{n}\tfine\n"),
+    };
+    let file: String = (1..=5000).map(line).collect();
+    let (_, a) = c.load("LOAD DATA LOCAL INFILE 'x' INTO TABLE t", &[file.as_bytes()]).unwrap();
+    assert_eq!((a.affected, a.info.as_str()), (4990, "Records: 5000  Deleted: 0  Skipped: 10  Warnings: 20"));
+    let texts: Vec<String> = c.query("SHOW WARNINGS").unwrap().texts().iter().map(|w| w[2].clone()).collect();
+    let expected: Vec<String> = (0..10)
+        .flat_map(|n| {
+            let (long, again) = (n * 500 + 100, n * 500 + 349);
+            [format!("Data truncated for column 's' at row {long}"), format!("Duplicate entry '{again}' for key 't.PRIMARY'")]
+        })
+        .collect();
+    assert_eq!(texts, expected);
+    // More warnings than are kept are counted.
+    c.query("SET max_error_count = 3").unwrap();
+    let (_, a) = c.load("LOAD DATA LOCAL INFILE 'x' INTO TABLE t", &[file.as_bytes()]).unwrap();
+    assert_eq!((a.affected, a.info.as_str()), (0, "Records: 5000  Deleted: 0  Skipped: 5000  Warnings: 5010"));
+    assert_eq!(c.query("SHOW WARNINGS").unwrap().texts().len(), 3);
+}
+
 // ------------------------------------------------------------------ sizes
 
 #[test]
