@@ -87,6 +87,7 @@ impl Plan {
         for t in &self.tables {
             partition.create_table(t.clone());
         }
+        partition.begin_restore();
         partition
     }
 }
@@ -144,6 +145,7 @@ pub fn recover(
     }
     let sink = Sink { targets };
     let log = replay_log(Log::open(env, &dir.log(), options)?, &sink, workers, board)?;
+    restored_all(&sink, workers);
     let log = Arc::new(log);
     let mut partitions = Vec::new();
     for (id, t) in sink.targets {
@@ -179,6 +181,21 @@ pub fn recover(
     node.clock.restore(weald_types::Timestamp::new(newest));
     let log = Arc::into_inner(log).expect("the handles made above are gone again");
     Ok(Recovered { log, partitions })
+}
+
+/// The end of it for every partition, each on one thread.
+fn restored_all(sink: &Sink, workers: usize) {
+    let todo = Mutex::new(sink.targets.values().map(|t| t.partition.clone()).collect::<Vec<_>>());
+    std::thread::scope(|s| {
+        for _ in 0..workers.clamp(1, sink.targets.len().max(1)) {
+            s.spawn(|| {
+                loop {
+                    let Some(partition) = todo.lock().pop() else { return };
+                    partition.restored();
+                }
+            });
+        }
+    });
 }
 
 /// The log of all partitions, with a line about its progress every second.

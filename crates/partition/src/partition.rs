@@ -132,6 +132,15 @@ impl Partition {
 
     // ------------------------------------------------------------------ recovery
 
+    /// The tables take what [`Partition::replay`] and `snapshot::restore` give them, and nothing else, until [`Partition::restored`].
+    pub fn begin_restore(&self) {
+        self.tables().iter().for_each(|t| t.begin_restore());
+    }
+    /// The partition is whole: its tables can be read.
+    pub fn restored(&self) {
+        self.tables().iter().for_each(|t| t.restored());
+    }
+
     /// Applies a record out of the log, through the same [`Table`] function as live changes. Rows of tables that are no more are passed over. Gives the time
     /// of its commit; `None` for a part, which is kept until its end comes by.
     pub fn replay(&self, bytes: &[u8], unfinished: &mut Unfinished) -> Result<Option<Timestamp>, RecordError> {

@@ -108,6 +108,13 @@ impl IndexStore {
             }
         }
     }
+    /// Adds a whole entry of an ordered index, and gives what it takes.
+    pub(crate) fn insert_entry(&self, entry: &[u8], slot: SlotPtr, yard: &mut Graveyard) -> usize {
+        match self {
+            IndexStore::Ordered(tree) if tree.insert(entry, slot, yard) => ordered_entry_bytes(entry),
+            IndexStore::Rows | IndexStore::Ordered(_) | IndexStore::Hash(_) => 0,
+        }
+    }
     /// Removes an entry, and gives what it took; 0 if it was not there. The key's buffer is used meanwhile, and left as it was.
     pub(crate) fn remove(&self, index_key: &mut Vec<u8>, primary: &Key, yard: &mut Graveyard) -> usize {
         match self {

@@ -59,6 +59,8 @@ pub(crate) struct Writer {
     /// Transactions with changes or locks here.
     pub open: Vec<Arc<Txn>>,
     pub gate: Gate,
+    /// Only the rows are kept up: see `restore.rs`.
+    pub restoring: bool,
     samples: Samples,
 }
 
@@ -88,15 +90,6 @@ pub struct RowChange<'a> {
     /// The schema version `bytes` is laid out in.
     pub schema: SchemaVersion,
     pub bytes: Option<&'a [u8]>,
-}
-
-/// What a change does to a row that has a version of the same time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// Nothing: it is the same change.
-    Skips,
-    /// It takes its place: one transaction may have changed the row several times.
-    Replaces,
 }
 
 pub(crate) struct Applied {
@@ -286,8 +279,8 @@ impl Table {
             return Applied { slot, version, delta: live, leaves_garbage: live == 0 };
         };
         let prev = slot.head().filter(|v| !v.is_tombstone());
-        let changed = self.changed_keys(shape, prev, change);
-        new.keys_changed = prev.is_none() || change.bytes.is_none() || !changed.is_empty();
+        let changed = if w.restoring { Vec::new() } else { self.changed_keys(shape, prev, change) };
+        new.keys_changed = w.restoring || prev.is_none() || change.bytes.is_none() || !changed.is_empty();
         let version = slot.push(&mut w.yard, &new);
         self.memory.add(version.of_writer(pin).size());
         for (i, mut key) in changed {
@@ -301,7 +294,7 @@ impl Table {
 
     /// Entries of a row that is new.
     fn enter(&self, w: &mut Writer, shape: &Shape, change: RowChange<'_>, slot: SlotPtr) {
-        let Some(bytes) = change.bytes else { return };
+        let Some(bytes) = change.bytes.filter(|_| !w.restoring) else { return };
         let mut scratch = Vec::new();
         for (index, store) in shape.secondary() {
             scratch.clear();
@@ -387,6 +380,9 @@ impl Table {
 
     /// Removes the entries that `gone` versions have and `rest` have not.
     fn remove_entries(&self, w: &mut Writer, shape: &Shape, key: &Key, gone: &[VersionRef<'_>], rest: &[VersionRef<'_>]) {
+        if w.restoring {
+            return;
+        }
         let encode = |i: usize, v: &VersionRef<'_>| {
             let mut bytes = Vec::new();
             shape.schema.indexes()[i].encode(&shape.schema, v.schema(), v.bytes(), &mut bytes);
@@ -409,32 +405,6 @@ impl Table {
     fn remove_row(&self, w: &mut Writer, key: &Key, slot: SlotRef<'_>) {
         self.rows.remove(key.bytes(), &mut w.yard);
         self.memory.remove(slot.bury(&mut w.yard) + ordered_entry_bytes(key.bytes()));
-    }
-
-    /// A committed change out of a log or a snapshot. Does nothing if the row's version is newer, or, as `again` says, as new: so replaying twice is
-    /// replaying once.
-    /// `watermark`: up to where nobody reads any more; [`Timestamp::MAX`] where there are no readers.
-    pub fn restore(&self, change: RowChange<'_>, at: Timestamp, again: Again, watermark: Timestamp) {
-        let pin = Pin::new();
-        let mut w = self.writer.lock();
-        let shape = self.shape();
-        let slot = self.rows.get(change.key.bytes(), &pin);
-        match slot.and_then(|slot| slot.head()) {
-            Some(newest) => {
-                if let Stamp::At(ts) = newest.stamp()
-                    && (ts > at || ts == at && again == Again::Skips)
-                {
-                    return;
-                }
-            }
-            None if change.bytes.is_none() => return,
-            None => (),
-        }
-        let applied = self.apply(&mut w, &shape, &pin, change, slot, NewStamp::At(at), watermark);
-        self.count_rows(applied.delta as i64);
-        if applied.leaves_garbage && at > watermark {
-            w.garbage.push_back((at, change.key.clone()));
-        }
     }
 }
 
