@@ -141,8 +141,6 @@ pub struct Session {
     pub(crate) user: Arc<Access>,
     /// The catalogue version that `user` was looked up in.
     user_as_of: u64,
-    /// SET PERSIST of the running statement: remembered when all of it is known to be right.
-    pub(crate) to_persist: Vec<(&'static str, Option<String>)>,
     /// 'name@host' as the client came.
     pub(crate) login: Arc<str>,
     pub(crate) database: Option<Arc<str>>,
@@ -254,7 +252,6 @@ impl Session {
             shared,
             user: Arc::new(Access::new(user)),
             user_as_of: 0,
-            to_persist: Vec::new(),
             login,
             database: None,
             variables,

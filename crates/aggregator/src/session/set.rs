@@ -12,33 +12,55 @@ use weald_plan::bind;
 use weald_sql::ast::{self, SetItem, VarScope};
 use weald_types::{Collation, Fault, SqlType, Value};
 
+/// What one item of a SET comes to, once everything that could be wrong with it has been looked at.
+enum Assignment {
+    User {
+        name: String,
+        value: Value,
+        ty: SqlType,
+    },
+    System {
+        at: usize,
+        scope: VarScope,
+        value: Value,
+    },
+    Charsets {
+        charset: String,
+        collation: Collation,
+    },
+    /// A fact, set to what it is.
+    Nothing,
+}
+
 impl Session {
     pub(crate) async fn set(&mut self, items: &[SetItem], text: &str, params: &[Value]) -> Result<Outcome, Fault> {
-        // Values first, all of them: a later error must leave earlier variables alone.
-        let before = (self.variables.clone(), self.settings.clone());
-        self.to_persist.clear();
+        // All values first: none of them sees what another item sets, and what is wrong with one leaves all variables alone.
+        let mut assignments = Vec::with_capacity(items.len());
         for item in items {
-            if let Err(f) = self.set_item(item, text, params).await {
-                (self.variables, self.settings) = before;
-                return Err(f);
+            assignments.push(self.assignment(item, text, params).await?);
+        }
+        for a in &assignments {
+            if let Assignment::System { at, scope: VarScope::Persist | VarScope::PersistOnly, value } = a {
+                let v = &VARIABLES[*at];
+                self.server.propose(Command::SetVariable { name: v.name.into(), value: Some(v.show(value).into()) }).await?;
             }
         }
-        for (name, value) in std::mem::take(&mut self.to_persist) {
-            self.server.propose(Command::SetVariable { name: name.into(), value: value.map(Into::into) }).await?;
+        let autocommit = self.settings.autocommit;
+        for a in assignments {
+            self.carry_out(a);
         }
         self.settings = Settings::of(&self.variables);
-        if before.1.autocommit != self.settings.autocommit && self.settings.autocommit {
+        if !autocommit && self.settings.autocommit {
             self.commit_open().await?;
         }
         Outcome::ok()
     }
 
-    async fn set_item(&mut self, item: &SetItem, text: &str, params: &[Value]) -> Result<(), Fault> {
-        match item {
+    async fn assignment(&mut self, item: &SetItem, text: &str, params: &[Value]) -> Result<Assignment, Fault> {
+        Ok(match item {
             SetItem::User { name, value } => {
                 let (value, ty) = self.constant(value, text, params).await?;
-                self.user_variables.lock().insert(name.to_lowercase().into(), (value, ty));
-                Ok(())
+                Assignment::User { name: name.to_lowercase(), value, ty }
             }
             SetItem::System { scope, name, value } => {
                 let at = variables::find(name).ok_or_else(|| variables::unknown(name))?;
@@ -50,7 +72,7 @@ impl Session {
                     None if *scope == VarScope::Global || v.scope == Scope::Global => self.server.default_of(at),
                     None => self.server.variables.values().at(at).clone(),
                 };
-                self.assign(v.name, *scope, value)
+                self.checked(at, *scope, value)?
             }
             SetItem::Names { charset, collation } => {
                 let charset = charset.as_deref().unwrap_or("utf8mb4").to_ascii_lowercase();
@@ -70,16 +92,25 @@ impl Session {
                         c
                     }
                 };
-                self.set_charsets(&charset, collation);
-                Ok(())
+                Assignment::Charsets { charset, collation }
             }
             SetItem::CharacterSet(charset) => {
                 let charset = charset.as_deref().unwrap_or("utf8mb4").to_ascii_lowercase();
                 Collation::default_of(&charset).ok_or_else(|| unknown_charset(&charset))?;
-                let connection = Collation::by_name(self.variables.text("collation_database")).unwrap_or(Collation::UTF8MB4_GENERAL_CI);
-                self.set_charsets(&charset, connection);
-                Ok(())
+                let collation = Collation::by_name(self.variables.text("collation_database")).unwrap_or(Collation::UTF8MB4_GENERAL_CI);
+                Assignment::Charsets { charset, collation }
             }
+        })
+    }
+
+    fn carry_out(&mut self, a: Assignment) {
+        match a {
+            Assignment::User { name, value, ty } => {
+                self.user_variables.lock().insert(name.into(), (value, ty));
+            }
+            Assignment::System { at, scope, value } => self.put(at, scope, value),
+            Assignment::Charsets { charset, collation } => self.set_charsets(&charset, collation),
+            Assignment::Nothing => (),
         }
     }
 
@@ -105,19 +136,26 @@ impl Session {
         }
     }
 
-    /// SET of one system variable.
+    /// SET of one system variable, by another statement. Not for PERSIST.
     pub(crate) fn assign(&mut self, name: &'static str, scope: VarScope, value: Value) -> Result<(), Fault> {
         let at = variables::find(name).ok_or_else(|| variables::unknown(name))?;
+        let a = self.checked(at, scope, value)?;
+        self.carry_out(a);
+        Ok(())
+    }
+
+    /// Whether a system variable may be set to this by this session, and what that comes to.
+    fn checked(&self, at: usize, scope: VarScope, value: Value) -> Result<Assignment, Fault> {
         let v = &VARIABLES[at];
         if v.effect == Effect::ReadOnly {
             // Setting a fact to what it is does no harm, and mysqldump does it.
             let (wanted, _) = v.check(&value).map_err(|_| read_only(v.name))?;
             if self.server.variables.values().at(at) == &wanted {
-                return Ok(());
+                return Ok(Assignment::Nothing);
             }
             return Err(read_only(v.name));
         }
-        let global = matches!(scope, VarScope::Global | VarScope::Persist | VarScope::PersistOnly);
+        let global = is_global(scope);
         match (global, v.scope) {
             (false, Scope::Global) => {
                 return Err(Fault::mysql(1229, "HY000", format!("Variable '{}' is a GLOBAL variable and should be set with SET GLOBAL", v.name)));
@@ -137,15 +175,17 @@ impl Session {
         if v.effect == Effect::Inert && value != v.default_value() {
             self.warn(Fault::mysql(1235, "42000", format!("'{}' has no effect here", v.name)));
         }
-        if global {
-            if matches!(scope, VarScope::Persist | VarScope::PersistOnly) {
-                self.to_persist.push((v.name, Some(v.show(&value))));
-            }
+        Ok(Assignment::System { at, scope, value })
+    }
+
+    fn put(&mut self, at: usize, scope: VarScope, value: Value) {
+        if is_global(scope) {
             if scope != VarScope::PersistOnly {
                 self.server.set_global(at, value);
             }
-            return Ok(());
+            return;
         }
+        let v = &VARIABLES[at];
         match v.name {
             "last_insert_id" | "identity" => {
                 if let Value::UInt(n) = value {
@@ -181,7 +221,6 @@ impl Session {
         }
         self.settings = Settings::of(&self.variables);
         self.track(v.name);
-        Ok(())
     }
 
     /// An expression without columns; subqueries are run.
@@ -286,6 +325,10 @@ fn text(v: &Value) -> Option<&str> {
 fn read_only(name: &str) -> Fault {
     Fault::mysql(1238, "HY000", format!("Variable '{name}' is a read only variable"))
 }
+fn is_global(scope: VarScope) -> bool {
+    matches!(scope, VarScope::Global | VarScope::Persist | VarScope::PersistOnly)
+}
+
 fn unknown_charset(name: &str) -> Fault {
     Fault::mysql(1115, "42000", format!("Unknown character set: '{name}'"))
 }
