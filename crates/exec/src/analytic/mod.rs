@@ -208,6 +208,10 @@ fn fault_of(e: DataFusionError) -> Fault {
         if let Some(DataFusionError::ResourcesExhausted(_)) = c.downcast_ref::<DataFusionError>() {
             return Fault::OutOfMemory;
         }
+        // A spill that found no room.
+        if c.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::StorageFull) {
+            return Fault::DiskFull;
+        }
         cause = c.source();
     }
     Fault::Internal { incident: e.strip_backtrace() }
