@@ -195,8 +195,9 @@ pub fn binary() -> &'static Path {
         if built.is_none_or(|b| newest_source() > b) {
             let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
             let mut build = Command::new(cargo);
-            // Of the whole workspace, so that dependencies keep the features (and artefacts) that `cargo test --workspace` gave them.
-            build.current_dir(root()).args(["build", "--quiet", "--workspace", "--bin", "weald"]);
+            // Of the whole workspace, and with a test beside it: so that dependencies keep the features (and artefacts) that `cargo test --workspace` gave them.
+            // Without one, what only tests depend on turns no features on, and cargo compiles DataFusion once more.
+            build.current_dir(root()).args(["build", "--quiet", "--workspace", "--bin", "weald", "--test", "golden"]);
             if dir.ends_with("release") {
                 build.arg("--release");
             }
