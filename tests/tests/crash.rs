@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use weald_tests::client::{ASKED, Client, Options};
 use weald_tests::server::{Server, pause};
 use weald_wire::constants::client::LOCAL_FILES;
@@ -61,14 +61,19 @@ fn what_was_acknowledged_survives_kill_nine() {
             let _ = c.set_timeout(Duration::from_secs(5));
             let _ = c.query("SNAPSHOT DATABASE bank");
         }
-        pause(Duration::from_millis(random.random_range(150..700)));
+        // However slow the machine is: there is a load before it is cut off.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while ledger.lock().unwrap().committed.len() == before {
+            assert!(Instant::now() < deadline, "no transfer is acknowledged in cycle {cycle}: the load does not run");
+            pause(Duration::from_millis(1));
+        }
+        pause(Duration::from_millis(random.random_range(0..700)));
         server.kill();
         stop.store(true, Ordering::SeqCst);
         for w in writers {
             w.join().expect("a writer found something wrong");
         }
         let now = ledger.lock().unwrap().committed.len();
-        assert!(now > before, "no transfer was acknowledged in cycle {cycle}: the load does not run");
         server.restart();
         check(&mut server.connect().unwrap(), &mut ledger.lock().unwrap());
         println!("cycle {cycle}: {} transfers and {} appends acknowledged, all there", now, ledger.lock().unwrap().appended.len());

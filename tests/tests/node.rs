@@ -320,6 +320,74 @@ fn a_node_takes_its_file_its_flags_and_its_environment() {
     }
 }
 
+#[test]
+fn persisted_variables_outlive_restarts_until_they_are_reset() {
+    let mut server = Server::start();
+    let mut c = server.connect().unwrap();
+    let shown = |c: &mut Client| rows(c, "SELECT @@global.wait_timeout, @@global.long_query_time, @@global.sql_mode, @@global.snapshots_to_keep");
+    let first = shown(&mut c);
+    c.query("SET PERSIST wait_timeout = 1234, PERSIST long_query_time = 0.5").unwrap();
+    c.query("SET PERSIST_ONLY sql_mode = 'ANSI'").unwrap();
+    c.query("SET GLOBAL snapshots_to_keep = 7").unwrap();
+    // What is wrong with one of them keeps all of them from being remembered.
+    assert_eq!(code(c.query("SET PERSIST wait_timeout = 99, PERSIST no_such_variable = 1").unwrap_err()), 1193);
+    assert_eq!(code(c.query("SET PERSIST port = 1").unwrap_err()), 1238);
+    assert_eq!(shown(&mut c)[0][..2], ["1234", "0.5"]);
+    assert_eq!(shown(&mut c)[0][2], first[0][2], "PERSIST_ONLY waits for the next start");
+    server.restart();
+    let mut c = server.connect().unwrap();
+    let found = shown(&mut c);
+    assert!(found[0][..2] == ["1234", "0.5"] && found[0][2].contains("ANSI_QUOTES"), "{found:?}");
+    assert_eq!(found[0][3], first[0][3], "SET GLOBAL is forgotten");
+    assert_eq!(rows(&mut c, "SELECT @@wait_timeout"), [["1234"]], "new sessions begin with it");
+    c.query("RESET PERSIST wait_timeout").unwrap();
+    assert_eq!(code(c.query("RESET PERSIST wait_timeout").unwrap_err()), 3615);
+    c.query("RESET PERSIST IF EXISTS wait_timeout").unwrap();
+    assert_eq!(shown(&mut c)[0][0], "1234", "until the next start");
+    server.restart();
+    let mut c = server.connect().unwrap();
+    assert_eq!(shown(&mut c)[0][..2], [first[0][0].clone(), "0.5".into()]);
+    c.query("RESET PERSIST").unwrap();
+    server.restart();
+    assert_eq!(shown(&mut server.connect().unwrap()), first);
+}
+
+#[test]
+fn a_snapshot_asked_for_is_what_a_restart_begins_with() {
+    let mut server = Server::start();
+    let mut c = server.connect().unwrap();
+    c.query("CREATE DATABASE d PARTITIONS 2").unwrap();
+    fill(&mut c, 3000);
+    let snapshots = |server: &Server| -> usize {
+        let kept = |dir: &PathBuf| files(dir).iter().filter(|f| f.extension().is_some_and(|e| e == "wsnap")).count();
+        files(&server.dir().join("snapshots")).iter().map(kept).sum()
+    };
+    let before = snapshots(&server);
+    c.query("SNAPSHOT DATABASE d").unwrap();
+    assert_eq!(snapshots(&server), before + 2, "one for each partition");
+    // Nothing was written since: there is nothing to take.
+    c.query("SNAPSHOT DATABASE d").unwrap();
+    assert_eq!(snapshots(&server), before + 2);
+    c.query("UPDATE t SET n = -1 WHERE id < 10").unwrap();
+    c.query("DELETE FROM t WHERE id >= 2990").unwrap();
+    for _ in 0..3 {
+        c.query("UPDATE t SET pad = CONCAT('z', pad) WHERE id >= 10").unwrap();
+        c.query("SNAPSHOT DATABASE d").unwrap();
+    }
+    assert!(snapshots(&server) <= 2 * 2, "more are kept than snapshots_to_keep says");
+    c.query("UPDATE t SET n = -2 WHERE id = 0").unwrap();
+    server.kill();
+    server.restart();
+    let mut c = server.connect().unwrap();
+    let sums = "SELECT COUNT(*), SUM(n = -1), SUM(n = -2), SUM(pad LIKE 'zzzx%') FROM d.t";
+    assert_eq!(rows(&mut c, sums), [["2990", "9", "1", "2980"]]);
+    assert_eq!(code(c.query("SNAPSHOT DATABASE nothing").unwrap_err()), 1049);
+    c.query("CREATE USER plain").unwrap();
+    c.query("GRANT ALL ON d.* TO plain").unwrap();
+    let mut plain = Client::connect("127.0.0.1", server.port, "plain", "", None).unwrap();
+    assert_eq!(code(plain.query("SNAPSHOT DATABASE d").unwrap_err()), 1227);
+}
+
 // ------------------------------------------------------------------ what can be watched
 
 #[test]
@@ -633,6 +701,13 @@ fn a_full_disk_fails_transactions_and_is_forgotten_when_there_is_room() {
     };
     assert_eq!(failed, 1021);
     assert_eq!(rows(&mut c, "SELECT COUNT(*) FROM t"), [[kept.to_string()]]);
+    // A query that would spill says so as well, or does without.
+    let spills = "SELECT COUNT(*) FROM (SELECT a.id FROM t a JOIN t b JOIN t c ORDER BY CONCAT(a.id, b.id, c.id), a.id LIMIT 1000000) x";
+    c.query("SET executor = 'analytic', maximum_query_memory = 2").unwrap();
+    if let Err(e) = c.query(spills) {
+        assert!(matches!(e.code(), 1021 | 1712 | 1235), "{e}");
+    }
+    c.query("SET executor = DEFAULT, maximum_query_memory = DEFAULT").unwrap();
     assert!(server.is_running());
     assert!(small("400m", true));
     c.query("INSERT INTO t (pad) VALUES ('there is room')").unwrap();
