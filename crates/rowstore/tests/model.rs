@@ -466,7 +466,7 @@ fn check_view(table: &Table, view: View<'_>, seen: &Seen, budget: usize) {
 fn replayed(world: &World, from: usize) -> Arc<Table> {
     let table = Table::new(definition(), NodeMemory::unlimited());
     // Whether entries are made one by one or in the end must not matter.
-    if from % 2 == 0 {
+    if from.is_multiple_of(2) {
         table.begin_restore();
     }
     let replay = |records: &[Logged]| {
