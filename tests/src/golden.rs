@@ -19,16 +19,23 @@
 //! [async b]                    sends it and goes on; the answer must not come at once
 //! [await b]                    (as a whole statement, `[await b];`) the answer of what was sent
 //! [binary 1, 'x', NULL]        prepared and executed in the binary protocol, with these parameters
+//! [file a.csv]                 no statement: what follows, from the next line on, goes into this file of the script's directory, `$FILES` in statements
+//! [show a.csv]                 (as a whole statement, `[show a.csv];`) the lines of that file
+//! [local a.csv]                LOAD DATA LOCAL: that file is what is sent
 //! ```
+//!
+//! In a file's text `\t`, `\n`, `\r`, `\\` and `\xE9` stand for bytes.
 //!
 //! Owns:     nothing.
 //! Promises: a block under a comment that starts with `# mysql:` holds MySQL's answer where MariaDB's is another: it is not compared with, nor written from, MariaDB.
 //! Never:    hides a failure: `known_failures.txt` names what may fail, and naming what passes is a failure too.
 
-use crate::client::{Answer, Client, Error, Param};
+use crate::client::{ASKED, Answer, Client, Error, Options, Param};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
+use weald_wire::constants::client as flag;
 
 pub struct Script {
     pub name: String,
@@ -60,6 +67,9 @@ pub enum How {
     Binary(Vec<Param>),
     Async,
     Await,
+    File { name: String, bytes: Vec<u8> },
+    Show(String),
+    Local(String),
 }
 
 impl Block {
@@ -119,6 +129,22 @@ fn statement(source: &str) -> Result<Statement, String> {
         s.how = How::Binary(split_params(params)?);
         return Ok(s);
     }
+    match head.split_once(' ') {
+        Some(("file", name)) => {
+            let text = sql.strip_prefix('\n').unwrap_or(sql);
+            s.how = How::File { name: name.into(), bytes: unescape(text.strip_suffix(';').unwrap_or(text))? };
+            return Ok(s);
+        }
+        Some(("show", name)) => {
+            s.how = How::Show(name.into());
+            return Ok(s);
+        }
+        Some(("local", name)) => {
+            s.how = How::Local(name.into());
+            return Ok(s);
+        }
+        _ => (),
+    }
     let (mut user, mut password) = (None, String::new());
     for word in head.split_whitespace() {
         match word.split_once('=') {
@@ -155,6 +181,29 @@ fn split_params(text: &str) -> Result<Vec<Param>, String> {
         .collect()
 }
 
+/// The bytes of a file's text.
+fn unescape(text: &str) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(b) = rest.next() {
+        out.push(match b {
+            b'\\' => match rest.next() {
+                Some(b't') => b'\t',
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                Some(b'\\') => b'\\',
+                Some(b'x') => {
+                    let digits = [rest.next(), rest.next()].into_iter().flatten().map(char::from).collect::<String>();
+                    u8::from_str_radix(&digits, 16).map_err(|_| format!("\\x{digits} is no byte"))?
+                }
+                _ => return Err("a backslash that begins nothing".into()),
+            },
+            b => b,
+        });
+    }
+    Ok(out)
+}
+
 /// Writes a script with the answers that its blocks now hold.
 pub fn print(script: &Script) -> String {
     let mut out = String::new();
@@ -179,16 +228,21 @@ pub fn print(script: &Script) -> String {
 pub struct Target<'a> {
     pub host: &'a str,
     pub port: u16,
+    /// A directory that the server may read from and write to; each script has its own in it.
+    pub files: &'a Path,
 }
 
 /// Runs a script in a database of its own; gives what each block answered.
 pub fn run(script: &Script, target: &Target<'_>) -> Result<Vec<Vec<String>>, String> {
     let database = format!("golden_{}", script.name);
     let say = |e: Error| format!("{}: {e}", script.name);
-    let mut main = Client::connect(target.host, target.port, "root", "", None).map_err(say)?;
+    let asked = Options { capabilities: ASKED | flag::LOCAL_FILES, ..Options::default() };
+    let mut main = Client::with(target.host, target.port, &asked).map_err(say)?;
     for sql in [format!("DROP DATABASE IF EXISTS {database}"), format!("CREATE DATABASE {database}"), format!("USE {database}")] {
         main.query(&sql).map_err(|e| format!("{}: {sql}: {e}", script.name))?;
     }
+    let files = target.files.join(&script.name);
+    std::fs::create_dir_all(&files).map_err(|e| format!("{}: {e}", files.display()))?;
     let mut sessions = BTreeMap::from([(String::new(), main)]);
     let mut all = Vec::with_capacity(script.blocks.len());
     for block in &script.blocks {
@@ -211,12 +265,28 @@ pub fn run(script: &Script, target: &Target<'_>) -> Result<Vec<Vec<String>>, Str
                 }
             }
             let client = sessions.get_mut(&s.session).expect("just made");
+            let sql = s.sql.replace("$FILES", &files.to_string_lossy());
             let answer = match &s.how {
-                How::Text => client.query(&s.sql),
-                How::Binary(params) => client.execute(&s.sql, params),
+                How::File { name, bytes } => {
+                    std::fs::write(files.join(name), bytes).map_err(|e| format!("{name}: {e}"))?;
+                    continue;
+                }
+                How::Show(name) => {
+                    match std::fs::read(files.join(name)) {
+                        Ok(bytes) => lines.extend(bytes.split_inclusive(|b| *b == b'\n').map(|l| cell(&Some(l.to_vec())))),
+                        Err(e) => lines.push(format!("{:?}", e.kind())),
+                    }
+                    continue;
+                }
+                How::Local(name) => match std::fs::read(files.join(name)) {
+                    Ok(bytes) => client.load(&sql, &[&bytes]).map(|(_, answer)| answer),
+                    Err(e) => return Err(format!("{name}: {e}")),
+                },
+                How::Text => client.query(&sql),
+                How::Binary(params) => client.execute(&sql, params),
                 How::Await => client.receive(),
                 How::Async => {
-                    let sent = client.send_query(s.sql.as_bytes());
+                    let sent = client.send_query(sql.as_bytes());
                     match sent.and_then(|()| client.answered_within(Duration::from_millis(150))) {
                         Ok(answered) => lines.push(if answered { "answered at once".into() } else { "waiting".into() }),
                         Err(e) => lines.push(e.to_string()),

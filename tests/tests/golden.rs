@@ -29,7 +29,8 @@ fn every_script_answers_as_mysql_does() {
     files.sort();
     assert!(!files.is_empty(), "no scripts in {}", dir.display());
 
-    let server = if mariadb.is_none() { Some(Server::start()) } else { None };
+    let exchange = tempfile::Builder::new().prefix("weald-files-").tempdir().unwrap();
+    let server = if mariadb.is_none() { Some(Server::start_with(&["--secure-file-priv", &exchange.path().to_string_lossy()])) } else { None };
     let (host, port) = match (&mariadb, &server) {
         (Some(at), _) => {
             let (host, port) = at.split_once(':').expect("WEALD_GOLDEN_MARIADB=host:port");
@@ -38,7 +39,7 @@ fn every_script_answers_as_mysql_does() {
         (None, Some(s)) => ("127.0.0.1".to_string(), s.port),
         (None, None) => unreachable!(),
     };
-    let target = Target { host: &host, port };
+    let target = Target { host: &host, port, files: exchange.path() };
 
     let list = std::env::var("WEALD_GOLDEN").is_ok_and(|v| v == "known");
     let mut listed = BTreeSet::new();

@@ -40,6 +40,9 @@ pub struct Settings {
     /// Threads that serve connections, and as many that run large queries. [default: one for each core, at least 2]
     #[arg(long, value_name = "N", env = "WEALD_THREADS", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    /// The directory that LOAD DATA INFILE reads from and SELECT … INTO OUTFILE writes to; / allows every place. [default: none, both are refused]
+    #[arg(long, value_name = "DIR", env = "WEALD_SECURE_FILE_PRIV")]
+    secure_file_priv: Option<PathBuf>,
     /// What goes to the log: error, warn, info, debug, trace; also by module, as in info,weald_log=debug. [default: info]
     #[arg(long, value_name = "LEVEL", env = "WEALD_LOG_LEVEL")]
     log_level: Option<String>,
@@ -94,6 +97,7 @@ impl Settings {
             maximum_memory: self.maximum_memory.or(file.maximum_memory),
             maximum_table_memory: self.maximum_table_memory.or(file.maximum_table_memory),
             threads: self.threads.or(file.threads),
+            secure_file_priv: self.secure_file_priv.or(file.secure_file_priv),
             log_level: self.log_level.or(file.log_level),
             log_format: self.log_format.or(file.log_format),
             log_file_size: self.log_file_size.or(file.log_file_size),
@@ -127,6 +131,10 @@ impl Settings {
         if memory.zip(table_memory).is_some_and(|(all, tables)| tables > all) {
             return Err("maximum_table_memory is more than maximum_memory".into());
         }
+        let secure_file_priv = match self.secure_file_priv.filter(|p| !p.as_os_str().is_empty()) {
+            None => None,
+            Some(dir) => Some(std::path::absolute(&dir).map_err(|e| format!("secure_file_priv: {}: {e}", dir.display()))?),
+        };
         Ok(Config {
             data_dir: self.data_dir.unwrap_or_else(|| "./weald-data".into()),
             mysql: SocketAddr::new(address, self.mysql_port.unwrap_or(3306)),
@@ -135,6 +143,7 @@ impl Settings {
             memory,
             table_memory,
             threads: self.threads.map(|n| n as usize),
+            secure_file_priv,
             log: LogConfig {
                 level: self.log_level.unwrap_or_else(|| "info".into()),
                 format: match self.log_format {
@@ -195,7 +204,17 @@ mod tests {
         let settings = file(text).unwrap();
         assert_eq!(settings.mysql_port, Some(3306));
         // Every key is there, if only as a comment.
-        for key in ["data_dir", "bind_address", "root_password", "maximum_memory", "maximum_table_memory", "threads", "log_level", "log_format"] {
+        for key in [
+            "data_dir",
+            "bind_address",
+            "root_password",
+            "maximum_memory",
+            "maximum_table_memory",
+            "threads",
+            "secure_file_priv",
+            "log_level",
+            "log_format",
+        ] {
             assert!(text.contains(key), "{key}");
         }
     }

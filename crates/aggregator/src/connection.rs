@@ -20,7 +20,7 @@ use weald_expr::format::write_text;
 use weald_plan::query::Column;
 use weald_sql::Statements;
 use weald_types::memory::Budget;
-use weald_types::{Collation, Fault, SqlType, Value};
+use weald_types::{Charset, Collation, Fault, SqlType, Value};
 use weald_wire::command::{self, Command};
 use weald_wire::constants::{client, flag, status};
 use weald_wire::{handshake, reply};
@@ -316,11 +316,13 @@ impl Connection {
 
     /// False: it failed, and what follows is not run.
     async fn statement(&mut self, text: &[u8], more: bool) -> Result<bool, End> {
-        let done = Self::execute_whole(&self.shared, self.session.query(text)).await;
+        let text = self.session.in_utf8(text);
+        let done = Self::execute_whole(&self.shared, self.session.query(&text)).await;
         self.answer(done, false, more).await
     }
 
     async fn answer(&mut self, done: Result<Outcome, Fault>, binary: bool, more: bool) -> Result<bool, End> {
+        self.pipe.charset = self.session.results_charset().unwrap_or(Charset::Utf8mb4);
         match done {
             Err(f) => {
                 self.pipe.error(&f);
@@ -356,12 +358,13 @@ impl Connection {
         });
         // `character_set_results` NULL: text goes out as what it is.
         let results = self.session.results_collation().unwrap_or(c.ty.collation);
+        let names = self.session.results_charset().unwrap_or(Charset::Utf8mb4);
         let def = reply::ColumnDef {
-            schema: o.map_or("", |o| &o.database),
-            table: o.map_or("", |o| &o.table_alias),
-            org_table: o.map_or("", |o| &o.table),
-            name: &c.name,
-            org_name: o.map_or("", |o| &o.column),
+            schema: &names.encode(o.map_or("", |o| &o.database)),
+            table: &names.encode(o.map_or("", |o| &o.table_alias)),
+            org_table: &names.encode(o.map_or("", |o| &o.table)),
+            name: &names.encode(&c.name),
+            org_name: &names.encode(o.map_or("", |o| &o.column)),
             ty: &c.ty,
             column_flags,
             charset: results.id(),
@@ -396,6 +399,15 @@ impl Connection {
     }
 
     fn row(&mut self, row: &Row, columns: &[Column], binary: bool) {
+        let to = self.session.results_charset();
+        if to != Some(Charset::Utf8mb4) {
+            let converted: Row = row.iter().zip(columns).map(|(v, c)| in_charset(v, to.unwrap_or_else(|| Charset::of(c.ty.collation)))).collect();
+            return self.send_row(&converted, columns, binary);
+        }
+        self.send_row(row, columns, binary)
+    }
+
+    fn send_row(&mut self, row: &[Value], columns: &[Column], binary: bool) {
         self.pipe.write(|o| {
             if binary {
                 let nulls = reply::binary_row(o, columns.len());
@@ -475,7 +487,9 @@ impl Connection {
     }
 
     fn prepare(&mut self, text: &[u8]) {
-        let info = match self.session.prepare(text) {
+        let text = self.session.in_utf8(text);
+        self.pipe.charset = self.session.results_charset().unwrap_or(Charset::Utf8mb4);
+        let info = match self.session.prepare(&text) {
             Ok(i) => i,
             Err(f) => return self.pipe.error(&f),
         };
@@ -559,7 +573,11 @@ impl Connection {
         let mut params: Vec<Value> = Vec::with_capacity(e.params.len());
         for (i, v) in e.params.into_iter().enumerate() {
             params.push(match (v, long_data.get(&(i as u16))) {
+                (Some(v), _) if command::is_text(e.types.get(i).copied().unwrap_or_default()) => self.session.parameter(v),
                 (Some(v), _) => v,
+                (None, Some(LongData::Bytes(b))) if command::is_text(e.types.get(i).copied().unwrap_or_default()) => {
+                    self.session.parameter(Value::bytes(&**b))
+                }
                 (None, Some(LongData::Bytes(b))) => command::text(b),
                 (None, Some(LongData::Bad(fault))) => {
                     self.pipe.error(fault);
@@ -645,7 +663,7 @@ impl Connection {
         self.forget();
         let name = format!("{}@{}", login.user, self.host);
         self.shared.process.lock().user = login.user;
-        match self.session.change_user(user, name.into(), login.database.as_deref(), Collation::by_id(login.collation)) {
+        match self.session.change_user(user, name.into(), login.database.as_deref(), login.collation) {
             Ok(()) => {
                 self.ok(Done::default(), false);
                 Ok(())
@@ -665,4 +683,18 @@ impl LongData {
             LongData::Bad(_) => 0,
         }
     }
+}
+
+/// Text in a character set, as bytes where it is not what it was.
+fn in_charset(v: &Value, charset: Charset) -> Value {
+    let encoded = |text: &str| match charset.encode(text) {
+        std::borrow::Cow::Borrowed(_) => None,
+        std::borrow::Cow::Owned(bytes) => Some(Value::bytes(bytes)),
+    };
+    match v {
+        Value::Str(s) => encoded(s),
+        Value::Json(j) => encoded(&j.to_string()),
+        _ => None,
+    }
+    .unwrap_or_else(|| v.clone())
 }

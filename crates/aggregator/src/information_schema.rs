@@ -38,8 +38,10 @@ pub trait ServerFacts {
     fn recovery(&self) -> Vec<Row>;
     /// Rows of PLANCACHE.
     fn plan_cache(&self) -> Vec<Row>;
-    /// Rows of DISTRIBUTED_PARTITIONS: (database, ordinal, host, port, role, state, epoch)
+    /// Rows of DISTRIBUTED_PARTITIONS: (database, ordinal, node, host, port, role, state, position, epoch)
     fn partitions(&self) -> Vec<Row>;
+    /// (node, host, port) of every node: each is an aggregator, the first the master, and a leaf.
+    fn nodes(&self) -> Vec<Row>;
 }
 
 #[derive(Clone, Debug)]
@@ -114,6 +116,11 @@ static TABLES: &[Table] = &[
         rows: none,
     },
     Table {
+        name: "AGGREGATORS",
+        columns: "NODE_ID:i HOST:v512 PORT:i STATE:v256 OPENED_CONNECTIONS:i AVERAGE_ROUNDTRIP_LATENCY_MS:i? MASTER_AGGREGATOR:i",
+        rows: crate::cluster::aggregators,
+    },
+    Table {
         name: "APPLICABLE_ROLES",
         columns: "USER:v97? HOST:v256? GRANTEE:v97? GRANTEE_HOST:v256? ROLE_NAME:v255? ROLE_HOST:v256? IS_GRANTABLE:v3 IS_DEFAULT:v3? IS_MANDATORY:v3",
         rows: none,
@@ -140,7 +147,7 @@ static TABLES: &[Table] = &[
     },
     Table {
         name: "DISTRIBUTED_PARTITIONS",
-        columns: "DATABASE_NAME ORDINAL:i HOST:v512 PORT:i ROLE:v64 STATE:v64 TERM:i",
+        columns: "DATABASE_NAME ORDINAL:i NODE_ID:i HOST:v512 PORT:i ROLE:v64 STATE:v64 POSITION:v256 TERM:i",
         rows: |f| f.server.partitions(),
     },
     Table { name: "ENABLED_ROLES", columns: "ROLE_NAME:v255? ROLE_HOST:v255? IS_DEFAULT:v3? IS_MANDATORY:v3", rows: none },
@@ -162,7 +169,17 @@ static TABLES: &[Table] = &[
         columns: "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME:v64? TABLE_CATALOG TABLE_SCHEMA TABLE_NAME COLUMN_NAME:v64? ORDINAL_POSITION:u POSITION_IN_UNIQUE_CONSTRAINT:u? REFERENCED_TABLE_SCHEMA:v64? REFERENCED_TABLE_NAME:v64? REFERENCED_COLUMN_NAME:v64?",
         rows: key_column_usage,
     },
-    Table { name: "KEYWORDS", columns: "WORD:v128? RESERVED:i?", rows: none },
+    Table { name: "KEYWORDS", columns: "WORD:v128? RESERVED:i?", rows: keywords },
+    Table {
+        name: "LEAVES",
+        columns: "NODE_ID:i HOST:v512 PORT:i AVAILABILITY_GROUP:i PAIR_HOST:v512? PAIR_PORT:i? STATE:v256 OPENED_CONNECTIONS:i AVERAGE_ROUNDTRIP_LATENCY_MS:i?",
+        rows: crate::cluster::leaves,
+    },
+    Table {
+        name: "MV_CLUSTER_STATUS",
+        columns: "NODE_ID:i HOST:v512 PORT:i DATABASE_NAME:v512 ROLE:v512 STATE:v256 POSITION:v256 MASTER_HOST:v256? MASTER_PORT:i? METADATA_MASTER_NODE_ID:i? METADATA_MASTER_HOST:v256? METADATA_MASTER_PORT:i? METADATA_ROLE:v512 DETAILS:v512",
+        rows: crate::cluster::status,
+    },
     Table {
         name: "MV_PROCESSLIST",
         columns: "NODE_ID:i ID:u USER:v288 HOST:v261 DB:v64? COMMAND:v16 TIME:i STATE:v64? INFO:l?",
@@ -182,7 +199,7 @@ static TABLES: &[Table] = &[
     Table {
         name: "PARTITIONS",
         columns: "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME PARTITION_NAME:v64? SUBPARTITION_NAME:v64? PARTITION_ORDINAL_POSITION:u? SUBPARTITION_ORDINAL_POSITION:u? PARTITION_METHOD:v13? SUBPARTITION_METHOD:v13? PARTITION_EXPRESSION:v2048? SUBPARTITION_EXPRESSION:v2048? PARTITION_DESCRIPTION:l? TABLE_ROWS:u? AVG_ROW_LENGTH:u? DATA_LENGTH:u? MAX_DATA_LENGTH:u? INDEX_LENGTH:u? DATA_FREE:u? CREATE_TIME:d UPDATE_TIME:d? CHECK_TIME:d? CHECKSUM:i? PARTITION_COMMENT:l NODEGROUP:v256? TABLESPACE_NAME:v268?",
-        rows: none,
+        rows: partitions,
     },
     Table {
         name: "PLANCACHE",
@@ -738,6 +755,26 @@ fn column_privileges(f: &Facts<'_>) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// A table that is not partitioned in MySQL's sense is one row. (How it is spread over the cluster is in DISTRIBUTED_PARTITIONS.)
+fn partitions(f: &Facts<'_>) -> Vec<Row> {
+    visible_tables(f)
+        .map(|(d, t)| {
+            let (count, data, index) = f.server.table_size(t);
+            let mut row = vec![def(), s(&d.name), s(&t.name)];
+            row.extend(std::iter::repeat_n(Value::Null, 9));
+            row.extend([uint(count), uint(data.checked_div(count).unwrap_or(0)), uint(data), uint(0), uint(index), uint(0), created(t)]);
+            row.extend([Value::Null, Value::Null, Value::Null, s(""), Value::Null, Value::Null]);
+            row
+        })
+        .collect()
+}
+
+fn keywords(_: &Facts<'_>) -> Vec<Row> {
+    let mut words: Vec<(&str, bool)> = weald_sql::keywords().collect();
+    words.sort_unstable();
+    words.into_iter().map(|(word, reserved)| vec![s(word), int(reserved as i64)]).collect()
 }
 
 fn distributed_databases(f: &Facts<'_>) -> Vec<Row> {

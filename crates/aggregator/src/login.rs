@@ -98,10 +98,11 @@ pub(crate) async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str, con
         tls,
     };
     let mut session = Session::new(server.clone(), shared.clone(), user, format!("{}@{host}", login.user).into(), facts);
-    session.set_client_collation(Collation::by_id(login.collation).unwrap_or(Collation::UTF8MB4_GENERAL_CI));
-    if let Some(db) = &login.database
-        && let Err(f) = session.init_db(db)
-    {
+    let begun = session.set_client_collation(login.collation).and_then(|()| match &login.database {
+        Some(db) => session.init_db(db),
+        None => Ok(()),
+    });
+    if let Err(f) = begun {
         pipe.error(&f);
         return Err(End::Refused);
     }

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
-use weald_types::Fault;
+use weald_types::{Charset, Fault};
 use weald_wire::compress::{Algorithm, Compressor};
 use weald_wire::{frame, reply};
 
@@ -68,6 +68,8 @@ pub(crate) struct Pipe {
     writing: Timer,
     /// `net_write_timeout`
     pub write_limit: Duration,
+    /// What error messages are sent in.
+    pub charset: Charset,
 }
 
 impl Pipe {
@@ -85,6 +87,7 @@ impl Pipe {
             reading: Timer::default(),
             writing: Timer::default(),
             write_limit: Duration::from_secs(60),
+            charset: Charset::Utf8mb4,
         }
     }
 
@@ -192,6 +195,7 @@ impl Pipe {
         let (number, state) = mysql_error::code(fault);
         let message = mysql_error::message(fault);
         self.server.counters.errors.fetch_add(1, Ordering::Relaxed);
+        let message = self.charset.encode(&message);
         self.write(|o| reply::error(o, number, Some(state), &message));
     }
 
@@ -199,7 +203,7 @@ impl Pipe {
     pub fn error_instead_of_greeting(&mut self, fault: &Fault) {
         let (number, _) = mysql_error::code(fault);
         let message = mysql_error::message(fault);
-        self.write(|o| reply::error(o, number, None, &message));
+        self.write(|o| reply::error(o, number, None, message.as_bytes()));
     }
 
     /// The last words to a client that asked for nothing: numbered 0, which clients know a server's own notice by.

@@ -32,9 +32,10 @@ pub trait Metadata: Send + Sync {
     fn newer_than(&self, version: u64) -> BoxFuture<'_, ()>;
     /// `keep`: how many snapshots stay.
     fn snapshot_database<'a>(&'a self, name: &'a str, keep: usize) -> BoxFuture<'a, Result<(), Fault>>;
-    /// Rows of MV_RECOVERY_STATUS and DISTRIBUTED_PARTITIONS.
+    /// Rows of MV_RECOVERY_STATUS and DISTRIBUTED_PARTITIONS; and (node, host, port) of every node.
     fn recovery(&self) -> Vec<Row>;
     fn partitions(&self) -> Vec<Row>;
+    fn nodes(&self) -> Vec<Row>;
 }
 
 /// Between the moment when a table has changed and the moment when the catalogue says so lies no more than a few messages.
@@ -360,6 +361,9 @@ impl ServerFacts for Server {
     }
     fn partitions(&self) -> Vec<Row> {
         self.metadata.partitions()
+    }
+    fn nodes(&self) -> Vec<Row> {
+        self.metadata.nodes()
     }
 
     fn plan_cache(&self) -> Vec<Row> {

@@ -164,7 +164,21 @@ pub fn query(show: &Show, database: &str) -> Option<ShowQuery> {
             "QueryText",
             "9",
         ),
-        ShowKind::Partitions { database: named, .. } => ShowQuery::new(
+        ShowKind::Aggregators { extended: false } => ShowQuery::new(
+            "SELECT HOST AS `Host`, PORT AS `Port`, STATE AS `State`, OPENED_CONNECTIONS AS `Opened_Connections`, \
+             AVERAGE_ROUNDTRIP_LATENCY_MS AS `Average_Roundtrip_Latency_ms`, MASTER_AGGREGATOR AS `Master_Aggregator` FROM information_schema.AGGREGATORS",
+            "Host",
+            "1",
+        ),
+        ShowKind::Leaves { extended: false } => ShowQuery::new(
+            "SELECT HOST AS `Host`, PORT AS `Port`, AVAILABILITY_GROUP AS `Availability_Group`, PAIR_HOST AS `Pair_Host`, PAIR_PORT AS `Pair_Port`, \
+             STATE AS `State`, OPENED_CONNECTIONS AS `Opened_Connections`, AVERAGE_ROUNDTRIP_LATENCY_MS AS `Average_Roundtrip_Latency_ms`, \
+             NODE_ID AS `NodeId` FROM information_schema.LEAVES",
+            "Host",
+            "1",
+        ),
+        ShowKind::ClusterStatus => ShowQuery::new("SELECT * FROM information_schema.MV_CLUSTER_STATUS", "HOST", "1"),
+        ShowKind::Partitions { database: named, extended: false } => ShowQuery::new(
             format!(
                 "SELECT ORDINAL AS `Ordinal`, HOST AS `Host`, PORT AS `Port`, ROLE AS `Role`, 0 AS `Locked` FROM information_schema.DISTRIBUTED_PARTITIONS WHERE DATABASE_NAME = {}",
                 db(named)

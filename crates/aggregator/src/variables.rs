@@ -8,7 +8,7 @@
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
-use weald_types::{Collation, Fault, SqlMode, SqlType, Value};
+use weald_types::{Charset, Collation, Fault, SqlMode, SqlType, Value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -36,6 +36,7 @@ pub enum Kind {
     SqlMode,
     TimeZone,
     Charset,
+    NullableCharset,
     Collation,
 }
 
@@ -107,7 +108,7 @@ pub static VARIABLES: &[Variable] = &[
     v("character_set_connection", Both, CHARSETS, "utf8mb4", Live),
     v("character_set_database", Both, CHARSETS, "utf8mb4", Live),
     v("character_set_filesystem", Both, CHARSETS, "binary", Inert),
-    v("character_set_results", Both, NullableText, "utf8mb4", Live),
+    v("character_set_results", Both, Kind::NullableCharset, "utf8mb4", Live),
     v("character_set_server", Both, CHARSETS, "utf8mb4", Live),
     v("character_set_system", Global, Text, "utf8mb3", ReadOnly),
     v("character_sets_dir", Global, Text, "/usr/share/mysql/charsets/", ReadOnly),
@@ -378,7 +379,15 @@ impl Variable {
             Kind::Bool => text.parse().map_or_else(|_| Value::str(text), Value::Int),
             Kind::Double { .. } => text.parse().map_or_else(|_| Value::str(text), Value::Double),
             Kind::NullableText if text.is_empty() => Value::Null,
-            Kind::Enum(_) | Kind::Text | Kind::NullableText | Kind::SqlMode | Kind::TimeZone | Kind::Charset | Kind::Collation => Value::str(text),
+            Kind::NullableCharset if text.is_empty() => Value::Null,
+            Kind::Enum(_)
+            | Kind::Text
+            | Kind::NullableText
+            | Kind::SqlMode
+            | Kind::TimeZone
+            | Kind::Charset
+            | Kind::NullableCharset
+            | Kind::Collation => Value::str(text),
         }
     }
 
@@ -493,12 +502,13 @@ impl Variable {
                 },
                 _ => Err(wrong_type()),
             },
-            Kind::Charset => {
+            Kind::NullableCharset if value.is_null() => Ok((Value::Null, false)),
+            Kind::Charset | Kind::NullableCharset => {
                 let name = text().to_ascii_lowercase();
                 let name = if name == "utf8" { "utf8mb3".to_string() } else { name };
                 match Collation::default_of(&name) {
                     Some(_) => Ok((Value::str(&name), false)),
-                    None => Err(Fault::mysql(1115, "42000", format!("Unknown character set: '{name}'"))),
+                    None => Err(Charset::unknown(&name)),
                 }
             }
             Kind::Collation => {

@@ -79,8 +79,8 @@ impl Engine {
                 Action::Delete { .. } => done.changed += delete(partition, table, &row.handle, work).await? as u64,
                 Action::Update { assignments, rules, ignore, .. } => {
                     let old = schema.values(row.version, &row.bytes);
-                    let new = assign(&f.table, &old, assignments, rules, n as u64 + 1, &ctx)?;
                     done.matched += 1;
+                    let Some(new) = unless_ignored(assign(&f.table, &old, assignments, rules, n as u64 + 1, &ctx), *ignore, &ctx)? else { continue };
                     done.changed += self.update_row(partition, table, schema, &row.handle, &old, new, *ignore, work).await? as u64;
                 }
                 _ => (),
@@ -174,14 +174,19 @@ impl Engine {
                         &ctx,
                     )?;
                 }
-                complete(&t.table, &old, &mut new, &t.rules, n as u64 + 1, &ctx)?;
                 done.matched += 1;
+                if unless_ignored(complete(&t.table, &old, &mut new, &t.rules, n as u64 + 1, &ctx), ignore, &ctx)?.is_none() {
+                    continue;
+                }
                 let to = self.partition_of_row(&t.table, &new, tables[i].len());
                 if t.moves && to != at && !matches!(t.table.sharding, weald_catalog::Sharding::RowId) {
-                    // The row belongs elsewhere now: out of one partition, into another, in one transaction.
-                    if delete(partition, table, &handle, work).await? {
-                        let (partition, table) = &tables[i][to];
-                        insert_moved(partition, table, &new, work).await?;
+                    // The row belongs elsewhere now: into one partition, out of another, in one transaction. In this order, as a key that is taken there
+                    // must leave the row where it is.
+                    let (new_partition, new_table) = &tables[i][to];
+                    if insert_moved(new_partition, new_table, &new, ignore, work).await? {
+                        if !delete(partition, table, &handle, work).await? {
+                            return Err(Fault::WriteConflict);
+                        }
                         done.changed += 1;
                     }
                 } else {
@@ -203,16 +208,32 @@ impl Engine {
     }
 }
 
-async fn insert_moved(partition: &Arc<Partition>, table: &Arc<Table>, row: &[Value], work: Work<'_>) -> Result<(), Fault> {
+/// False: its key is taken, and that is to be ignored.
+async fn insert_moved(partition: &Arc<Partition>, table: &Arc<Table>, row: &[Value], ignore: bool, work: Work<'_>) -> Result<bool, Fault> {
     let schema = table.schema();
     let bytes = encode(schema, row)?;
     loop {
         match partition.insert(work.transaction, table, &bytes)? {
-            Outcome::Done => return Ok(()),
+            Outcome::Done => return Ok(true),
+            Outcome::Duplicate(d) if ignore => {
+                work.statement.warn(WarningLevel::Warning, duplicate(schema, d.index, row));
+                return Ok(false);
+            }
             Outcome::Duplicate(d) => return Err(duplicate(schema, d.index, row)),
             Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
             Outcome::Wait(w) => work.wait(w).await?,
         }
+    }
+}
+
+/// A row that a CHECK constraint refuses is left as it is by UPDATE IGNORE, with a warning.
+fn unless_ignored<T>(done: Result<T, Fault>, ignore: bool, ctx: &EvalContext<'_>) -> Result<Option<T>, Fault> {
+    match done {
+        Err(violated @ Fault::MySql { number: 3819, .. }) if ignore => {
+            ctx.statement.warn(WarningLevel::Warning, violated);
+            Ok(None)
+        }
+        done => done.map(Some),
     }
 }
 
@@ -332,11 +353,7 @@ pub(crate) fn check(row: &[Value], rules: &RowRules, ctx: &EvalContext<'_>) -> R
     for (name, e) in &rules.checks {
         let v = eval(e, row, ctx)?;
         if !v.is_null() && !is_true(&v) {
-            let fault = Fault::mysql(3819, "HY000", format!("Check constraint '{name}' is violated."));
-            if !ctx.statement.ignore_errors {
-                return Err(fault);
-            }
-            return Err(fault);
+            return Err(Fault::mysql(3819, "HY000", format!("Check constraint '{name}' is violated.")));
         }
     }
     Ok(())
@@ -397,7 +414,7 @@ pub(crate) fn locator(at: usize, handle: &[u8]) -> Value {
     Value::bytes(b)
 }
 
-fn read_locator(b: &[u8]) -> Result<(usize, RowHandle), Fault> {
+pub(crate) fn read_locator(b: &[u8]) -> Result<(usize, RowHandle), Fault> {
     let (at, handle) = b.split_at_checked(4).ok_or(Fault::SchemaChanged)?;
     let at = u32::from_be_bytes(at.try_into().map_err(|_| Fault::SchemaChanged)?);
     Ok((at as usize, RowHandle::new(handle)))

@@ -71,14 +71,19 @@ pub struct Work<'a> {
 impl<'a> Work<'a> {
     /// Waits for whoever has the row, until the statement must stop.
     pub(crate) async fn wait(&self, lock: weald_partition::LockWait) -> Result<(), Fault> {
-        let (waited, done) = lock.wait(self.lock_wait, self.statement.interrupted.raised()).await;
-        self.statement.cost.lock_micros.fetch_add(waited.as_micros() as u64, Ordering::Relaxed);
-        done
+        wait(self.statement, self.lock_wait, lock).await
     }
 
     pub(crate) fn context(&self) -> weald_expr::EvalContext<'a> {
         weald_expr::EvalContext { statement: self.statement, params: self.params, subqueries: &[] }
     }
+}
+
+/// Waits for whoever has the row, until the statement must stop.
+pub(crate) async fn wait(statement: &StatementContext, lock_wait: Duration, lock: weald_partition::LockWait) -> Result<(), Fault> {
+    let (waited, done) = lock.wait(lock_wait, statement.interrupted.raised()).await;
+    statement.cost.lock_micros.fetch_add(waited.as_micros() as u64, Ordering::Relaxed);
+    done
 }
 
 impl Engine {

@@ -4,8 +4,10 @@
 //! Promises: rows are locked before they are given where the fragment asks for it; a limit stops the reading.
 //! Never:    changes a row.
 
+use crate::change::locator;
 use crate::engine::{Engine, Work};
 use crate::find;
+use crate::locked_read;
 use crate::meter::Meter;
 use crate::rows::{Row, row_bytes};
 use crate::stored::Fields;
@@ -16,10 +18,10 @@ use weald_catalog::{Sharding, TableDef};
 use weald_expr::aggregate::{Accumulator, AggregateSpec};
 use weald_expr::sort::{group_key, sort_key};
 use weald_expr::{EvalContext, Expr, NoRow, eval, is_true};
-use weald_partition::{LockMode, Outcome, Partition, RowHandle, Table};
+use weald_partition::Table;
 use weald_plan::fragment::{Action, Fragment, FragmentPlan, Target};
 use weald_plan::key_values::{self, Keys};
-use weald_plan::query::{Aggregate, Locking, SortKey};
+use weald_plan::query::{Aggregate, SortKey};
 use weald_types::{Fault, SqlType, Value};
 
 impl Engine {
@@ -51,31 +53,36 @@ impl Engine {
         let places = self.places(&f.table)?;
         let targets = self.targets(&f.table, &plan.target, places.len(), &ctx)?;
         let keys = find::keys(&f.table, &f.access, &ctx)?;
+        if locked_read::locks_what_is_left(f, targets.len()) {
+            return locked_read::read(plan, &places, &targets, &keys, work).await;
+        }
         let mut answers = Vec::with_capacity(targets.len());
         for at in &targets {
             let (partition, table) = places.open(*at)?;
-            answers.push(read_partition(partition, &table, f, &keys, targets.len() <= 1, work).await?);
+            let passed_by = locked_read::lock_rows(partition, &table, f, &keys, work).await?;
+            let share = Share { alone: targets.len() <= 1, passed_by: &passed_by, place: None };
+            answers.push(read_partition(&table, f, &keys, share, work).await?);
         }
         crate::gather(plan, answers, targets.len() <= 1, work.statement, work.params)
     }
 }
 
-/// `alone`: the answer is the whole answer, and so must be in order.
-async fn read_partition(
-    partition: &Arc<Partition>,
-    table: &Arc<Table>,
-    f: &Fragment,
-    keys: &Keys,
-    alone: bool,
-    work: Work<'_>,
-) -> Result<Vec<Row>, Fault> {
-    let Action::Read { exprs, group, aggregates, distinct, sort, limit, offset, lock } = &f.action else {
+/// What a partition's answer is to be.
+#[derive(Clone, Copy)]
+pub(crate) struct Share<'a> {
+    /// It is the whole answer, and so must be in order.
+    pub alone: bool,
+    /// Rows that are not read, by their handles.
+    pub passed_by: &'a HashSet<Vec<u8>>,
+    /// The partition's position, if a row's locator is to stand behind its columns.
+    pub place: Option<usize>,
+}
+
+pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys, share: Share<'_>, work: Work<'_>) -> Result<Vec<Row>, Fault> {
+    let Action::Read { exprs, group, aggregates, distinct, sort, limit, offset, .. } = &f.action else {
         return Err(Fault::Internal { incident: "a read that is none".into() });
     };
-    let passed_by = match lock {
-        Some(lock) => lock_rows(partition, table, f, keys, *lock, work).await?,
-        None => HashSet::new(),
-    };
+    let Share { alone, passed_by, place } = share;
     if !group.is_empty() || !aggregates.is_empty() {
         return read_groups(table, f, keys, group, aggregates, work).await;
     }
@@ -92,14 +99,15 @@ async fn read_partition(
     let mut keyed: Vec<Vec<u8>> = Vec::new();
     let mut fault = None;
     let mut meter = Meter::new(&work.statement.memory);
-    find::visit(table, schema, keys, work.snapshot, &ctx, &mut |row| {
-        if !passed_by.is_empty() && passed_by.contains(row.handle_bytes()) {
+    find::visit(table, schema, keys, work.snapshot, &ctx, &mut |found| {
+        if !passed_by.is_empty() && passed_by.contains(found.handle_bytes()) {
             return ControlFlow::Continue(());
         }
-        let fields = Fields { schema, version: row.version, bytes: row.bytes };
+        let fields = Fields { schema, version: found.version, bytes: found.bytes };
         match one_row(&fields, f.filter.as_ref(), exprs, if *distinct { &[] } else { sort }, &ctx) {
             Ok(None) => (),
-            Ok(Some((row, key))) => {
+            Ok(Some((mut row, key))) => {
+                row.extend(place.map(|at| locator(at, found.handle_bytes())));
                 if let Err(full) = meter.keep(|| row_bytes(&row) + 24 + key.len() as u64) {
                     fault = Some(full);
                     return ControlFlow::Break(());
@@ -259,91 +267,4 @@ async fn read_groups(
             Ok(row)
         })
         .collect()
-}
-
-/// How many rows a read without an order of its own takes at most.
-fn enough(f: &Fragment, ctx: &EvalContext<'_>) -> Result<Option<u64>, Fault> {
-    match &f.action {
-        Action::Read { group, aggregates, distinct: false, sort, limit, offset, .. }
-            if group.is_empty() && aggregates.is_empty() && sort.is_empty() =>
-        {
-            let offset = number(offset, ctx)?.unwrap_or(0);
-            Ok(number(limit, ctx)?.map(|l| l.saturating_add(offset)))
-        }
-        Action::Read { .. } | Action::Update { .. } | Action::Delete { .. } | Action::Insert { .. } => Ok(None),
-    }
-}
-
-/// FOR UPDATE and FOR SHARE: every row found is locked, or the statement ends. With SKIP LOCKED those that could not be are given back: they are not read.
-async fn lock_rows(
-    partition: &Arc<Partition>,
-    table: &Arc<Table>,
-    f: &Fragment,
-    keys: &Keys,
-    lock: Locking,
-    work: Work<'_>,
-) -> Result<HashSet<Vec<u8>>, Fault> {
-    let ctx = work.context();
-    let schema = table.schema();
-    let enough = enough(f, &ctx)?;
-    let mut handles: Vec<RowHandle> = Vec::new();
-    let mut fault = None;
-    let mut meter = Meter::new(&work.statement.memory);
-    find::visit(table, schema, keys, work.snapshot, &ctx, &mut |row| {
-        let fields = Fields { schema, version: row.version, bytes: row.bytes };
-        match f.filter.as_ref().map(|e| eval(e, &fields, &ctx)) {
-            Some(Err(e)) => {
-                fault = Some(e);
-                return ControlFlow::Break(());
-            }
-            Some(Ok(v)) if !is_true(&v) => (),
-            _ => {
-                if let Err(full) = meter.keep(|| 32 + row.handle_bytes().len() as u64) {
-                    fault = Some(full);
-                    return ControlFlow::Break(());
-                }
-                handles.push(row.handle())
-            }
-        }
-        ControlFlow::Continue(())
-    })
-    .await?;
-    if let Some(f) = fault {
-        return Err(f);
-    }
-    let mode = if lock.exclusive { LockMode::Exclusive } else { LockMode::Shared };
-    let mut passed_by = HashSet::new();
-    let mut held = 0;
-    for handle in handles {
-        // A limit without an order reads so many rows and no more: those behind it stay free for others.
-        if enough.is_some_and(|n| held >= n) {
-            break;
-        }
-        if lock_row(partition, table, &handle, mode, lock, work).await? {
-            held += 1;
-        } else {
-            passed_by.insert(handle.bytes().to_vec());
-        }
-    }
-    Ok(passed_by)
-}
-
-pub(crate) async fn lock_row(
-    partition: &Arc<Partition>,
-    table: &Arc<Table>,
-    handle: &RowHandle,
-    mode: LockMode,
-    lock: Locking,
-    work: Work<'_>,
-) -> Result<bool, Fault> {
-    loop {
-        match partition.lock(work.transaction, table, handle, mode)? {
-            Outcome::Done => return Ok(true),
-            Outcome::Gone => return Ok(false),
-            Outcome::Conflict | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
-            Outcome::Wait(_) if lock.no_wait => return Err(Fault::LockNoWait),
-            Outcome::Wait(_) if lock.skip_locked => return Ok(false),
-            Outcome::Wait(w) => work.wait(w).await?,
-        }
-    }
 }

@@ -2,24 +2,26 @@
 //!
 //! Owns:     the snapshot, for as long as the query runs.
 //! Promises: the same rows for every scan of the query.
-//! Never:    writes.
+//! Never:    writes; locks in the session's transaction only.
 
 use crate::analytic::{BatchSource, RowCursor, RowsTaker, ShareRequest};
-use crate::change::locator;
-use crate::engine::Engine;
+use crate::change::{locator, read_locator};
+use crate::engine::{Engine, wait};
 use crate::find::{self, Lookup};
-use crate::rows::{Batch, BoxStream, Row, ScanRequest, Stream, TableSource};
+use crate::locked_read::{Asked, asked, mode_of};
+use crate::rows::{Batch, BoxStream, LockRequest, Row, ScanRequest, Stream, TableSource};
 use crate::stored::Fields;
 use crate::turns::{Steps, Turns};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 use weald_catalog::TableRef;
 use weald_expr::{EvalContext, StatementContext, eval, is_true};
-use weald_partition::{Cursor, KeyRange, Partition, Reading, Snapshot, Step, Table};
+use weald_partition::{Cursor, KeyRange, Partition, Reading, Snapshot, Step, Table, Transaction};
 use weald_plan::key_values::Keys;
 use weald_plan::query::ROW_LOCATOR;
 use weald_types::{Fault, TableId, Value};
@@ -41,16 +43,31 @@ pub struct Snapshotted {
     /// Splits of single-partition tables: made once, so that shares neither overlap nor leave a gap.
     splits: Mutex<HashMap<TableId, Units>>,
     threads: usize,
+    locker: Option<Locker>,
+}
+
+/// In whose name a query locks rows, and for how long it waits for one.
+#[derive(Clone)]
+pub struct Locker {
+    /// The session's: it may end before a query that nobody waits for any more has noticed.
+    pub transaction: Weak<Transaction>,
+    pub lock_wait: Duration,
 }
 
 impl Snapshotted {
-    /// [`Fault::SchemaChanged`] if one of `tables` is no longer what the query was planned for; [`Fault::WriteConflict`] if it is not readable at the snapshot.
+    /// [`Fault::SchemaChanged`] if one of `tables` is no longer what the query was planned for; [`Fault::RebuiltSince`] if it has no rows of the snapshot's time.
     pub fn new(engine: Arc<Engine>, snapshot: Snapshot, tables: &[TableRef], virtual_rows: VirtualRows, threads: usize) -> Result<Self, Fault> {
         let mut opened = HashMap::with_capacity(tables.len());
         for t in tables {
             opened.insert(t.id, open(&engine, t, &snapshot)?);
         }
-        Ok(Self { engine, snapshot, virtual_rows, opened, splits: Mutex::default(), threads: threads.max(1) })
+        Ok(Self { engine, snapshot, virtual_rows, opened, splits: Mutex::default(), threads: threads.max(1), locker: None })
+    }
+
+    /// The same, able to lock rows.
+    pub fn locking(mut self, locker: Locker) -> Self {
+        self.locker = Some(locker);
+        self
     }
 
     fn opened(&self, table: &TableRef) -> Result<Opened, Fault> {
@@ -91,8 +108,31 @@ impl TableSource for Snapshotted {
     fn virtual_rows<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Row>, Fault>> {
         Box::pin(std::future::ready((self.virtual_rows)(name)))
     }
+    fn lock<'a>(&'a self, request: LockRequest<'a>) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(self.lock_row(request))
+    }
     fn row_count(&self, table: &TableRef) -> u64 {
         self.engine.size(table).0
+    }
+}
+
+impl Snapshotted {
+    async fn lock_row(&self, r: LockRequest<'_>) -> Result<bool, Fault> {
+        let Some(locker) = &self.locker else { return Err(Fault::Internal { incident: "a query that may not lock rows".into() }) };
+        let tables = self.opened(r.table)?;
+        let (at, handle) = read_locator(r.locator)?;
+        let (partition, table) = tables.get(at).ok_or(Fault::SchemaChanged)?;
+        loop {
+            let outcome = {
+                let transaction = locker.transaction.upgrade().ok_or(Fault::Interrupted)?;
+                partition.lock(&transaction, table, &handle, mode_of(r.locking))?
+            };
+            match asked(outcome, r.locking)? {
+                Asked::Locked => return Ok(true),
+                Asked::PassedBy => return Ok(false),
+                Asked::Wait(lock) => wait(r.statement, locker.lock_wait, lock).await?,
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::{EvalContext, coerce, time_zone};
 use std::borrow::Cow;
 use std::sync::Arc;
-use weald_types::{Collation, DateTime, Decimal, Fault, Json, SqlType, TypeKind, Value, WarningLevel};
+use weald_types::{Charset, Collation, DateTime, Decimal, Fault, Json, SqlType, TypeKind, Value, WarningLevel};
 
 fn warn(ctx: &EvalContext<'_>, number: u16, state: &'static str, message: String) {
     ctx.statement.warn(WarningLevel::Warning, Fault::mysql(number, state, message));
@@ -170,11 +170,11 @@ fn warn_decimal(v: &Value, ctx: &EvalContext<'_>) {
 fn text(v: Value, from: &SqlType, chars: Option<u32>, collation: Collation, ctx: &EvalContext<'_>) -> Value {
     let text = match v {
         Value::Str(s) => s,
-        Value::Bytes(b) => match std::str::from_utf8(&b) {
-            Ok(s) => s.into(),
+        Value::Bytes(b) => match Charset::of(collation).decode(&b) {
+            Ok(s) => s.as_ref().into(),
             // A binary string that is to become text must be text.
-            Err(e) => {
-                let bad: String = b[e.valid_up_to()..].iter().take(3).map(|x| format!("{x:02X}")).collect();
+            Err(good) => {
+                let bad: String = b[good..].iter().take(3).map(|x| format!("{x:02X}")).collect();
                 warn(ctx, 1300, "HY000", format!("Invalid {} character string: '{bad}'", collation.charset()));
                 return Value::Null;
             }
@@ -184,8 +184,9 @@ fn text(v: Value, from: &SqlType, chars: Option<u32>, collation: Collation, ctx:
             None => return Value::Null,
         },
     };
-    let text = if collation.max_len() < 4 && text.chars().any(|c| !fits_charset(c, collation.charset())) {
-        text.chars().map(|c| if fits_charset(c, collation.charset()) { c } else { '?' }).collect()
+    let charset = Charset::of(collation);
+    let text = if collation.max_len() < 4 && text.chars().any(|c| !charset.has(c)) {
+        text.chars().map(|c| if charset.has(c) { c } else { '?' }).collect()
     } else {
         text
     };
@@ -206,7 +207,7 @@ fn binary(v: Value, from: &SqlType, most: usize, pad: bool, ctx: &EvalContext<'_
     let mut b = match v {
         Value::Bytes(b) if b.len() <= most && !pad => return Value::Bytes(b),
         Value::Bytes(b) => b.into_vec(),
-        v => coerce::bytes(&v, from).unwrap_or_default().into_owned(),
+        v => coerce::own_bytes(&v, from).unwrap_or_default().into_owned(),
     };
     if b.len() > most {
         warn(ctx, 1292, "22007", format!("Truncated incorrect BINARY({most}) value: '{}'", String::from_utf8_lossy(&b)));
@@ -216,17 +217,6 @@ fn binary(v: Value, from: &SqlType, most: usize, pad: bool, ctx: &EvalContext<'_
         b.resize(most, 0);
     }
     Value::bytes(b)
-}
-
-/// Whether a character set has a character.
-pub(crate) fn fits_charset(c: char, charset: &str) -> bool {
-    match charset {
-        "ascii" => c.is_ascii(),
-        // cp1252 and Latin-1 agree on these; the others of cp1252 are few and listed.
-        "latin1" => (c as u32) < 0x100 || "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ".contains(c),
-        "utf8mb3" | "utf8" => (c as u32) < 0x10000,
-        _ => true,
-    }
 }
 
 /// A YEAR: 1901 to 2155, or 0; two digits as 1970 to 2069 (the number 0 is the year 0000, the text '0' is 2000).

@@ -9,7 +9,7 @@ use crate::context::TimeZone;
 use crate::format;
 use std::borrow::Cow;
 use weald_types::temporal::Moment;
-use weald_types::{Date, DateTime, Decimal, Fault, Json, SqlMode, SqlType, Time, Value, WarningLevel};
+use weald_types::{Charset, Date, DateTime, Decimal, Fault, Json, SqlMode, SqlType, Time, Value, WarningLevel};
 
 pub(crate) fn warn_truncated(ctx: &EvalContext<'_>, kind: &'static str, value: &str) {
     ctx.statement.warn(WarningLevel::Warning, Fault::TruncatedWrongValue { kind, value: value.to_string() });
@@ -44,6 +44,14 @@ pub fn bytes<'a>(v: &'a Value, ty: &SqlType) -> Option<Cow<'a, [u8]>> {
             format::write_text(v, ty, &mut out);
             Some(Cow::Owned(out))
         }
+    }
+}
+
+/// The same, text in the bytes of its own character set: those of latin1 are not UTF-8's.
+pub fn own_bytes<'a>(v: &'a Value, ty: &SqlType) -> Option<Cow<'a, [u8]>> {
+    match v {
+        Value::Str(s) if ty.kind.is_text() && ty.collation.max_len() == 1 => Some(Charset::of(ty.collation).encode(s)),
+        v => bytes(v, ty),
     }
 }
 

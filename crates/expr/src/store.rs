@@ -9,7 +9,7 @@ use crate::{EvalContext, cast, coerce, time_zone};
 use std::borrow::Cow;
 use std::sync::Arc;
 use weald_types::temporal::Moment;
-use weald_types::{DateTime, Decimal, Fault, Json, SqlMode, SqlType, TypeKind, Value, WarningLevel};
+use weald_types::{Charset, DateTime, Decimal, Fault, Json, SqlMode, SqlType, TypeKind, Value, WarningLevel};
 
 /// The column a value goes to, for messages.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,9 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
     match (&t.ty.kind, v) {
         // Values already of the right form, first.
         (TypeKind::Int { .. }, v @ (Value::Int(_) | Value::UInt(_))) => integer(wide(&v), t, ctx),
-        (TypeKind::Char { chars } | TypeKind::VarChar { chars }, Value::Str(s)) if s.len() <= *chars as usize => {
+        (TypeKind::Char { chars } | TypeKind::VarChar { chars }, Value::Str(s))
+            if s.len() <= *chars as usize && (s.is_ascii() || t.ty.collation.max_len() == 4) =>
+        {
             Ok(Value::Str(if matches!(t.ty.kind, TypeKind::Char { .. }) { trim_end(s) } else { s }))
         }
         (TypeKind::Double { scale: None, unsigned: false }, Value::Double(d)) => Ok(Value::Double(d)),
@@ -317,29 +319,24 @@ fn trim_end(s: compact_str::CompactString) -> compact_str::CompactString {
 
 fn text(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let s: Cow<'_, str> = match &v {
-        Value::Bytes(b) => match std::str::from_utf8(b) {
-            Ok(s) => Cow::Borrowed(s),
-            Err(e) => {
-                let bad = &b[e.valid_up_to()..];
+        Value::Bytes(b) => match Charset::of(t.ty.collation).decode(b) {
+            Ok(s) => s,
+            Err(good) => {
+                let bad = &b[good..];
                 let shown: String = bad.iter().take(5).map(|x| format!("\\x{x:02X}")).collect();
                 refuse(Fault::IncorrectValue { kind: "string", value: shown, column: t.column.into(), row: t.row }, ctx)?;
-                Cow::Owned(String::from_utf8_lossy(&b[..e.valid_up_to()]).into_owned())
+                Cow::Owned(String::from_utf8_lossy(&b[..good]).into_owned())
             }
         },
         v => coerce::text(v, from).unwrap_or_default(),
     };
     // Characters that the column's set does not have.
-    let max_bytes = t.ty.collation.max_len();
-    let s = if max_bytes < 4 && s.chars().any(|c| !fits_charset(c, t.ty.collation.charset())) {
-        let bad: String = s
-            .chars()
-            .filter(|c| !fits_charset(*c, t.ty.collation.charset()))
-            .take(1)
-            .flat_map(|c| c.to_string().into_bytes())
-            .map(|x| format!("\\x{x:02X}"))
-            .collect();
+    let charset = Charset::of(t.ty.collation);
+    let s = if t.ty.collation.max_len() < 4 && s.chars().any(|c| !charset.has(c)) {
+        let bad: String =
+            s.chars().filter(|c| !charset.has(*c)).take(1).flat_map(|c| c.to_string().into_bytes()).map(|x| format!("\\x{x:02X}")).collect();
         refuse(Fault::IncorrectValue { kind: "string", value: bad, column: t.column.into(), row: t.row }, ctx)?;
-        Cow::Owned(s.chars().map(|c| if fits_charset(c, t.ty.collation.charset()) { c } else { '?' }).collect())
+        Cow::Owned(s.chars().map(|c| if charset.has(c) { c } else { '?' }).collect())
     } else {
         s
     };
@@ -370,20 +367,10 @@ fn text(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Resul
     Ok(Value::Str(if matches!(t.ty.kind, TypeKind::Char { .. }) { trim_end(kept) } else { kept }))
 }
 
-fn fits_charset(c: char, charset: &str) -> bool {
-    match charset {
-        "ascii" => c.is_ascii(),
-        // cp1252 and Latin-1 agree on these; the others of cp1252 are few and listed.
-        "latin1" => (c as u32) < 0x100 || "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ".contains(c),
-        "utf8mb3" | "utf8" => (c as u32) < 0x10000,
-        _ => true,
-    }
-}
-
 fn binary(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let mut b = match v {
         Value::Bytes(b) => b.into_vec(),
-        v => coerce::bytes(&v, from).unwrap_or_default().into_owned(),
+        v => coerce::own_bytes(&v, from).unwrap_or_default().into_owned(),
     };
     let most = match &t.ty.kind {
         TypeKind::Binary { bytes } | TypeKind::VarBinary { bytes } => *bytes as usize,

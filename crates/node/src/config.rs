@@ -28,6 +28,8 @@ pub struct Config {
     pub table_memory: Option<u64>,
     /// Worker threads of each kind.
     pub threads: Option<usize>,
+    /// Where statements may read and write files of this machine; None: nowhere.
+    pub secure_file_priv: Option<PathBuf>,
     pub log: LogConfig,
     /// Global system variables and their values.
     pub variables: Vec<(String, String)>,

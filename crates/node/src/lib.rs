@@ -227,6 +227,15 @@ fn set_variables(
     v.set("ssl_key", path(&dir.root().join("server-key.pem")));
     v.set("maximum_memory", Value::UInt(memory >> 20));
     v.set("maximum_table_memory", Value::UInt(table_memory >> 20));
+    if let Some(files) = &config.secure_file_priv {
+        let refused = |reason: &dyn std::fmt::Display| Error::Variable {
+            name: format!("secure_file_priv={}", files.display()),
+            reason: format!("it must be a directory that can be read: {reason}"),
+        };
+        server.env.disk.list(files).map_err(|e| refused(&e))?;
+        // With the slash behind it, as MySQL shows it.
+        v.set("secure_file_priv", path(&files.join("")));
+    }
     server.started();
     let catalog = server.catalog();
     for (name, value) in &config.variables {

@@ -277,13 +277,21 @@ impl Metadata for MetadataGroup {
             Some(vec![
                 text(&database.name),
                 Value::Int(id.ordinal() as i64),
+                Value::Int(place.primary.raw().into()),
                 text(&node.host),
                 Value::Int(node.port as i64),
                 text("Master"),
                 text(phases.get(id).map_or("offline", |s| if s.phase == Phase::Online { "online" } else { "recovering" })),
+                // Its part of the node's log as one file, in records.
+                Value::str(format!("0:{}", self.leaf.engine.node.log.durable(*id).raw())),
                 Value::Int(place.epoch.raw() as i64),
             ])
         };
         state.places.iter().filter_map(row).collect()
+    }
+
+    fn nodes(&self) -> Vec<Row> {
+        let Ok(state) = self.change.try_lock() else { return Vec::new() };
+        state.nodes.iter().map(|(id, node)| vec![Value::Int(id.raw().into()), text(&node.host), Value::Int(node.port.into())]).collect()
     }
 }

@@ -14,7 +14,7 @@ use weald_sql::ast;
 use weald_sql::ast::{AlterAction, ColumnPosition, IndexKind};
 use weald_sql::print;
 use weald_types::sql_type::{BlobSize, IntWidth};
-use weald_types::{Collation, DatabaseId, Fault, IndexId, SchemaVersion, SqlType, TableId, TypeKind};
+use weald_types::{Charset, Collation, DatabaseId, Fault, IndexId, SchemaVersion, SqlType, TableId, TypeKind};
 
 /// What a definition needs to know of its surroundings.
 pub struct DdlContext<'a> {
@@ -169,7 +169,7 @@ fn table_collation(o: &ast::TableOptions, default: Collation) -> Result<Collatio
 pub fn charset_and_collation(charset: Option<&str>, collation: Option<&str>, default: Collation) -> Result<Collation, Fault> {
     let set = |name: &str| {
         let name = if name.eq_ignore_ascii_case("utf8") { "utf8mb3" } else { name };
-        Collation::default_of(name).ok_or_else(|| Fault::mysql(1115, "42000", format!("Unknown character set: '{name}'")))
+        Collation::default_of(name).ok_or_else(|| Charset::unknown(name))
     };
     match (charset, collation) {
         (None, None) => Ok(default),

@@ -10,7 +10,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use weald_catalog::table::TableRef;
 use weald_expr::{AggregateFunction, Expr};
-use weald_types::{IndexId, SqlType};
+use weald_types::{IndexId, SqlType, Warning};
 
 /// One table's work in one partition.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +110,8 @@ pub struct FragmentPlan {
     pub columns: Arc<[Column]>,
     pub params: Vec<SqlType>,
     pub needs: Vec<Need>,
+    /// What binding had to say.
+    pub warnings: Vec<Warning>,
 }
 
 /// Which partitions a fragment goes to.

@@ -6,8 +6,9 @@
 
 use crate::access::{choose_ordered, target};
 use crate::fragment::{Access, Action, Fragment, FragmentPlan, Gather, Target};
-use crate::query::{Aggregate, Column, Query, Rel, SortKey};
+use crate::query::{Aggregate, Column, Locking, Query, ROW_LOCATOR, Rel, SortKey};
 use crate::walk;
+use std::borrow::Cow;
 use weald_catalog::table::TableRef;
 use weald_expr::function::BindContext;
 use weald_expr::{AggregateFunction, Expr, Operator};
@@ -25,21 +26,23 @@ pub fn fragment(query: &Query, session: &BindContext) -> Option<FragmentPlan> {
     }
     let shape = Shape::of(&query.root)?;
     let (table, filter) = shape.table_and_filter()?;
-    let mut plan = if shape.aggregate.is_some() { shape.grouped(table, filter, query, session)? } else { shape.plain(table, filter, query)? };
+    let mut plan = if shape.aggregate.is_some() { shape.grouped(table, filter, session)? } else { shape.plain(table, filter)? };
     plan.columns = query.columns.as_slice().into();
     plan.gather.visible = query.columns.len();
     plan.params = query.params.clone();
     plan.needs = query.needs.clone();
+    plan.warnings = query.warnings.clone();
     Some(plan)
 }
 
 /// The parts of a query, from the top down.
 struct Shape<'q> {
     limit: Option<(&'q Option<Expr>, &'q Option<Expr>)>,
+    lock: Option<Locking>,
     sort: &'q [SortKey],
     distinct: bool,
-    exprs: &'q [Expr],
-    columns: &'q [Column],
+    exprs: Cow<'q, [Expr]>,
+    columns: Cow<'q, [Column]>,
     having: Option<&'q Expr>,
     aggregate: Option<(&'q [(Expr, Column)], &'q [(Aggregate, Column)])>,
     rest: &'q Rel,
@@ -48,11 +51,24 @@ struct Shape<'q> {
 impl<'q> Shape<'q> {
     fn of(root: &'q Rel) -> Option<Self> {
         let mut at = trimmed(root);
-        let mut shape = Shape { limit: None, sort: &[], distinct: false, exprs: &[], columns: &[], having: None, aggregate: None, rest: root };
+        let mut shape = Shape {
+            limit: None,
+            lock: None,
+            sort: &[],
+            distinct: false,
+            exprs: Cow::Borrowed(&[]),
+            columns: Cow::Borrowed(&[]),
+            having: None,
+            aggregate: None,
+            rest: root,
+        };
+        // A lock above the limit, or below it.
+        at = shape.take_lock(at)?;
         if let Rel::Limit { input, count, offset } = at {
             shape.limit = Some((count, offset));
             at = input;
         }
+        at = shape.take_lock(at)?;
         if let Rel::Sort { input, keys } = at {
             shape.sort = keys;
             at = input;
@@ -62,7 +78,7 @@ impl<'q> Shape<'q> {
             at = input;
         }
         let Rel::Project { input, exprs, columns } = at else { return None };
-        (shape.exprs, shape.columns) = (exprs, columns);
+        (shape.exprs, shape.columns) = (exprs.into(), columns.into());
         at = input;
         if let Rel::Filter { input, predicate } = at
             && matches!(**input, Rel::Aggregate { .. })
@@ -75,31 +91,54 @@ impl<'q> Shape<'q> {
             at = input;
         }
         shape.rest = at;
+        if shape.lock.is_some() {
+            shape.leave_out_places();
+        }
         Some(shape)
     }
 
+    /// What stands below a lock of the one table. `None`: this lock is not for a fragment.
+    fn take_lock(&mut self, at: &'q Rel) -> Option<&'q Rel> {
+        let Rel::Lock { input, tables } = at else { return Some(at) };
+        let [one] = &tables[..] else { return None };
+        self.lock = Some(one.locking);
+        Some(input)
+    }
+
+    /// Of the rows that it locks a fragment knows the places by itself.
+    fn leave_out_places(&mut self) {
+        let Rel::Scan { ordinals, columns, .. } = self.scan() else { return };
+        let place = ordinals.iter().position(|o| *o == ROW_LOCATOR).map(|i| columns[i].id);
+        let kept = self.exprs.iter().zip(self.columns.iter()).filter(|(e, _)| !matches!(e, Expr::Column { id, .. } if Some(*id) == place));
+        let (exprs, columns): (Vec<Expr>, Vec<Column>) = kept.map(|(e, c)| (e.clone(), c.clone())).unzip();
+        (self.exprs, self.columns) = (exprs.into(), columns.into());
+    }
+
+    fn scan(&self) -> &'q Rel {
+        match self.rest {
+            Rel::Filter { input, .. } => input,
+            other => other,
+        }
+    }
+
     fn table_and_filter(&self) -> Option<(&'q TableRef, Vec<Expr>)> {
-        let (scan, filter) = match self.rest {
-            Rel::Filter { input, predicate } => (&**input, walk::conjuncts(predicate.clone())),
-            other => (other, vec![]),
+        let filter = match self.rest {
+            Rel::Filter { predicate, .. } => walk::conjuncts(predicate.clone()),
+            _ => vec![],
         };
-        let Rel::Scan { table, .. } = scan else { return None };
+        let Rel::Scan { table, .. } = self.scan() else { return None };
         let filter = filter.into_iter().map(|mut c| self.over_ordinals(&mut c).map(|()| c)).collect::<Option<Vec<_>>>()?;
         Some((table, filter))
     }
 
     /// Says `e`, an expression over the scan, over the table's ordinals. None if it reads something else.
     fn over_ordinals(&self, e: &mut Expr) -> Option<()> {
-        let scan = match self.rest {
-            Rel::Filter { input, .. } => input,
-            other => other,
-        };
-        let Rel::Scan { ordinals, columns, .. } = scan else { return None };
+        let Rel::Scan { ordinals, columns, .. } = self.scan() else { return None };
         let mut known = true;
         walk::rewrite(e, &mut |n| match n {
             Expr::Column { id, .. } | Expr::ColumnRaw { id, .. } => {
                 match columns.iter().position(|c| c.id == *id) {
-                    Some(i) if ordinals[i] != crate::query::ROW_LOCATOR => *id = ColumnId::new(ordinals[i] as u32),
+                    Some(i) if ordinals[i] != ROW_LOCATOR => *id = ColumnId::new(ordinals[i] as u32),
                     _ => known = false,
                 }
                 true
@@ -115,13 +154,13 @@ impl<'q> Shape<'q> {
             .iter()
             .map(|k| {
                 let mut expr = k.expr.clone();
-                over_positions(&mut expr, self.columns)?;
+                over_positions(&mut expr, &self.columns)?;
                 Some(SortKey { expr, descending: k.descending })
             })
             .collect()
     }
 
-    fn plain(&self, table: &TableRef, filter: Vec<Expr>, query: &Query) -> Option<FragmentPlan> {
+    fn plain(&self, table: &TableRef, filter: Vec<Expr>) -> Option<FragmentPlan> {
         let exprs = self
             .exprs
             .iter()
@@ -165,7 +204,7 @@ impl<'q> Shape<'q> {
         };
         let one = is_one_partition(&target);
         let (limit, offset) = self.limits(one);
-        let action = Action::Read { exprs, group: vec![], aggregates: vec![], distinct: self.distinct, sort, limit, offset, lock: query.locking };
+        let action = Action::Read { exprs, group: vec![], aggregates: vec![], distinct: self.distinct, sort, limit, offset, lock: self.lock };
         let mut gather = Gather { distinct: self.distinct, sort: gather_sort, ..Gather::default() };
         if !one {
             (gather.limit, gather.offset) = self.whole_limits();
@@ -190,11 +229,8 @@ impl<'q> Shape<'q> {
         self.limit.map_or((None, None), |(c, o)| (c.clone(), o.clone()))
     }
 
-    fn grouped(&self, table: &TableRef, filter: Vec<Expr>, query: &Query, session: &BindContext) -> Option<FragmentPlan> {
+    fn grouped(&self, table: &TableRef, filter: Vec<Expr>, session: &BindContext) -> Option<FragmentPlan> {
         let (group, aggregates) = self.aggregate?;
-        if query.locking.is_some() {
-            return None;
-        }
         let choice = choose_ordered(table, &filter, &[], false);
         let target = target(table, &filter, &choice.access);
         let one = is_one_partition(&target);
@@ -343,7 +379,7 @@ fn over_positions(e: &mut Expr, columns: &[Column]) -> Option<()> {
 
 fn plan(table: &TableRef, access: Access, residual: Vec<Expr>, action: Action, target: Target, gather: Gather) -> FragmentPlan {
     let fragment = Fragment { table: table.clone(), access, filter: walk::all_of(residual), action };
-    FragmentPlan { fragment, target, gather, columns: [].into(), params: vec![], needs: vec![] }
+    FragmentPlan { fragment, target, gather, columns: [].into(), params: vec![], needs: vec![], warnings: vec![] }
 }
 
 pub fn is_one_partition(target: &Target) -> bool {
@@ -355,7 +391,7 @@ fn trimmed(root: &Rel) -> &Rel {
     if let Rel::Project { input, exprs, .. } = root {
         let below = input.columns();
         let leading = exprs.iter().zip(&below).all(|(e, c)| matches!(e, Expr::Column { id, .. } if *id == c.id));
-        if leading && exprs.len() < below.len() && matches!(**input, Rel::Sort { .. } | Rel::Limit { .. }) {
+        if leading && exprs.len() < below.len() && matches!(**input, Rel::Sort { .. } | Rel::Limit { .. } | Rel::Lock { .. }) {
             return input;
         }
     }

@@ -115,6 +115,12 @@ pub enum Rel {
     Distinct {
         input: Box<Rel>,
     },
+    /// FOR UPDATE and FOR SHARE: as a row passes, the rows of tables that it was made of are locked, in the order of `tables`. One of which a part is to be
+    /// passed by (SKIP LOCKED) does not pass. The rows must not be given to anybody before all have passed: a conflict begins the statement again.
+    Lock {
+        input: Box<Rel>,
+        tables: Vec<LockedTable>,
+    },
     /// Columns are matched by position; `columns` is the output, of unified types (inputs are already cast to them).
     SetOp {
         op: SetOp,
@@ -219,8 +225,6 @@ pub struct Query {
     pub columns: Vec<Column>,
     /// Literals and `?`, in order.
     pub params: Vec<SqlType>,
-    /// FOR UPDATE / FOR SHARE
-    pub locking: Option<Locking>,
     /// Tables read, with the version they were bound at.
     pub tables: Vec<Arc<TableDef>>,
     /// What the client must hold before it runs.
@@ -248,6 +252,8 @@ pub struct Need {
     pub database: Box<str>,
     pub table: Box<str>,
     pub columns: Vec<Box<str>>,
+    /// FOR UPDATE: one of UPDATE, DELETE and LOCK TABLES is needed as well.
+    pub locks: bool,
     /// The account that must hold it: a view's definer; None is whoever runs the statement.
     pub definer: Option<(Box<str>, Box<str>)>,
 }
@@ -256,6 +262,29 @@ pub struct Locking {
     pub exclusive: bool,
     pub no_wait: bool,
     pub skip_locked: bool,
+}
+
+impl Locking {
+    /// As the statement says it.
+    pub fn words(self) -> &'static str {
+        match (self.exclusive, self.no_wait, self.skip_locked) {
+            (true, true, _) => "for update nowait",
+            (true, false, true) => "for update skip locked",
+            (true, false, false) => "for update",
+            (false, true, _) => "for share nowait",
+            (false, false, true) => "for share skip locked",
+            (false, false, false) => "for share",
+        }
+    }
+}
+
+/// A table whose rows [`Rel::Lock`] locks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LockedTable {
+    pub table: TableRef,
+    /// The input's column that holds the row's locator; NULL where an outer join found no row.
+    pub locator: Expr,
+    pub locking: Locking,
 }
 
 impl Rel {
@@ -269,7 +298,9 @@ impl Rel {
             | Rel::SetOp { columns, .. }
             | Rel::Recursive { columns, .. }
             | Rel::RecursionInput { columns, .. } => columns.clone(),
-            Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } => input.columns(),
+            Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } | Rel::Lock { input, .. } => {
+                input.columns()
+            }
             Rel::Join { kind: JoinKind::Semi | JoinKind::Anti | JoinKind::NullAwareAnti, left, .. } => left.columns(),
             Rel::Join { left, right, .. } => {
                 let mut all = left.columns();
@@ -290,3 +321,18 @@ impl Rel {
 
 /// Values for a query's parameters.
 pub type Params = [Value];
+
+impl Query {
+    /// How it locks rows, wherever it does.
+    pub fn lockings(&self) -> Vec<Locking> {
+        fn gather(rel: &Rel, out: &mut Vec<Locking>) {
+            if let Rel::Lock { tables, .. } = rel {
+                out.extend(tables.iter().map(|t| t.locking));
+            }
+            rel.inputs().into_iter().for_each(|i| gather(i, out));
+        }
+        let mut out = Vec::new();
+        self.subqueries.iter().chain([&self.root]).for_each(|r| gather(r, &mut out));
+        out
+    }
+}

@@ -240,6 +240,7 @@ impl Rel {
             | Rel::Window { input, .. }
             | Rel::Sort { input, .. }
             | Rel::Limit { input, .. }
+            | Rel::Lock { input, .. }
             | Rel::Distinct { input } => vec![input],
             Rel::Join { left, right, .. } | Rel::SetOp { left, right, .. } => vec![left, right],
             Rel::Recursive { seed, step, .. } => vec![seed, step],
@@ -255,6 +256,7 @@ impl Rel {
             | Rel::Window { input, .. }
             | Rel::Sort { input, .. }
             | Rel::Limit { input, .. }
+            | Rel::Lock { input, .. }
             | Rel::Distinct { input } => vec![input],
             Rel::Join { left, right, .. } | Rel::SetOp { left, right, .. } => vec![left, right],
             Rel::Recursive { seed, step, .. } => vec![seed, step],
@@ -281,6 +283,7 @@ impl Rel {
             }
             Rel::Window { functions, .. } => functions.iter().for_each(|w| window_exprs(&w.0, f)),
             Rel::Sort { keys, .. } => keys.iter().for_each(|k| f(&k.expr)),
+            Rel::Lock { tables, .. } => tables.iter().for_each(|t| f(&t.locator)),
             Rel::Limit { count, offset, .. } => count.iter().chain(offset).for_each(f),
         }
     }
@@ -304,6 +307,7 @@ impl Rel {
             }
             Rel::Window { functions, .. } => functions.iter_mut().for_each(|w| window_exprs_mut(&mut w.0, f)),
             Rel::Sort { keys, .. } => keys.iter_mut().for_each(|k| f(&mut k.expr)),
+            Rel::Lock { tables, .. } => tables.iter_mut().for_each(|t| f(&mut t.locator)),
             Rel::Limit { count, offset, .. } => count.iter_mut().chain(offset).for_each(f),
         }
     }
@@ -338,7 +342,7 @@ impl Rel {
                 out.extend(group.iter().map(|g| g.1.id).chain(aggregates.iter().map(|a| a.1.id)).chain(grouping.iter().map(|g| g.id)));
             }
             Rel::Window { functions, .. } => out.extend(functions.iter().map(|f| f.1.id)),
-            Rel::Filter { .. } | Rel::Join { .. } | Rel::Sort { .. } | Rel::Limit { .. } | Rel::Distinct { .. } => (),
+            Rel::Filter { .. } | Rel::Join { .. } | Rel::Sort { .. } | Rel::Limit { .. } | Rel::Distinct { .. } | Rel::Lock { .. } => (),
         }
         for i in self.inputs() {
             i.made(out);

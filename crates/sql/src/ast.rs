@@ -250,7 +250,8 @@ pub struct Query {
     pub body: SetExpr,
     pub order_by: Vec<OrderItem>,
     pub limit: Option<Limit>,
-    pub locking: Option<Locking>,
+    /// FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE: as many as there are.
+    pub locking: Vec<Locking>,
     pub into: Option<Into>,
 }
 

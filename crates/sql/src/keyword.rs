@@ -87,6 +87,11 @@ impl Kw {
     }
 }
 
+/// Every keyword, and whether it is reserved.
+pub fn keywords() -> impl Iterator<Item = (&'static str, bool)> {
+    ALL.iter().map(|(kw, name)| (*name, kw.is_reserved()))
+}
+
 const SLOTS: usize = 2048;
 const LONGEST: usize = 29;
 /// Open addressing: 1 + position in `ALL`, 0 where empty.

@@ -8,7 +8,7 @@
 
 use crate::keyword::{Kw, is_charset};
 use std::borrow::Cow;
-use weald_types::SqlMode;
+use weald_types::{Charset, SqlMode};
 
 /// The MySQL version we answer for: `/*!80036 … */` is executed, `/*!80037 … */` is a comment.
 pub const MYSQL_VERSION: u32 = 80036;
@@ -542,6 +542,45 @@ pub fn not_text(text: &[u8], sql_mode: SqlMode) -> Option<&[u8]> {
     }
 }
 
+/// A statement of a client whose character set is not UTF-8, in UTF-8. A string literal with an introducer (_binary, _utf8mb4, _latin1 …) is in that
+/// character set whatever the rest is in.
+pub fn to_utf8(text: &[u8], sql_mode: SqlMode, client: Charset) -> Cow<'_, [u8]> {
+    if text.is_ascii() || client.is_utf8() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len() + text.len() / 4);
+    let mut lexer = Lexer::new(text, sql_mode);
+    let (mut done, mut introducer) = (0, None);
+    loop {
+        let t = lexer.next_token();
+        let (start, end) = (t.start as usize, t.end as usize);
+        match (t.kind, introducer.take()) {
+            (Tok::End | Tok::Bad, _) => break,
+            (Tok::String, Some(own)) => {
+                recode(client, &text[done..start], &mut out);
+                recode(own, &text[start..end], &mut out);
+                done = end;
+            }
+            (Tok::Introducer, _) => {
+                introducer = text[start..end].strip_prefix(b"_").and_then(|n| std::str::from_utf8(n).ok()).and_then(Charset::by_name)
+            }
+            _ => (),
+        }
+    }
+    recode(client, &text[done..], &mut out);
+    out.into()
+}
+
+/// Appends text of a character set in UTF-8; what it does not have becomes `?`.
+fn recode(charset: Charset, bytes: &[u8], out: &mut Vec<u8>) {
+    match charset.decode(bytes) {
+        Ok(text) => out.extend_from_slice(text.as_bytes()),
+        Err(_) if charset == Charset::Ascii => out.extend(bytes.iter().map(|b| if b.is_ascii() { *b } else { b'?' })),
+        // Bytes that are no text stay what they are: a literal may be a BLOB.
+        Err(_) => out.extend_from_slice(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -559,6 +598,15 @@ mod tests {
                 return out;
             }
         }
+    }
+
+    #[test]
+    fn a_statement_in_latin1_is_read_as_text_but_for_what_says_otherwise() {
+        let check = |text: &[u8], expected: &[u8]| assert_eq!(&*to_utf8(text, SqlMode(0), Charset::Latin1), expected);
+        check(b"SELECT 'a'", b"SELECT 'a'");
+        check(b"SELECT '\xE9', `\xE9`, 1 -- \xE9", "SELECT '\u{E9}', `\u{E9}`, 1 -- \u{E9}".as_bytes());
+        check(b"SELECT _binary'\xE9', _latin1 '\xE9', '\xE9'", b"SELECT _binary'\xE9', _latin1 '\xC3\xA9', '\xC3\xA9'");
+        check(b"SELECT _utf8mb4'\xC3\xA9'", b"SELECT _utf8mb4'\xC3\xA9'");
     }
 
     #[test]

@@ -12,7 +12,8 @@ mod parser;
 pub mod print;
 mod statements;
 
-pub use lexer::{count_tokens, not_text};
+pub use keyword::keywords;
+pub use lexer::{count_tokens, not_text, to_utf8};
 pub use normalise::{Normalised, normalise};
 pub use parser::{ParseOptions, Prepared, parse, parse_expr, parse_normalised, parse_prepared, parse_query};
 pub use statements::Statements;

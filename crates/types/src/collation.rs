@@ -151,6 +151,15 @@ impl Collation {
     pub fn by_id(id: u16) -> Option<Self> {
         ALL.iter().map(|c| c.collation).find(|c| c.0 == id)
     }
+    /// The collation with this id; where there is none, the default one of its character set: what a client says at its login decides about no comparison.
+    pub fn of_client(id: u16) -> Option<Self> {
+        Self::by_id(id).or(match id {
+            // No wish; and the ranges that MySQL has given to utf8mb4 and utf8mb3.
+            0 | 224..=247 | 255..=323 => Some(Self::UTF8MB4_GENERAL_CI),
+            76 | 192..=215 | 223 => Some(Self::UTF8MB3_GENERAL_CI),
+            _ => None,
+        })
+    }
     /// Any case; `utf8_…` is `utf8mb3_…`.
     pub fn by_name(name: &str) -> Option<Self> {
         let of_utf8 = match name.get(..5) {

@@ -85,6 +85,9 @@ pub enum Fault {
     /// The table changed between planning and running. The aggregator plans again; a client sees it only if that keeps failing (1412).
     #[error("table definition has changed")]
     SchemaChanged,
+    /// The table's rows were put into a new table after the transaction's snapshot was taken: it has none of that time.
+    #[error("the table has been rebuilt since the transaction's snapshot was taken")]
+    RebuiltSince,
     #[error("partition {partition} is not available: {reason}")]
     PartitionUnavailable { partition: String, reason: String },
     /// A write that may or may not have happened.
@@ -98,6 +101,10 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// What was read at the snapshot is out of date: the statement may do at a newer one, if nothing was seen at this one yet.
+    pub fn is_out_of_date(&self) -> bool {
+        matches!(self, Fault::WriteConflict | Fault::RebuiltSince)
+    }
     pub fn mysql(number: u16, state: &'static str, message: impl Into<String>) -> Self {
         Fault::MySql { number, state, message: message.into() }
     }

@@ -4,6 +4,7 @@
 //! Promises: pure; no IO, no clock, no randomness. Equal inputs give equal outputs on every machine.
 //! Never:    knows MySQL's error numbers (`aggregator::mysql_error`), nor how a value travels (`wire`).
 
+pub mod charset;
 pub mod collation;
 pub mod decimal;
 pub mod fault;
@@ -18,6 +19,7 @@ pub mod sql_type;
 pub mod temporal;
 pub mod value;
 
+pub use charset::Charset;
 pub use collation::Collation;
 pub use decimal::Decimal;
 pub use fault::{Fault, Warning, WarningLevel};

@@ -154,6 +154,11 @@ pub fn execute(body: &[u8], params: usize, kept: &[u16], capabilities: u32, long
     Ok(Execute { statement, cursor, params: values, types })
 }
 
+/// Whether a parameter of this type is text in the client's character set (and not a BLOB).
+pub fn is_text(ty: u16) -> bool {
+    matches!(ty as u8, column::VARCHAR | column::VAR_STRING | column::STRING | column::ENUM | column::SET)
+}
+
 /// A value in binary form; the type's high bit says unsigned.
 fn param(r: &mut Reader<'_>, ty: u16) -> Result<Value, Error> {
     let unsigned = ty & 0x8000 != 0;

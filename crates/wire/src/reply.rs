@@ -73,7 +73,7 @@ pub fn eof(out: &mut Vec<u8>, warnings: u16, status: u16) {
 }
 
 /// `state`: the SQLSTATE; `None` before the client has said what it understands.
-pub fn error(out: &mut Vec<u8>, number: u16, state: Option<&str>, message: &str) {
+pub fn error(out: &mut Vec<u8>, number: u16, state: Option<&str>, message: &[u8]) {
     out.push(0xFF);
     out.extend_from_slice(&number.to_le_bytes());
     if let Some(state) = state {
@@ -82,10 +82,11 @@ pub fn error(out: &mut Vec<u8>, number: u16, state: Option<&str>, message: &str)
     }
     // MySQL's own limit; clients have buffers of this size.
     let mut end = message.len().min(512);
-    while !message.is_char_boundary(end) {
+    // Not within a character of UTF-8.
+    while end < message.len() && end > 0 && message[end] & 0xC0 == 0x80 {
         end -= 1;
     }
-    out.extend_from_slice(&message.as_bytes()[..end]);
+    out.extend_from_slice(&message[..end]);
 }
 
 pub fn local_infile(out: &mut Vec<u8>, path: &str) {
@@ -125,11 +126,12 @@ pub fn column_count(out: &mut Vec<u8>, columns: usize, metadata: Metadata, capab
 /// A result column.
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnDef<'a> {
-    pub schema: &'a str,
-    pub table: &'a str,
-    pub org_table: &'a str,
-    pub name: &'a str,
-    pub org_name: &'a str,
+    /// Names in the character set of the results.
+    pub schema: &'a [u8],
+    pub table: &'a [u8],
+    pub org_table: &'a [u8],
+    pub name: &'a [u8],
+    pub org_name: &'a [u8],
     pub ty: &'a SqlType,
     /// A table's column, with what its definition adds to its type: keys, AUTO_INCREMENT …. `None`: an expression.
     pub column_flags: Option<u16>,
@@ -144,7 +146,7 @@ const NOT_FIXED: u8 = 31;
 pub fn column(out: &mut Vec<u8>, c: &ColumnDef<'_>) {
     put_lenenc_bytes(out, b"def");
     for s in [c.schema, c.table, c.org_table, c.name, c.org_name] {
-        put_lenenc_bytes(out, s.as_bytes());
+        put_lenenc_bytes(out, s);
     }
     out.push(0x0C);
     let kind = &c.ty.kind;

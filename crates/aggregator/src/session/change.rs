@@ -8,9 +8,12 @@ use super::query::RETRIES;
 use super::{Done, Outcome, Rows, Session};
 use weald_exec::rows::row_bytes;
 use weald_exec::{Changed, InsertRows, Inserted, Isolation, Work};
+use weald_expr::Expr;
+use weald_expr::typing::value_type;
 use weald_plan::FragmentPlan;
-use weald_plan::dml::{self, BoundDelete, BoundInsert, BoundUpdate, Given, InsertSource, RowChanges};
-use weald_plan::rewrite;
+use weald_plan::dml::{self, Assigned, BoundDelete, BoundInsert, BoundOnDuplicate, BoundUpdate, Given, InsertSource, RowChanges};
+use weald_plan::query::Rel;
+use weald_plan::{rewrite, walk};
 use weald_sql::ast;
 use weald_types::{Fault, SqlType, Value};
 
@@ -28,9 +31,7 @@ impl Session {
             let engine = self.server.engine.clone();
             let bound = self.bind(text, &types, |env| dml::insert::bind_insert(env, &*engine, i))?;
             self.check(&bound.needs)?;
-            for w in &bound.warnings {
-                self.statement().warn(w.level, w.fault.clone());
-            }
+            self.warn_of(&bound.warnings);
             match self.run_insert(&bound, params).await {
                 Err(Fault::SchemaChanged) => self.server.newer_than(version).await,
                 done => return done,
@@ -67,25 +68,15 @@ impl Session {
 
     async fn insert_once(&mut self, bound: &BoundInsert, params: &[Value]) -> Result<Inserted, Fault> {
         let engine = self.server.engine.clone();
+        let answered;
+        let bound = if bound.subqueries.is_empty() {
+            bound
+        } else {
+            answered = self.with_subqueries_answered(bound, params).await?;
+            &answered
+        };
         let source = match &bound.source {
-            InsertSource::Rows(rows) if bound.subqueries.is_empty() => InsertRows::Exprs(rows),
-            InsertSource::Rows(rows) => {
-                // Subqueries are answered first, each row's values becoming constants.
-                let mut out = Vec::new();
-                let mut types = Vec::new();
-                for row in rows.iter() {
-                    let exprs: Vec<_> = row
-                        .iter()
-                        .map(|g| match g {
-                            Given::Expr(e) => Ok(e.clone()),
-                            Given::Default => Err(Fault::not_supported("DEFAULT beside a subquery in VALUES")),
-                        })
-                        .collect::<Result<_, _>>()?;
-                    types = exprs.iter().map(weald_expr::typing::value_type).collect();
-                    out.extend(self.rows_of(&exprs, bound.subqueries.clone(), params).await?);
-                }
-                InsertRows::Values { rows: out, types }
-            }
+            InsertSource::Rows(rows) => InsertRows::Exprs(rows),
             InsertSource::Query(q) => {
                 let mut q = (**q).clone();
                 rewrite::optimize(&mut q, &self.bind_context(), &*engine);
@@ -107,6 +98,64 @@ impl Session {
         engine.insert(bound, source, found_rows, 1, work).await
     }
 
+    /// The same with constants in the place of its subqueries, which read nothing of the rows.
+    async fn with_subqueries_answered(&mut self, bound: &BoundInsert, params: &[Value]) -> Result<BoundInsert, Fault> {
+        let mut bound = bound.clone();
+        let mut rows: Vec<Vec<Given>> = match &bound.source {
+            InsertSource::Rows(rows) => rows.to_vec(),
+            InsertSource::Query(_) => Vec::new(),
+        };
+        let mut exprs: Vec<&mut Expr> = rows
+            .iter_mut()
+            .flatten()
+            .filter_map(|g| match g {
+                Given::Expr(e) => Some(e),
+                Given::Default => None,
+            })
+            .collect();
+        if let BoundOnDuplicate::Update { assignments, .. } = &mut bound.on_duplicate {
+            exprs.extend(assignments.iter_mut().filter_map(|(_, a)| match a {
+                Assigned::Expr(e) => Some(e),
+                Assigned::Fill(_) => None,
+            }));
+        }
+        self.answer_subqueries(exprs, std::mem::take(&mut bound.subqueries), params).await?;
+        if let InsertSource::Rows(all) = &mut bound.source {
+            *all = rows.into();
+        }
+        Ok(bound)
+    }
+
+    /// Puts constants in the place of the subqueries in `exprs`.
+    pub(crate) async fn answer_subqueries(&mut self, mut exprs: Vec<&mut Expr>, subqueries: Vec<Rel>, params: &[Value]) -> Result<(), Fault> {
+        let mut asked = Vec::new();
+        for e in &mut exprs {
+            walk::rewrite(e, &mut |n| {
+                let found = matches!(n, Expr::Subquery { .. });
+                if found {
+                    asked.push(n.clone());
+                }
+                found
+            });
+        }
+        if asked.iter().any(|e| !walk::columns(e).is_empty()) {
+            return Err(Fault::not_supported("a subquery that reads the row it is for"));
+        }
+        let mut answers = self.rows_of(&asked, subqueries, params).await?.into_iter().flatten().zip(&asked);
+        for e in exprs {
+            walk::rewrite(e, &mut |n| {
+                if !matches!(n, Expr::Subquery { .. }) {
+                    return false;
+                }
+                if let Some((value, asked)) = answers.next() {
+                    *n = Expr::Literal { value, ty: value_type(asked) };
+                }
+                true
+            });
+        }
+        Ok(())
+    }
+
     pub(crate) async fn update(&mut self, u: &ast::Update, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
         self.changing(u.ignore, Rows::Many);
         let types = Self::param_types(params);
@@ -117,6 +166,7 @@ impl Session {
             let done = match &bound {
                 BoundUpdate::Fragment(plan) => {
                     self.check(&plan.needs)?;
+                    self.warn_of(&plan.warnings);
                     self.change_fragment(plan, params).await
                 }
                 BoundUpdate::Rows(changes) => self.change_found(changes, params).await,
@@ -144,6 +194,7 @@ impl Session {
             let done = match &bound {
                 BoundDelete::Fragment(plan) => {
                     self.check(&plan.needs)?;
+                    self.warn_of(&plan.warnings);
                     self.change_fragment(plan, params).await
                 }
                 BoundDelete::Rows(changes) => self.change_found(changes, params).await,
@@ -178,6 +229,7 @@ impl Session {
 
     async fn change_found(&mut self, changes: &RowChanges, params: &[Value]) -> Result<Changed, Fault> {
         self.check(&changes.query.needs)?;
+        self.warn_of(&changes.query.warnings);
         self.refuse_if_read_only()?;
         let engine = self.server.engine.clone();
         for t in &changes.targets {
@@ -212,7 +264,7 @@ impl Session {
 
     /// A conflict before anything of the transaction was seen, or at READ COMMITTED: the statement may be run again unseen.
     fn may_retry<T>(&mut self, done: &Result<T, Fault>, attempt: usize) -> bool {
-        if !matches!(done, Err(Fault::WriteConflict)) || attempt + 1 >= RETRIES {
+        if !done.as_ref().is_err_and(Fault::is_out_of_date) || attempt + 1 >= RETRIES {
             return false;
         }
         let open = self.current();

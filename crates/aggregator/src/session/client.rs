@@ -7,11 +7,12 @@
 use super::{Change, Session};
 use crate::pipe::TlsFacts;
 use crate::variables::Values;
+use std::borrow::Cow;
 use std::time::Duration;
 use weald_catalog::DefaultValue;
 use weald_plan::bind;
 use weald_plan::query::Column;
-use weald_types::{Collation, Fault, SqlMode, Value};
+use weald_types::{Charset, Collation, Fault, SqlMode, Value};
 use weald_wire::constants::status;
 use weald_wire::reply::Metadata;
 
@@ -174,14 +175,39 @@ impl Session {
         }
     }
 
-    /// What the client said at the handshake.
-    pub fn set_client_collation(&mut self, c: Collation) {
-        let c = if c.charset() == "utf8mb4" || c.charset() == "utf8mb3" { c } else { Collation::UTF8MB4_GENERAL_CI };
+    /// A statement's text as the client sent it, in UTF-8.
+    pub fn in_utf8<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        weald_sql::to_utf8(text, self.settings.sql_mode, self.settings.client_charset)
+    }
+
+    /// What text is sent in; None: each column's in its own character set.
+    pub fn results_charset(&self) -> Option<Charset> {
+        self.settings.results_charset
+    }
+
+    /// A parameter of a string type: the bytes that the client sent are text in its character set.
+    pub fn parameter(&self, v: Value) -> Value {
+        let client = self.settings.client_charset;
+        if client.is_utf8() {
+            return v;
+        }
+        let decoded = |bytes: &[u8]| client.decode(bytes).ok().map(Value::str);
+        match &v {
+            Value::Str(s) => decoded(s.as_bytes()).unwrap_or(v),
+            Value::Bytes(b) => decoded(b).unwrap_or(v),
+            _ => v,
+        }
+    }
+
+    /// What the client said at the handshake: 1115 for a character set that cannot be converted.
+    pub fn set_client_collation(&mut self, id: u16) -> Result<(), Fault> {
+        let c = Collation::of_client(id).ok_or_else(|| Charset::unknown(&format!("#{id}")))?;
         for name in ["character_set_client", "character_set_connection", "character_set_results"] {
             self.variables.set(name, Value::str(c.charset()));
         }
         self.variables.set("collation_connection", Value::str(c.name()));
         self.settings = super::Settings::of(&self.variables);
+        Ok(())
     }
 
     /// The connection is over: what was not committed never was, and its locks are free.

@@ -135,7 +135,8 @@ impl Session {
             Chosen::Rows => (),
             Chosen::Analytic => {
                 let snapshot = self.take_snapshot();
-                let large = self.large(self.statement(), params.into(), self.source(snapshot, &query.tables)?, executor);
+                let source = self.source(snapshot, &query.tables)?;
+                let large = self.large(self.statement(), params.into(), source, executor);
                 match large.plan(query).await {
                     Ok(p) => {
                         return Ok(Explained {
@@ -164,7 +165,7 @@ impl Session {
         if let Statement::Select(q) = s {
             let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
             let query = self.optimized(q, text, &types)?;
-            if query.locking.is_none() {
+            if query.lockings().is_empty() {
                 self.limit_time()?;
                 let executor = self.executor_for(&query);
                 return self.measured_query(&query, params, executor).await;
@@ -352,7 +353,7 @@ fn fragment_steps(f: &Fragment, gather: &Gather) -> Step {
     match &f.action {
         Action::Read { group, aggregates, sort, limit, distinct, lock, exprs, .. } => {
             if let Some(l) = lock {
-                over("LockRows", if l.exclusive { "for update".into() } else { "for share".into() });
+                over("LockRows", l.words().into());
             }
             if !group.is_empty() || !aggregates.is_empty() {
                 let by: Vec<String> = group.iter().map(text).collect();

@@ -122,6 +122,7 @@ impl Session {
             Cached::Change(p) => {
                 self.changing(false, Rows::Many);
                 let update = matches!(p.fragment.action, weald_plan::fragment::Action::Update { .. });
+                self.warn_of(&p.warnings);
                 match self.check(&p.needs) {
                     Err(f) => Err(f),
                     Ok(()) => match self.change_fragment(p, params).await {
@@ -133,9 +134,7 @@ impl Session {
             }
             Cached::Insert(b) => {
                 self.changing(false, if matches!(&b.source, InsertSource::Rows(rows) if rows.len() == 1) { Rows::One } else { Rows::Many });
-                for w in &b.warnings {
-                    self.statement().warn(w.level, w.fault.clone());
-                }
+                self.warn_of(&b.warnings);
                 match self.check(&b.needs) {
                     Err(f) => Err(f),
                     Ok(()) => self.run_insert(b, params).await,

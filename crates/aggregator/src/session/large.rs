@@ -102,7 +102,6 @@ impl Large {
                 subqueries: query.subqueries.clone(),
                 columns,
                 params: query.params.clone(),
-                locking: None,
                 tables: query.tables.clone(),
                 needs: Vec::new(),
                 into: None,

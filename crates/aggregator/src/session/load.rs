@@ -4,12 +4,12 @@
 //! Promises: one transaction for the whole file; memory holds some batches of rows and a piece of the file, not the file; warnings and counts are MySQL's.
 //! Never:    reads a file of the server's outside `secure_file_priv`, or without the FILE privilege.
 
-use super::load_lines::{Field, Fields, Splitter, Taken};
+use super::load_lines::{Field, Fields, Shape, Splitter, Taken};
 use super::load_writer::{Writer, Writing};
-use super::{Done, Outcome, Session};
+use super::{Done, Outcome, Session, into_file};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weald_catalog::{ColumnDef, Privilege};
+use weald_catalog::{Access, ColumnDef, Privilege};
 use weald_env::OpenMode;
 use weald_exec::rows::Row;
 use weald_exec::{Inserted, RowForm};
@@ -17,7 +17,7 @@ use weald_expr::store::{self, Target as Stored};
 use weald_expr::{EvalContext, Expr, eval};
 use weald_plan::dml::{self, Assigned, BoundInsert, BoundLoad, BoundOnDuplicate, Fill, InsertSource, LoadField};
 use weald_sql::ast;
-use weald_types::{Collation, Decimal, Fault, SqlType, TypeKind, Value};
+use weald_types::{Charset, Collation, Decimal, Fault, SqlType, TypeKind, Value};
 
 /// Bytes of a server's file read in one go.
 const PIECE_BYTES: usize = 1 << 20;
@@ -34,32 +34,12 @@ pub struct Load {
     writer: Writer,
     splitter: Splitter,
     fields: Fields,
-    decode: Decode,
+    charset: Charset,
     /// What of the file is not whole lines yet.
     rest: Vec<u8>,
     line: u64,
     mark: weald_exec::Mark,
     longest_line: usize,
-}
-
-/// From the file's character set to ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decode {
-    Utf8,
-    Latin1,
-    Binary,
-}
-
-impl Decode {
-    fn of(charset: &str) -> Result<Self, Fault> {
-        match charset.to_ascii_lowercase().as_str() {
-            "utf8mb4" | "utf8mb3" | "utf8" | "ascii" => Ok(Decode::Utf8),
-            "latin1" => Ok(Decode::Latin1),
-            "binary" => Ok(Decode::Binary),
-            other if Collation::default_of(other).is_some() => Err(Fault::not_supported(format!("LOAD DATA … CHARACTER SET {other}"))),
-            other => Err(Fault::mysql(1115, "42000", format!("Unknown character set: '{other}'"))),
-        }
-    }
 }
 
 impl Session {
@@ -68,18 +48,21 @@ impl Session {
         if l.local && (!self.server.variables.values().on("local_infile") || !self.client.local_files) {
             return Err(Fault::mysql(3948, "42000", "Loading local data is disabled; this must be enabled on both the client and server sides"));
         }
-        if l.format.fields_terminated.is_empty() {
-            return Err(Fault::not_supported("LOAD DATA of fields of fixed width (FIELDS TERMINATED BY '')"));
-        }
-        let charset = l.charset.clone().unwrap_or_else(|| self.variables.text("character_set_database").to_string());
-        let decode = Decode::of(&charset)?;
+        let charset = l.charset.as_deref().unwrap_or_else(|| self.variables.text("character_set_database"));
+        let charset = Charset::by_name(charset).ok_or_else(|| Charset::unknown(charset))?;
         // LOCAL is IGNORE, as in MySQL: the server cannot stop the client's sending.
         self.changing(l.local || l.duplicates == ast::LoadDuplicates::Ignore, super::Rows::Many);
-        let bound = self.bind("", &[], |env| dml::load::bind_load(env, l))?;
+        let mut bound = self.bind("", &[], |env| dml::load::bind_load(env, l))?;
         self.check(&bound.needs)?;
         self.refuse_if_read_only()?;
+        self.warn_of(&bound.warnings);
         if !bound.subqueries.is_empty() {
-            return Err(Fault::not_supported("subqueries in LOAD DATA … SET"));
+            let exprs = bound.set.iter_mut().filter_map(|(_, a)| match a {
+                Assigned::Expr(e) => Some(e),
+                Assigned::Fill(_) => None,
+            });
+            let subqueries = std::mem::take(&mut bound.subqueries);
+            self.answer_subqueries(exprs.collect(), subqueries, &[]).await?;
         }
         let replace = l.duplicates == ast::LoadDuplicates::Replace;
         let insert = BoundInsert {
@@ -96,6 +79,7 @@ impl Session {
             warnings: Vec::new(),
             subqueries: Vec::new(),
         };
+        let shape = if into_file::is_fixed(&l.format) { Shape::Widths(widths(&bound, &l.format)?) } else { Shape::Fields(bound.targets.len()) };
         let sync = self.catalog().database_by_id(bound.table.database).is_none_or(|d| d.sync_durability);
         let longest_line = self.variables.int("max_allowed_packet") as usize;
         let snapshot = self.take_snapshot();
@@ -111,9 +95,9 @@ impl Session {
         let writing = Writing { engine, insert: insert.clone(), statement, transaction, snapshot, lock_wait };
         let writer = Writer::start(&self.server.query_runtime, reading, writing);
         self.load = Some(Box::new(Load {
-            splitter: Splitter::new(l.format.clone(), l.ignore_lines, bound.targets.len()),
+            splitter: Splitter::new(l.format.clone(), l.ignore_lines, shape),
             fields: Fields::default(),
-            decode,
+            charset,
             types: vec![text_type(); bound.targets.len() + bound.set.len()],
             made: Inserted::default(),
             form: self.server.engine.row_form(&bound.table)?,
@@ -257,7 +241,7 @@ impl Session {
             match target {
                 LoadField::Variable(name) => {
                     let value = match field {
-                        Some(Field::Bytes(raw)) => text_of(raw, load.decode).unwrap_or_else(Value::bytes),
+                        Some(Field::Bytes(raw)) => text_of(raw, load.charset).unwrap_or_else(Value::bytes),
                         Some(Field::Null) | None => Value::Null,
                     };
                     self.user_variables.lock().insert(name.clone(), (value, text_type()));
@@ -307,7 +291,9 @@ impl Session {
 
     /// 1290 where the operator allows no files, or not this one.
     pub(crate) fn allowed_file(&self, path: &str) -> Result<PathBuf, Fault> {
-        self.require(Privilege::File, None)?;
+        if !self.user.may_globally(Privilege::File) {
+            return Err(access_denied(&self.user));
+        }
         let refused =
             || Fault::mysql(1290, "HY000", "The MySQL server is running with the --secure-file-priv option so it cannot execute this statement");
         let globals = self.server.variables.values();
@@ -357,35 +343,42 @@ fn shown(v: &Value, column: &ColumnDef) -> Value {
 }
 
 /// The bytes where they are no text.
-fn text_of(raw: &[u8], decode: Decode) -> Result<Value, &[u8]> {
-    match decode {
-        Decode::Utf8 | Decode::Binary => std::str::from_utf8(raw).map(Value::str).map_err(|_| raw),
-        Decode::Latin1 => Ok(Value::str(raw.iter().map(|b| latin1(*b)).collect::<String>())),
-    }
+fn text_of(raw: &[u8], charset: Charset) -> Result<Value, &[u8]> {
+    charset.decode(raw).map(Value::str).map_err(|_| raw)
 }
 
-/// MySQL's latin1 is Windows' code page 1252.
-fn latin1(b: u8) -> char {
-    const HIGH: [u16; 32] = [
-        0x20AC, 0x81, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8D, 0x017D, 0x8F, 0x90, 0x2018,
-        0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D, 0x017E, 0x0178,
-    ];
-    match b {
-        0x80..=0x9F => char::from_u32(HIGH[(b - 0x80) as usize] as u32).unwrap_or('?'),
-        b => b as char,
-    }
+/// 1045, which is how MySQL says that FILE is missing.
+fn access_denied(user: &Access) -> Fault {
+    Fault::mysql(1045, "28000", format!("Access denied for user '{}'@'{}' (using password: YES)", user.user, user.host))
+}
+
+/// The columns' widths, where fields have no terminators.
+fn widths(b: &BoundLoad, format: &ast::LoadFormat) -> Result<Vec<usize>, Fault> {
+    b.targets
+        .iter()
+        .map(|t| match t {
+            LoadField::Variable(_) => Err(Fault::mysql(1409, "HY000", "Can't load value from file with fixed size rows to variable")),
+            LoadField::Column(c) => match &b.table.columns[*c as usize].ty {
+                // The rest of the line, where lines end.
+                ty if into_file::has_no_width(ty) && format.lines_terminated.is_empty() => {
+                    Err(Fault::mysql(1084, "42000", "You can't use fixed rowlength with BLOBs; please use 'fields terminated by'"))
+                }
+                ty => Ok(into_file::width(ty)),
+            },
+        })
+        .collect()
 }
 
 /// A field's value: typed where it is plainly of the column's type, otherwise text that the store makes sense of (and warns about).
 fn field_value(raw: &[u8], column: &ColumnDef, load: &Load, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     match &column.ty.kind {
         TypeKind::Int { .. } => {
-            if let Some(n) = whole(raw) {
+            if let Some(n) = whole(raw.trim_ascii_end()) {
                 return Ok(Value::Int(n));
             }
         }
         TypeKind::Decimal { scale, .. } => {
-            if let Some(d) = fixed(raw).filter(|d| d.scale() <= *scale) {
+            if let Some(d) = fixed(raw.trim_ascii_end()).filter(|d| d.scale() <= *scale) {
                 return Ok(Value::Decimal(d));
             }
         }
@@ -405,10 +398,10 @@ fn field_value(raw: &[u8], column: &ColumnDef, load: &Load, ctx: &EvalContext<'_
         | TypeKind::Enum(_)
         | TypeKind::Set(_) => (),
     }
-    match text_of(raw, load.decode) {
+    match text_of(raw, load.charset) {
         Ok(v) => Ok(v),
         Err(raw) => {
-            let good = std::str::from_utf8(raw).map_or_else(|e| e.valid_up_to(), str::len);
+            let good = load.charset.decode(raw).map_or_else(|good| good, |text| text.len());
             let bad: String =
                 raw[good..].iter().take(6).map(|b| if b.is_ascii_graphic() { (*b as char).to_string() } else { format!("\\x{b:02X}") }).collect();
             let dots = if raw.len() - good > 6 { "..." } else { "" };
@@ -490,10 +483,5 @@ mod tests {
         assert_eq!((whole(b"-12"), whole(b"12 "), whole(b""), whole(b"-")), (Some(-12), None, None, None));
         assert_eq!(fixed(b"-1.50"), Some(Decimal::new(-150, 2)));
         assert_eq!((fixed(b".5"), fixed(b"1.2.3"), fixed(b"1e3")), (None, None, None));
-    }
-
-    #[test]
-    fn latin1_is_the_code_page_1252() {
-        assert_eq!([0x41, 0x80, 0xE9].map(latin1), ['A', '\u{20AC}', '\u{E9}']);
     }
 }

@@ -53,26 +53,33 @@ impl Fields {
     }
 }
 
+/// How a line falls into fields.
+#[derive(Clone, Debug)]
+pub enum Shape {
+    /// By terminators. Where lines have no end of their own, so many fields make one.
+    Fields(usize),
+    /// FIELDS TERMINATED BY '' ENCLOSED BY '': each has so many bytes.
+    Widths(Vec<usize>),
+}
+
 #[derive(Debug)]
 pub struct Splitter {
     format: LoadFormat,
     /// IGNORE n LINES: those still to come.
     skip: u64,
-    /// Lines have no end of their own: so many fields make one.
-    width: usize,
+    shape: Shape,
     /// Bytes that may begin or end something; all others are the field's.
     special: [bool; 256],
 }
 
 impl Splitter {
-    /// `width`: how many fields a line should have.
-    pub fn new(format: LoadFormat, skip: u64, width: usize) -> Self {
+    pub fn new(format: LoadFormat, skip: u64, shape: Shape) -> Self {
         let mut special = [false; 256];
         let first = [format.fields_terminated.first(), format.lines_terminated.first(), format.escaped.as_ref(), format.fields_enclosed.as_ref()];
         for b in first.into_iter().flatten() {
             special[*b as usize] = true;
         }
-        Self { format, skip, width, special }
+        Self { format, skip, shape, special }
     }
 
     /// The end of every line; a piece without it cannot complete one.
@@ -107,20 +114,24 @@ impl Splitter {
         }
         fields.plain.clear();
         fields.spans.clear();
-        match self.fields(bytes, at, last, fields) {
+        let next = match &self.shape {
+            Shape::Fields(width) => self.fields(bytes, at, last, *width, fields),
+            Shape::Widths(widths) => self.columns(bytes, at, last, widths, fields),
+        };
+        match next {
             Some(next) => Taken::Line(next),
             None => Taken::More(begin),
         }
     }
 
     /// Where the line ends that begins at `at`; `None`: not within `bytes`.
-    fn fields(&self, bytes: &[u8], mut at: usize, last: bool, fields: &mut Fields) -> Option<usize> {
+    fn fields(&self, bytes: &[u8], mut at: usize, last: bool, width: usize, fields: &mut Fields) -> Option<usize> {
         let f = &self.format;
         loop {
             at = self.field(bytes, at, last, fields)?;
             let rest = &bytes[at..];
             // Lines may end as fields do: then their number tells.
-            let whole = f.lines_terminated.is_empty() && fields.len() >= self.width;
+            let whole = f.lines_terminated.is_empty() && fields.len() >= width;
             if begins(rest, &f.lines_terminated) {
                 return Some(at + f.lines_terminated.len());
             }
@@ -134,6 +145,57 @@ impl Splitter {
             // The last line may lack its end.
             return Some(at);
         }
+    }
+
+    /// The same of fields of fixed widths. What the line has beyond them is one field more, so that it can be told.
+    fn columns(&self, bytes: &[u8], mut at: usize, last: bool, widths: &[usize], fields: &mut Fields) -> Option<usize> {
+        let f = &self.format;
+        let end = &f.lines_terminated[..];
+        let total: usize = widths.iter().sum();
+        let mut ended = false;
+        while fields.plain.len() < total && !ended {
+            let rest = &bytes[at..];
+            if rest.len() < end.len().max(2) && !last {
+                return None;
+            }
+            match rest {
+                [] => ended = true,
+                [b, e, ..] if Some(*b) == f.escaped => {
+                    fields.plain.push(unescaped(*e));
+                    at += 2;
+                }
+                rest if begins(rest, end) => {
+                    at += end.len();
+                    ended = true;
+                }
+                [b, ..] => {
+                    fields.plain.push(*b);
+                    at += 1;
+                }
+            }
+        }
+        let mut more = false;
+        if !ended && !end.is_empty() {
+            let left = match find(&bytes[at..], end) {
+                Some(n) => n,
+                None if last => bytes.len() - at,
+                None => return None,
+            };
+            more = left > 0;
+            at = (at + left + end.len()).min(bytes.len());
+        }
+        let mut from = 0;
+        for width in widths {
+            let to = (from + width).min(fields.plain.len());
+            if to > from {
+                fields.spans.push(Span::Plain(from, to));
+            }
+            from = to;
+        }
+        if more {
+            fields.spans.push(Span::Plain(from, from));
+        }
+        Some(at)
     }
 
     /// One field; gives where its terminator begins.
@@ -172,15 +234,7 @@ impl Splitter {
                 if !(enclosed && f.escaped == f.fields_enclosed) {
                     null = e == b'N' && at == begin && !enclosed;
                     copy(bytes, begin, at, &mut copied, fields);
-                    fields.plain.push(match e {
-                        b'0' => 0,
-                        b'b' => 8,
-                        b'n' => b'\n',
-                        b'r' => b'\r',
-                        b't' => b'\t',
-                        b'Z' => 26,
-                        e => e,
-                    });
+                    fields.plain.push(unescaped(e));
                     at += 2;
                     continue;
                 }
@@ -235,6 +289,19 @@ fn begins(bytes: &[u8], terminator: &[u8]) -> bool {
     }
 }
 
+/// What a character after the escape character means.
+fn unescaped(e: u8) -> u8 {
+    match e {
+        b'0' => 0,
+        b'b' => 8,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'Z' => 26,
+        e => e,
+    }
+}
+
 fn copy(bytes: &[u8], begin: usize, at: usize, copied: &mut Option<usize>, fields: &mut Fields) {
     if copied.is_none() {
         *copied = Some(fields.plain.len());
@@ -267,8 +334,12 @@ mod tests {
 
     /// Takes `text` apart, whole and in pieces of every size: the answers must not differ.
     fn check(text: &str, f: &LoadFormat, skip: u64, expected: &[&[&str]]) {
+        check_shape(text, f, skip, Shape::Fields(expected.first().map_or(1, |r| r.len())), expected);
+    }
+
+    fn check_shape(text: &str, f: &LoadFormat, skip: u64, shape: Shape, expected: &[&[&str]]) {
         for piece in (1..=text.len().max(1)).rev() {
-            let mut splitter = Splitter::new(f.clone(), skip, expected.first().map_or(1, |r| r.len()));
+            let mut splitter = Splitter::new(f.clone(), skip, shape.clone());
             let (mut held, mut given, mut out) = (Vec::new(), 0, Vec::new());
             let mut fields = Fields::default();
             loop {
@@ -319,6 +390,18 @@ mod tests {
         let mut f = format(",", None);
         f.lines_starting = b"xx".to_vec();
         check("junk xx1,2\nnothing\nxx3,4\n", &f, 0, &[&["1", "2"], &["3", "4"]]);
+    }
+
+    #[test]
+    fn fields_without_terminators_have_widths() {
+        let f = format("", None);
+        let widths = || Shape::Widths(vec![3, 2]);
+        // Too much and too little shows in the number of fields.
+        check_shape("abcde\n1  2\nabc\n\nabcdefg\nabcde", &f, 0, widths(), &[&["abc", "de"], &["1  ", "2"], &["abc"], &[], &["abc", "de", ""], &["abc", "de"]]);
+        check_shape("a\\nbcd\n", &f, 0, widths(), &[&["a\nb", "cd"]]);
+        let mut f = format("", None);
+        f.lines_terminated = vec![];
+        check_shape("abcdefghijkl", &f, 0, widths(), &[&["abc", "de"], &["fgh", "ij"], &["kl"]]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod client;
 mod define;
 mod explain;
 mod fast;
+mod into_file;
 mod large;
 mod load;
 mod load_lines;
@@ -55,7 +56,7 @@ use weald_plan::Bindings;
 use weald_plan::query::Column;
 use weald_sql::ast::{self, Statement};
 use weald_sql::{ParseOptions, parse};
-use weald_types::{Collation, Fault, SqlMode, SqlType, Value, Warning};
+use weald_types::{Charset, Collation, Fault, SqlMode, SqlType, Value, Warning};
 
 /// What a statement gives its client.
 pub enum Outcome {
@@ -214,6 +215,9 @@ pub(crate) struct Settings {
     pub time_zone: TimeZone,
     pub autocommit: bool,
     pub collation_connection: Collation,
+    /// What statements come in, and what text goes out in (None: each column's own).
+    pub client_charset: Charset,
+    pub results_charset: Option<Charset>,
     pub isolation: ast::Isolation,
     pub read_only: bool,
     pub encryption_mode: weald_expr::function::EncryptionMode,
@@ -230,6 +234,8 @@ impl Settings {
             time_zone: weald_expr::context::parse_time_zone(v.text("time_zone")).unwrap_or(TimeZone::Fixed(0)),
             autocommit: v.on("autocommit"),
             collation_connection: Collation::by_name(v.text("collation_connection")).unwrap_or(Collation::UTF8MB4_GENERAL_CI),
+            client_charset: Charset::by_name(v.text("character_set_client")).unwrap_or(Charset::Utf8mb4),
+            results_charset: Charset::by_name(v.text("character_set_results")).filter(|c| *c != Charset::Binary),
             isolation: transaction::isolation_of(v.text("transaction_isolation")),
             read_only: v.on("transaction_read_only"),
             encryption_mode: weald_expr::function::EncryptionMode::parse(v.text("block_encryption_mode")).unwrap_or_default(),
@@ -300,13 +306,13 @@ impl Session {
         self.database = database;
     }
 
-    pub fn change_user(&mut self, user: Arc<UserDef>, login: Arc<str>, database: Option<&str>, collation: Option<Collation>) -> Result<(), Fault> {
+    pub fn change_user(&mut self, user: Arc<UserDef>, login: Arc<str>, database: Option<&str>, collation: u16) -> Result<(), Fault> {
         self.reset();
         self.user = Arc::new(Access::new(user));
         self.login = login;
         self.database = None;
         self.shared.process.lock().database = None;
-        self.set_client_collation(collation.unwrap_or(Collation::UTF8MB4_GENERAL_CI));
+        self.set_client_collation(collation)?;
         if let Some(d) = database {
             self.use_database(d)?;
         }

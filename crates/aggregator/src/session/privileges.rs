@@ -34,6 +34,17 @@ impl Session {
             let definer = n.definer.as_ref().and_then(|d| self.catalog().users.get(d).cloned()).map(Access::new);
             let user = definer.as_ref().unwrap_or(&self.user);
             let temporary = self.temporary.find(&n.database, &n.table).is_some();
+            if n.locks && !temporary {
+                let one_of = [Privilege::Update, Privilege::Delete, Privilege::LockTables];
+                let held = user.on_table(&n.database, &n.table);
+                if !one_of.iter().any(|p| held.has(*p) || user.on_some_column(&n.database, &n.table, *p)) {
+                    return Err(Fault::mysql(
+                        1142,
+                        "42000",
+                        format!("SELECT with locking clause command denied to user '{}'@'{}' for table '{}'", user.user, user.host, n.table),
+                    ));
+                }
+            }
             if temporary || user.on_table(&n.database, &n.table).has(n.privilege) {
                 continue;
             }

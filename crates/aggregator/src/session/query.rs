@@ -4,6 +4,7 @@
 //! Promises: the choice never changes the answer; what reads much runs on the query threads, and what turns out to be much work goes there.
 //! Never:    blocks a connection's thread for longer than a small query takes.
 
+use super::into_file::{NewFile, OutFormat};
 use super::large::Large;
 use super::query_threads::{Nearby, Remote};
 use super::{Done, Outcome, Session};
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use weald_catalog::TableRef;
 use weald_exec::rows::{self, BoxStream, Execution, Meter, Row, Scope, Stream, TableSource, row_bytes};
-use weald_exec::{Isolation, Snapshot, Snapshotted, Work};
+use weald_exec::{Isolation, Locker, Snapshot, Snapshotted, Work};
 use weald_expr::{Expr, StatementContext};
 use weald_plan::FragmentPlan;
 use weald_plan::fragment::{Access, Action};
@@ -32,36 +33,46 @@ pub const RETRIES: usize = 16;
 impl Session {
     pub(crate) async fn select(&mut self, q: &ast::Query, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
         let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
+        let mut last = Fault::SchemaChanged;
         for _ in 0..RETRIES {
             let version = self.catalog().version;
             let query = self.bind(text, &types, |env| bind::bind_query(env, q))?;
             match self.run_bound(query, params, q.into.as_ref()).await {
-                Err(Fault::WriteConflict) if self.may_read_again() => {
-                    // A table took another's place after the snapshot was taken, and nothing was seen at that yet.
+                Err(fault) if fault.is_out_of_date() && self.may_read_again() => {
+                    // A row that was to be locked, or a whole table, changed after the snapshot was taken, and nothing was seen at that yet.
                     self.current().used = false;
+                    last = if fault == Fault::WriteConflict { Fault::Deadlock } else { fault };
                 }
                 Err(Fault::WriteConflict | Fault::Deadlock) => {
                     self.rollback_open();
                     return Err(Fault::Deadlock);
                 }
-                Err(Fault::SchemaChanged) => self.server.newer_than(version).await,
+                Err(Fault::SchemaChanged) => {
+                    self.server.newer_than(version).await;
+                    last = Fault::SchemaChanged;
+                }
                 done => return done,
             }
         }
-        Err(Fault::SchemaChanged)
+        if last == Fault::Deadlock {
+            self.rollback_open();
+        }
+        Err(last)
     }
 
     async fn run_bound(&mut self, mut query: Query, params: &[Value], into: Option<&ast::Into>) -> Result<Outcome, Fault> {
         self.check(&query.needs)?;
-        for w in &query.warnings {
-            self.statement().warn(w.level, w.fault.clone());
-        }
+        self.warn_of(&query.warnings);
         query.joins_only = self.settings.executor == Executor::Analytic;
         // All rows are found and counted; those beyond the limit are not sent.
         let limit = if query.calc_found_rows { taken_limit(&mut query.root) } else { None };
         self.long_work(|| rewrite::optimize(&mut query, &self.bind_context(), &*self.server.engine));
         let executor = self.executor_for(&query);
         let query = Arc::new(query);
+        let destination = match into {
+            None => Destination::Client,
+            Some(into) => self.destination(into, &query.columns).await?,
+        };
         let mut rows = self.open_with(&query, params, executor).await?;
         if query.calc_found_rows {
             let (count, offset) = limit.unwrap_or_default();
@@ -72,9 +83,29 @@ impl Session {
             rows = Box::new(Counted { rows, skip, take, counted });
         }
         let rows = begun(rows).await?;
+        match destination {
+            Destination::Client => Ok(Outcome::Rows { columns: query.columns.as_slice().into(), rows }),
+            Destination::Variables(names) => self.into_variables(names, rows).await,
+            Destination::Outfile(file, format) => self.into_outfile(file, &format, &query.columns, rows).await,
+            Destination::Dumpfile(file) => self.into_dumpfile(file, &query.columns, rows).await,
+        }
+    }
+
+    /// Where rows go; a file is there from now on, before the query begins.
+    async fn destination<'a>(&self, into: &'a ast::Into, columns: &[Column]) -> Result<Destination<'a>, Fault> {
         match into {
-            None => Ok(Outcome::Rows { columns: query.columns.as_slice().into(), rows }),
-            Some(into) => self.select_into(into, rows).await,
+            ast::Into::Variables(names) if names.len() != columns.len() => {
+                Err(Fault::mysql(1222, "21000", "The used SELECT statements have a different number of columns"))
+            }
+            ast::Into::Variables(names) => Ok(Destination::Variables(names)),
+            ast::Into::Outfile { path, charset, format } => {
+                let format = OutFormat::new(format, charset.as_deref(), columns)?;
+                if let Some(ambiguous) = format.warning() {
+                    self.warn(ambiguous);
+                }
+                Ok(Destination::Outfile(self.new_file(path).await?, format))
+            }
+            ast::Into::Dumpfile(path) => Ok(Destination::Dumpfile(self.new_file(path).await?)),
         }
     }
 
@@ -116,14 +147,26 @@ impl Session {
             let rows = self.read_fragment(plan, params).await?;
             return Ok(rows::ready(rows));
         }
-        if query.locking.is_some() {
-            return Err(Fault::not_supported("FOR UPDATE and FOR SHARE with joins, subqueries or several tables"));
+        let lockings = query.lockings();
+        if lockings.iter().any(|l| l.exclusive) {
+            self.refuse_if_read_only()?;
         }
         let statement = self.statement();
         let snapshot = self.take_snapshot();
         self.current().used = true;
         let source = self.source(snapshot, &query.tables)?;
         let params: Arc<[Value]> = params.into();
+        if !lockings.is_empty() && matches!(by, Chosen::Rows) {
+            // On this thread, as what changes rows is: the transaction is the session's. All of them before the first is given: until then a conflict is
+            // begun again unseen.
+            let mut rows = self.row_executor(query, statement.clone(), params, source)?;
+            let mut all = Vec::new();
+            while let Some(batch) = rows.next().await? {
+                statement.memory.take(batch.iter().map(|r| row_bytes(r)).sum())?;
+                all.extend(batch);
+            }
+            return Ok(rows::ready(all));
+        }
         if matches!(by, Chosen::Analytic) {
             let rows = self.large(statement.clone(), params, source, executor).open(query.clone());
             return Ok(self.on_query_threads(rows, statement));
@@ -150,7 +193,7 @@ impl Session {
         }
         match executor {
             Executor::Fragment => Err(Fault::not_supported("executor = fragment for a query that is not the work of one fragment")),
-            Executor::Auto if self.server.engine.rows_read(query) <= SMALL_QUERY_ROWS => Ok(Chosen::Rows),
+            Executor::Auto if self.server.engine.rows_read(query) <= SMALL_QUERY_ROWS || !query.lockings().is_empty() => Ok(Chosen::Rows),
             Executor::Auto | Executor::Analytic => Ok(Chosen::Analytic),
             Executor::Rows => Ok(Chosen::Rows),
         }
@@ -173,8 +216,7 @@ impl Session {
     }
 
     pub(crate) async fn read_fragment(&mut self, plan: &FragmentPlan, params: &[Value]) -> Result<Vec<Row>, Fault> {
-        let locks = matches!(&plan.fragment.action, weald_plan::fragment::Action::Read { lock: Some(_), .. });
-        if locks {
+        if matches!(&plan.fragment.action, Action::Read { lock: Some(lock), .. } if lock.exclusive) {
             self.refuse_if_read_only()?;
         }
         let (engine, lock_wait) = (self.server.engine.clone(), self.lock_wait());
@@ -185,9 +227,9 @@ impl Session {
             let work = Work { statement: &statement, params, transaction: &open.transaction, snapshot: &snapshot, lock_wait };
             match engine.read(plan, work).await {
                 // Nothing was seen yet: again, at a newer time, unseen by the client.
-                Err(Fault::WriteConflict) if !open.used || open.transaction.txn().isolation() == Isolation::ReadCommitted => continue,
+                Err(f) if f.is_out_of_date() && (!open.used || open.transaction.txn().isolation() == Isolation::ReadCommitted) => continue,
                 // Only this statement has seen anything: whoever runs it begins it again.
-                Err(Fault::WriteConflict) if open.seen_by_client == 0 => return Err(Fault::WriteConflict),
+                Err(f) if f.is_out_of_date() && open.seen_by_client == 0 => return Err(f),
                 Err(Fault::WriteConflict | Fault::Deadlock) => {
                     self.rollback_open();
                     return Err(Fault::Deadlock);
@@ -202,7 +244,7 @@ impl Session {
         Err(Fault::Deadlock)
     }
 
-    pub(crate) fn source(&self, snapshot: Snapshot, tables: &[TableRef]) -> Result<Arc<Snapshotted>, Fault> {
+    pub(crate) fn source(&mut self, snapshot: Snapshot, tables: &[TableRef]) -> Result<Arc<Snapshotted>, Fault> {
         // information_schema is made from what is known now: it has no snapshot.
         let server = self.server.clone();
         let user = self.user.clone();
@@ -227,7 +269,9 @@ impl Session {
             };
             information_schema::rows(name.rsplit('.').next().unwrap_or(name), &facts).ok_or_else(|| Fault::UnknownTable { name: name.to_string() })
         };
-        Snapshotted::new(self.server.engine.clone(), snapshot, tables, Arc::new(virtual_rows), self.server.threads).map(Arc::new)
+        let locker = Locker { transaction: Arc::downgrade(&self.current().transaction), lock_wait: self.lock_wait() };
+        let source = Snapshotted::new(self.server.engine.clone(), snapshot, tables, Arc::new(virtual_rows), self.server.threads)?;
+        Ok(Arc::new(source.locking(locker)))
     }
 
     fn row_executor(
@@ -287,7 +331,6 @@ impl Session {
             subqueries,
             columns,
             params: types,
-            locking: None,
             tables: Vec::new(),
             needs: Vec::new(),
             into: None,
@@ -306,8 +349,7 @@ impl Session {
         Ok(rows)
     }
 
-    async fn select_into(&mut self, into: &ast::Into, mut rows: BoxStream) -> Result<Outcome, Fault> {
-        let ast::Into::Variables(names) = into else { return Err(Fault::not_supported("SELECT … INTO OUTFILE")) };
+    async fn into_variables(&mut self, names: &[ast::Ident], mut rows: BoxStream) -> Result<Outcome, Fault> {
         let mut all = Vec::new();
         while all.len() < 2
             && let Some(batch) = rows.next().await?
@@ -321,9 +363,6 @@ impl Session {
             self.warn(Fault::mysql(1329, "02000", "No data - zero rows fetched, selected, or processed"));
             return Outcome::affected(0);
         };
-        if row.len() != names.len() {
-            return Err(Fault::mysql(1222, "21000", "The used SELECT statements have a different number of columns"));
-        }
         let mut variables = self.user_variables.lock();
         for (name, v) in names.iter().zip(row) {
             let ty = super::prepared::type_of(&v);
@@ -332,6 +371,14 @@ impl Session {
         drop(variables);
         Ok(Outcome::Ok(Done { affected: 1, ..Done::default() }))
     }
+}
+
+/// Where the rows of a SELECT go.
+enum Destination<'a> {
+    Client,
+    Variables(&'a [ast::Ident]),
+    Outfile(NewFile, OutFormat),
+    Dumpfile(NewFile),
 }
 
 /// The LIMIT of a query block, out of its tree: (count, offset).

@@ -10,7 +10,7 @@ use weald_catalog::{Command, Privilege};
 use weald_expr::{NoRow, eval};
 use weald_plan::bind;
 use weald_sql::ast::{self, SetItem, VarScope};
-use weald_types::{Collation, Fault, SqlType, Value};
+use weald_types::{Charset, Collation, Fault, SqlType, Value};
 
 /// What one item of a SET comes to, once everything that could be wrong with it has been looked at.
 enum Assignment {
@@ -77,7 +77,7 @@ impl Session {
             SetItem::Names { charset, collation } => {
                 let charset = charset.as_deref().unwrap_or("utf8mb4").to_ascii_lowercase();
                 let charset = if charset == "utf8" { "utf8mb3".to_string() } else { charset };
-                let default = Collation::default_of(&charset).ok_or_else(|| unknown_charset(&charset))?;
+                let default = Collation::default_of(&charset).ok_or_else(|| Charset::unknown(&charset))?;
                 let collation = match collation {
                     None => default,
                     Some(name) => {
@@ -96,7 +96,7 @@ impl Session {
             }
             SetItem::CharacterSet(charset) => {
                 let charset = charset.as_deref().unwrap_or("utf8mb4").to_ascii_lowercase();
-                Collation::default_of(&charset).ok_or_else(|| unknown_charset(&charset))?;
+                Collation::default_of(&charset).ok_or_else(|| Charset::unknown(&charset))?;
                 let collation = Collation::by_name(self.variables.text("collation_database")).unwrap_or(Collation::UTF8MB4_GENERAL_CI);
                 Assignment::Charsets { charset, collation }
             }
@@ -327,10 +327,6 @@ fn read_only(name: &str) -> Fault {
 }
 fn is_global(scope: VarScope) -> bool {
     matches!(scope, VarScope::Global | VarScope::Persist | VarScope::PersistOnly)
-}
-
-fn unknown_charset(name: &str) -> Fault {
-    Fault::mysql(1115, "42000", format!("Unknown character set: '{name}'"))
 }
 fn no_thread(id: &str) -> Fault {
     Fault::mysql(1094, "HY000", format!("Unknown thread id: {id}"))

@@ -81,9 +81,10 @@ impl Session {
                 let text = self.last_profile.clone().ok_or_else(|| Fault::mysql(1235, "42000", "Nothing to show: run PROFILE <statement> first"))?;
                 Ok(table(&["PROFILE"], text.lines().map(|l| vec![Value::str(l)]).collect()))
             }
-            ShowKind::ClusterStatus | ShowKind::Aggregators { .. } | ShowKind::Leaves { .. } | ShowKind::DatabaseStatus(_) => {
-                Err(Fault::not_supported("this SHOW of the cluster (it comes with the cluster itself)"))
+            ShowKind::Aggregators { .. } | ShowKind::Leaves { .. } | ShowKind::Partitions { .. } => {
+                Err(Fault::not_supported("SHOW … EXTENDED of the cluster (it comes with the cluster itself)"))
             }
+            ShowKind::DatabaseStatus(_) => Err(Fault::not_supported("SHOW DATABASE STATUS (it comes with the cluster itself)")),
             _ => Err(Fault::not_supported("this SHOW")),
         }
     }

@@ -156,11 +156,18 @@ impl Session {
         self.context.clone().expect("set by begin_statement, which every way in calls")
     }
 
+    /// The running statement's context once more, with the warnings that it has had already.
+    fn further_context(&mut self) -> StatementContext {
+        let so_far = self.statement();
+        let mut c = self.statement_context(so_far.now_micros);
+        c.memory.take_over(&so_far.memory);
+        std::mem::swap(c.warnings.get_mut(), &mut *so_far.warnings.lock());
+        c
+    }
+
     /// As [`Session::changing`], under another sql_mode.
     pub(crate) fn changing_under(&mut self, mode: SqlMode) -> Arc<StatementContext> {
-        let before = self.statement();
-        let mut c = self.statement_context(before.now_micros);
-        c.memory.take_over(&before.memory);
+        let mut c = self.further_context();
         c.modifies_data = true;
         c.session = Arc::new(SessionFacts { sql_mode: mode, ..SessionFacts::clone(&c.session) });
         let c = Arc::new(c);
@@ -170,9 +177,7 @@ impl Session {
 
     /// The same facts for a statement that changes data.
     pub(crate) fn changing(&mut self, ignore: bool, rows: Rows) -> Arc<StatementContext> {
-        let before = self.statement();
-        let mut c = self.statement_context(before.now_micros);
-        c.memory.take_over(&before.memory);
+        let mut c = self.further_context();
         c.modifies_data = true;
         c.ignore_errors = ignore;
         c.single_row = rows == Rows::One;
@@ -195,6 +200,7 @@ impl Session {
         // Rows and files are still to come: the statement goes on.
         if !matches!(done, Ok(Outcome::Rows { .. } | Outcome::SendFile { .. })) {
             self.close_context(0, done.as_ref().err());
+            self.end_read();
         }
         done
     }
@@ -206,10 +212,16 @@ impl Session {
         }
         self.server.metrics.rows_sent.add(sent);
         self.close_context(sent, fault);
+        self.end_read();
+    }
+
+    /// A statement is over. One that only read (SELECT … INTO @x, SET @x = (SELECT …), or what failed) ends its own transaction; in a longer one it has
+    /// been at the snapshot.
+    fn end_read(&mut self) {
         match &mut self.transaction {
             Some(t) if t.autocommit => self.rollback_open(),
-            Some(t) => t.seen_by_client += 1,
-            None => (),
+            Some(t) if t.used => t.seen_by_client += 1,
+            Some(_) | None => (),
         }
     }
 
@@ -294,6 +306,12 @@ impl Session {
 
     pub(crate) fn warn(&self, fault: Fault) {
         self.statement().warn(WarningLevel::Warning, fault)
+    }
+    /// What binding had to say.
+    pub(crate) fn warn_of(&self, warnings: &[Warning]) {
+        for w in warnings {
+            self.statement().warn(w.level, w.fault.clone());
+        }
     }
     pub(crate) fn note(&self, fault: Fault) {
         self.statement().warn(WarningLevel::Note, fault)

@@ -12,7 +12,7 @@ use weald_types::{Fault, Value};
 
 /// The session's transaction.
 pub struct Open {
-    /// Held by a LOAD DATA's writer too, as long as it writes.
+    /// Held by a LOAD DATA's writer too, as long as it writes; a query that locks rows looks at it for a moment at a time.
     pub transaction: Arc<Transaction>,
     /// It is one statement's own, and ends with it.
     pub autocommit: bool,
@@ -122,6 +122,7 @@ impl Session {
                 self.server.metrics.commits.add(1);
                 Ok(())
             }
+            // Dropped, it is rolled back.
             Some(_) | None => Ok(()),
         }
     }

@@ -114,6 +114,7 @@ impl Lowering<'_> {
             Rel::SetOp { op: op @ (SetOp::Intersect | SetOp::Except), all: false, left, right, columns } => self.common(*op, left, right, columns),
             Rel::SetOp { .. } => refuse("INTERSECT ALL and EXCEPT ALL"),
             Rel::Window { .. } => refuse("window functions"),
+            Rel::Lock { .. } => refuse("row locks"),
             Rel::Recursive { .. } | Rel::RecursionInput { .. } => refuse("WITH RECURSIVE"),
             Rel::Virtual { .. } => refuse("information_schema"),
             Rel::JsonTable { .. } => refuse("JSON_TABLE"),

@@ -6,7 +6,7 @@
 
 use super::describe::{self, Notes, Step};
 use super::scalar::{Projection, Scalar, SubqueryUse};
-use super::{Meter, Node, aggregate, distinct, join, recursive, scan, sort, window};
+use super::{Meter, Node, aggregate, distinct, join, lock, recursive, scan, sort, window};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -127,10 +127,17 @@ impl<'q> Compiler<'q> {
                 if let Rel::Sort { input, keys } = &**input {
                     let (input, from) = self.node(input)?;
                     (Node::Sort { input, keys: self.keys(keys, &from)?, limit: Some(Box::new(limit)) }, from)
+                } else if let Rel::Lock { input, tables } = &**input {
+                    let (input, from) = self.node(input)?;
+                    (Node::Lock(lock::Lock { input, tables: self.locked(tables, &from)?, limit: Some(limit) }), from)
                 } else {
                     let (input, from) = self.node(input)?;
                     (Node::Limit { input, limit }, from)
                 }
+            }
+            Rel::Lock { input, tables } => {
+                let (input, from) = self.node(input)?;
+                (Node::Lock(lock::Lock { input, tables: self.locked(tables, &from)?, limit: None }), from)
             }
             Rel::Distinct { input } => {
                 let (node, from) = self.node(input)?;
@@ -274,6 +281,17 @@ impl<'q> Compiler<'q> {
 
     fn keys(&self, keys: &[query::SortKey], from: &Slots) -> Result<Vec<sort::Key>, Fault> {
         keys.iter().map(|k| Ok(sort::Key { expr: self.scalar(&k.expr, from)?, descending: k.descending })).collect()
+    }
+
+    fn locked(&self, tables: &[query::LockedTable], from: &Slots) -> Result<Vec<lock::LockedTable>, Fault> {
+        tables
+            .iter()
+            .map(|t| {
+                let Expr::Column { id, .. } = &t.locator else { return Err(Fault::Internal { incident: "a locator that is no column".into() }) };
+                let slot = *from.get(id).ok_or_else(|| unbound(*id))? as usize;
+                Ok(lock::LockedTable { table: t.table.clone(), slot, locking: t.locking })
+            })
+            .collect()
     }
 
     fn call(&self, a: &query::Aggregate, from: &Slots) -> Result<aggregate::Call, Fault> {
@@ -528,6 +546,7 @@ fn inputs(rel: &Rel) -> Vec<&Rel> {
         | Rel::Window { input, .. }
         | Rel::Sort { input, .. }
         | Rel::Limit { input, .. }
+        | Rel::Lock { input, .. }
         | Rel::Distinct { input } => vec![input],
         Rel::Join { left, right, .. } | Rel::SetOp { left, right, .. } => vec![left, right],
         Rel::Recursive { seed, step, .. } => vec![seed, step],
@@ -561,6 +580,7 @@ fn for_each_expr(rel: &Rel, f: &mut dyn FnMut(&Expr)) {
             }
         }
         Rel::Sort { keys, .. } => keys.iter().for_each(|k| f(&k.expr)),
+        Rel::Lock { tables, .. } => tables.iter().for_each(|t| f(&t.locator)),
         Rel::Limit { count, offset, .. } => count.iter().chain(offset).for_each(f),
         Rel::Scan { .. } | Rel::Virtual { .. } | Rel::Distinct { .. } | Rel::SetOp { .. } | Rel::Recursive { .. } | Rel::RecursionInput { .. } => (),
     }

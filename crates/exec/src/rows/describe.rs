@@ -6,7 +6,7 @@
 
 use super::meter::{Actual, Meter, name_of};
 use super::scalar::{Projection, Scalar};
-use super::{Node, window};
+use super::{Node, lock, window};
 use std::collections::HashMap;
 use std::sync::Arc;
 use weald_catalog::TableDef;
@@ -14,7 +14,7 @@ use weald_expr::Expr;
 use weald_expr::print::text_with;
 use weald_plan::fragment::Access;
 use weald_plan::names::Statistics;
-use weald_plan::query::{Query, Rel, SetOp, SortKey};
+use weald_plan::query::{LockedTable, Query, Rel, SetOp, SortKey};
 use weald_plan::rewrite::estimate;
 use weald_types::{ColumnId, IndexId, SqlType, TypeKind};
 
@@ -134,7 +134,7 @@ impl ColumnNames {
                     }
                 }
             }
-            Rel::Filter { .. } | Rel::Join { .. } | Rel::Sort { .. } | Rel::Limit { .. } | Rel::Distinct { .. } => (),
+            Rel::Filter { .. } | Rel::Join { .. } | Rel::Sort { .. } | Rel::Limit { .. } | Rel::Distinct { .. } | Rel::Lock { .. } => (),
         }
     }
 
@@ -224,10 +224,12 @@ impl Notes {
                 let skip = if offset.is_some() { format!(" offset {}", number(offset)) } else { String::new() };
                 match &**input {
                     Rel::Sort { keys, .. } => ("TopSort".to_string(), format!("{} limit {}{skip}", n.keys(keys), number(count))),
+                    Rel::Lock { tables, .. } => ("LockRows".to_string(), format!("{} limit {}{skip}", locks(tables), number(count))),
                     _ => ("Limit".into(), format!("{}{skip}", number(count))),
                 }
             }
             Rel::Distinct { .. } => ("Distinct".into(), String::new()),
+            Rel::Lock { tables, .. } => ("LockRows".into(), locks(tables)),
             Rel::SetOp { op, all, .. } => {
                 let op = match op {
                     SetOp::Union => "Union",
@@ -244,6 +246,10 @@ impl Notes {
         }
         self.lines.insert(name_of(node), (operator, detail, Some(estimate(rel, statistics))));
     }
+}
+
+fn locks(tables: &[LockedTable]) -> String {
+    tables.iter().map(|t| format!("{} {}", t.table.name, t.locking.words())).collect::<Vec<_>>().join(", ")
 }
 
 /// The plan below `node`.
@@ -309,7 +315,7 @@ pub(crate) fn steps(node: &Arc<Node>, notes: &Notes, meter: Option<&Meter>) -> S
             scalars.extend(keys.iter().map(|k| &k.expr));
             step.inputs.push(below(input));
         }
-        Node::Limit { input, .. } => step.inputs.push(below(input)),
+        Node::Limit { input, .. } | Node::Lock(lock::Lock { input, .. }) => step.inputs.push(below(input)),
         Node::Distinct(d) => step.inputs.push(below(&d.input)),
         Node::SetOp(s) => step.inputs.extend([below(&s.left), below(&s.right)]),
         Node::Recursive(r) => step.inputs.extend([below(&r.seed), below(&r.step)]),

@@ -13,6 +13,7 @@ mod compile;
 mod describe;
 mod distinct;
 mod join;
+mod lock;
 mod meter;
 mod recursive;
 mod scalar;
@@ -24,7 +25,7 @@ pub use compile::{Described, compile, compile_described};
 pub(crate) use compile::{same_keys, spec};
 pub use describe::{AccessStep, ColumnNames, Step, scan_step};
 pub use meter::{Actual, Meter};
-pub use scan::{ScanRequest, TableSource};
+pub use scan::{LockRequest, ScanRequest, TableSource};
 
 use crate::turns::{Steps, Turns};
 use futures::future::BoxFuture;
@@ -52,6 +53,7 @@ pub enum Node {
     Window(window::Window),
     Sort { input: Arc<Node>, keys: Vec<sort::Key>, limit: Option<Box<sort::Limit>> },
     Limit { input: Arc<Node>, limit: sort::Limit },
+    Lock(lock::Lock),
     Distinct(distinct::Distinct),
     SetOp(distinct::SetOp),
     Recursive(recursive::Recursive),
@@ -201,6 +203,7 @@ fn open_node(node: &Arc<Node>, scope: &Scope) -> BoxStream {
             Box::new(sort::SortStream::new(open(input, scope), keys.clone(), limit.as_deref().cloned(), scope.clone()))
         }
         Node::Limit { input, limit } => Box::new(sort::LimitStream::new(open(input, scope), limit.clone(), scope.clone())),
+        Node::Lock(l) => l.open(scope),
         Node::Distinct(d) => d.open(scope),
         Node::SetOp(s) => s.open(scope),
         Node::Recursive(r) => r.open(scope),

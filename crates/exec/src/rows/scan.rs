@@ -1,7 +1,7 @@
 //! Rows of stored and of virtual tables: the only way in.
 //!
 //! Owns:     nothing.
-//! Promises: asks for the columns that are read, by the access path the plan chose, with the filter that goes down.
+//! Promises: asks for the columns that are read, by the access path the plan chose, with the filter that goes down; and for the locks the plan wants.
 //! Never:    knows where rows live, or at which timestamp they are read: that is the source's.
 
 use super::{BoxStream, Ready, Row, Scope, Stream};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use weald_catalog::TableRef;
 use weald_expr::{Expr, StatementContext};
 use weald_plan::fragment::Access;
+use weald_plan::query::Locking;
 use weald_types::{Fault, Value};
 
 /// One scan of one table. Expressions read the table's columns as `ColumnId(ordinal)`.
@@ -24,12 +25,24 @@ pub struct ScanRequest {
     pub params: Arc<[Value]>,
 }
 
+/// One row that is to be locked for the statement's transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct LockRequest<'a> {
+    pub table: &'a TableRef,
+    /// As a scan gave it for [`weald_plan::query::ROW_LOCATOR`].
+    pub locator: &'a [u8],
+    pub locking: Locking,
+    pub statement: &'a Arc<StatementContext>,
+}
+
 /// Where rows come from: the partitions of a table, at the statement's snapshot.
 pub trait TableSource: Send + Sync {
     /// Stored values of the wanted columns; in index order where the access path is a range, within each partition.
     fn scan(&self, request: ScanRequest) -> BoxStream;
     /// All columns of an information_schema table, in order.
     fn virtual_rows<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Row>, Fault>>;
+    /// Whether the row is locked now; not if it is to be passed by. [`Fault::WriteConflict`] if it has changed since it was read.
+    fn lock<'a>(&'a self, request: LockRequest<'a>) -> BoxFuture<'a, Result<bool, Fault>>;
     /// About how many rows a table has.
     fn row_count(&self, table: &TableRef) -> u64;
 }

@@ -30,6 +30,10 @@ impl Call<'_> {
     pub fn bytes<'v>(&self, values: &'v [Value], i: usize) -> Option<Cow<'v, [u8]>> {
         coerce::bytes(&values[i], self.args[i].ty())
     }
+    /// The same in the argument's own character set: for what looks at the bytes themselves.
+    pub fn own_bytes<'v>(&self, values: &'v [Value], i: usize) -> Option<Cow<'v, [u8]>> {
+        coerce::own_bytes(&values[i], self.args[i].ty())
+    }
     pub fn text<'v>(&self, values: &'v [Value], i: usize) -> Option<Cow<'v, str>> {
         coerce::text(&values[i], self.args[i].ty())
     }

@@ -122,7 +122,7 @@ fn vector(call: &Call<'_>, v: &[Value], mode: EncryptionMode, ctx: &EvalContext<
     if v.len() < 3 {
         return Err(Fault::WrongArgumentCount { name: call.lower_name() });
     }
-    let Some(given) = call.bytes(v, 2) else { return Ok(None) };
+    let Some(given) = call.own_bytes(v, 2) else { return Ok(None) };
     match given.first_chunk::<BLOCK>() {
         Some(iv) => Ok(Some(*iv)),
         None => {
@@ -135,7 +135,7 @@ fn vector(call: &Call<'_>, v: &[Value], mode: EncryptionMode, ctx: &EvalContext<
 fn encrypt(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let mode = ctx.statement.encryption_mode;
     let iv = known!(vector(call, v, mode, ctx)?);
-    let (text, key) = (known!(call.bytes(v, 0)), known!(call.bytes(v, 1)));
+    let (text, key) = (known!(call.own_bytes(v, 0)), known!(call.own_bytes(v, 1)));
     if !call.fits_packet(text.len() as u128 + BLOCK as u128, ctx) {
         return Ok(Value::Null);
     }
@@ -149,7 +149,7 @@ fn encrypt(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value,
 fn decrypt(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let mode = ctx.statement.encryption_mode;
     let iv = known!(vector(call, v, mode, ctx)?);
-    let (text, key) = (known!(call.bytes(v, 0)), known!(call.bytes(v, 1)));
+    let (text, key) = (known!(call.own_bytes(v, 0)), known!(call.own_bytes(v, 1)));
     let key = Key::folded(&key, mode.key_bytes);
     Ok(match mode.chaining {
         Chaining::Ecb | Chaining::Cbc => decrypt_blocks(&text, &key, iv, mode.chaining == Chaining::Cbc).map_or(Value::Null, Value::bytes),

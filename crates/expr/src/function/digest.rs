@@ -19,16 +19,16 @@ pub const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("COMPRESS", 1, 1, binary_like_first, compress),
     FunctionDef::new("CRC32", 1, 1, unsigned, |call, v, _| {
         let mut crc = flate2::Crc::new();
-        crc.update(&known!(call.bytes(v, 0)));
+        crc.update(&known!(call.own_bytes(v, 0)));
         Ok(Value::UInt(crc.sum() as u64))
     }),
-    FunctionDef::new("MD5", 1, 1, |args, c| own_text(32, any_nullable(args), c), |call, v, _| Ok(hex(&Md5::digest(&*known!(call.bytes(v, 0)))))),
+    FunctionDef::new("MD5", 1, 1, |args, c| own_text(32, any_nullable(args), c), |call, v, _| Ok(hex(&Md5::digest(&*known!(call.own_bytes(v, 0)))))),
     FunctionDef::new(
         "SHA",
         1,
         1,
         |args, c| own_text(40, any_nullable(args), c),
-        |call, v, _| Ok(hex(&sha1::Sha1::digest(&*known!(call.bytes(v, 0))))),
+        |call, v, _| Ok(hex(&sha1::Sha1::digest(&*known!(call.own_bytes(v, 0))))),
     ),
     FunctionDef::new("SHA2", 2, 2, bind_sha2, sha2),
     FunctionDef::new("UNCOMPRESS", 1, 1, |_, _| binary(u32::MAX as u64, true), uncompress),
@@ -44,7 +44,7 @@ fn bind_sha2(_: &mut [Expr], c: &BindContext) -> Result<(SqlType, Collation), Fa
 }
 
 fn sha2(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    let (text, bits) = (known!(call.bytes(v, 0)), known!(wide_int(&v[1], ctx)));
+    let (text, bits) = (known!(call.own_bytes(v, 0)), known!(wide_int(&v[1], ctx)));
     Ok(match bits {
         224 => hex(&sha2::Sha224::digest(&*text)),
         0 | 256 => hex(&sha2::Sha256::digest(&*text)),
@@ -59,7 +59,7 @@ fn sha2(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fa
 
 /// Four bytes of length, then zlib's stream; nothing of nothing.
 fn compress(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    let bytes = known!(call.bytes(v, 0));
+    let bytes = known!(call.own_bytes(v, 0));
     if bytes.is_empty() {
         return Ok(Value::bytes([]));
     }
@@ -80,7 +80,7 @@ fn stored_length(bytes: &[u8]) -> Option<u64> {
 }
 
 fn uncompress(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    let bytes = known!(call.bytes(v, 0));
+    let bytes = known!(call.own_bytes(v, 0));
     if bytes.is_empty() {
         return Ok(Value::bytes([]));
     }
@@ -108,7 +108,7 @@ fn uncompress(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Val
 }
 
 fn uncompressed_length(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    let bytes = known!(call.bytes(v, 0));
+    let bytes = known!(call.own_bytes(v, 0));
     if bytes.is_empty() {
         return Ok(Value::Int(0));
     }

@@ -11,13 +11,13 @@ use crate::{EvalContext, Expr};
 use weald_types::{Collation, Fault, SqlType, Value};
 
 pub const FUNCTIONS: &[FunctionDef] = &[
-    FunctionDef::new("BIT_LENGTH", 1, 1, int, |call, v, _| Ok(Value::Int(known!(call.bytes(v, 0)).len() as i64 * 8))),
+    FunctionDef::new("BIT_LENGTH", 1, 1, int, |call, v, _| Ok(Value::Int(known!(call.own_bytes(v, 0)).len() as i64 * 8))),
     FunctionDef::new("CHAR_LENGTH", 1, 1, int_of_texts, |call, v, _| Ok(Value::Int(length(&known!(call.bytes(v, 0)), call.counts_bytes()) as i64))),
     FunctionDef::new("CONCAT", 1, ANY, bind_concat, concat),
     FunctionDef::new("CONCAT_WS", 2, ANY, bind_concat_ws, concat_ws),
     FunctionDef::new("INSERT", 4, 4, bind_insert, insert),
     FunctionDef::new("LEFT", 2, 2, like_first, left),
-    FunctionDef::new("LENGTH", 1, 1, int, |call, v, _| Ok(Value::Int(known!(call.bytes(v, 0)).len() as i64))),
+    FunctionDef::new("LENGTH", 1, 1, int, |call, v, _| Ok(Value::Int(known!(call.own_bytes(v, 0)).len() as i64))),
     FunctionDef::new("LOWER", 1, 1, like_first, |call, v, _| change_case(call, v, Collation::lower)),
     FunctionDef::new("LPAD", 3, 3, bind_pad, |call, v, ctx| pad(call, v, ctx, Side::Start)),
     FunctionDef::new("LTRIM", 1, 1, like_first, |call, v, _| trim(call, v, true, false)),

@@ -12,7 +12,7 @@ use crate::{EvalContext, Expr, coerce};
 use weald_types::{Collation, Fault, SqlType, TypeKind, Value};
 
 pub const FUNCTIONS: &[FunctionDef] = &[
-    FunctionDef::new("ASCII", 1, 1, int, |call, v, _| Ok(Value::Int(known!(call.bytes(v, 0)).first().copied().unwrap_or(0) as i64))),
+    FunctionDef::new("ASCII", 1, 1, int, |call, v, _| Ok(Value::Int(known!(call.own_bytes(v, 0)).first().copied().unwrap_or(0) as i64))),
     FunctionDef::new("CHAR", 1, ANY, |args, _| binary(args.len() as u64 * 4, false), char_of),
     FunctionDef::new("FORMAT", 2, 3, bind_format, format),
     FunctionDef::new("FROM_BASE64", 1, 1, |args, _| binary(bytes_of(&args[0]), true), from_base64),
@@ -43,9 +43,10 @@ fn char_of(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fa
 }
 
 fn ord(call: &Call<'_>, v: &[Value], _: &EvalContext<'_>) -> Result<Value, Fault> {
-    let text = known!(call.bytes(v, 0));
+    let text = known!(call.own_bytes(v, 0));
     let Some(first) = text.first() else { return Ok(Value::Int(0)) };
-    let length = if call.args[0].ty().kind.is_text() { character_length(*first).min(text.len()) } else { 1 };
+    let ty = call.args[0].ty();
+    let length = if ty.kind.is_text() && ty.collation.max_len() > 1 { character_length(*first).min(text.len()) } else { 1 };
     Ok(Value::Int(text[..length].iter().fold(0i64, |n, b| n << 8 | *b as i64)))
 }
 
@@ -74,7 +75,7 @@ fn hex(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fau
             Ok(Value::str(format!("{bits:X}")))
         }
         _ => {
-            let bytes = known!(call.bytes(v, 0));
+            let bytes = known!(call.own_bytes(v, 0));
             Ok(if call.fits_packet(bytes.len() as u128 * 2, ctx) { Value::Str(hex_text(&bytes).into()) } else { Value::Null })
         }
     }
@@ -104,7 +105,7 @@ fn base64_length(bytes: u64) -> u64 {
 }
 
 fn to_base64(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    let bytes = known!(call.bytes(v, 0));
+    let bytes = known!(call.own_bytes(v, 0));
     if !call.fits_packet(base64_length(bytes.len() as u64) as u128, ctx) {
         return Ok(Value::Null);
     }

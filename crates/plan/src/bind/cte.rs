@@ -69,7 +69,7 @@ impl Binder<'_> {
             State::Step { id, columns } => {
                 // Each reference has columns of its own.
                 let columns: Vec<Column> = columns.iter().map(|c| Column { id: self.new_id(), ..c.clone() }).collect();
-                let bound = Bound { rel: Rel::RecursionInput { id: *id, columns: columns.clone() }, columns };
+                let bound = Bound::new(Rel::RecursionInput { id: *id, columns: columns.clone() }, columns);
                 return Ok(Some(Reference { bound, columns: vec![] }));
             }
             State::Ready => (),
@@ -159,6 +159,9 @@ impl Binder<'_> {
                 origin: None,
             })
             .collect();
+        if !cte.query.locking.is_empty() {
+            return Err(Fault::not_supported("a locking clause of a recursive common table expression (put it into its SELECTs, in brackets)"));
+        }
         let id = self.new_recursion();
         self.ctes[at].state = State::Step { id, columns: columns.clone() };
         let mut step: Option<Rel> = None;
@@ -183,7 +186,7 @@ impl Binder<'_> {
         let seed = self.cast_to(seed, &columns);
         let step = step.expect("there is at least one recursive block");
         let rel = Rel::Recursive { id, seed: Box::new(seed), step: Box::new(step), all, columns: columns.clone() };
-        self.order_and_limit(Bound { rel, columns }, &cte.query.order_by, cte.query.limit.as_ref())
+        self.order_and_limit(Bound::new(rel, columns), &cte.query.order_by, cte.query.limit.as_ref())
     }
 
     /// Binds one block; None if it reads the expression that is being defined.

@@ -13,7 +13,7 @@ use weald_expr::function::JsonOtherwise;
 use weald_expr::{Expr, Operator};
 use weald_sql::ast;
 use weald_sql::ast::{BinaryOp, CastType, UnaryOp};
-use weald_types::{Collation, Fault, SqlMode, SqlType, TypeKind, Value, sql_type::BlobSize};
+use weald_types::{Charset, Collation, Fault, SqlMode, SqlType, TypeKind, Value, sql_type::BlobSize};
 
 pub fn operator_of(op: BinaryOp) -> Operator {
     match op {
@@ -324,7 +324,13 @@ impl Binder<'_> {
         if self.params.len() <= at {
             self.params.resize(at + 1, None);
         }
-        Expr::Param { index: n, ty: self.params[at].clone().unwrap_or_else(SqlType::null) }
+        let mut ty = self.params[at].clone().unwrap_or_else(SqlType::null);
+        // Text that a client sends is in its connection's collation, whether it stands in the statement or beside it.
+        let connection = self.env.session.collation_connection;
+        if matches!(ty.kind, weald_types::TypeKind::VarChar { .. }) && connection != Collation::BINARY {
+            ty.collation = connection;
+        }
+        Expr::Param { index: n, ty }
     }
 
     fn user_variable(&mut self, name: &str) -> Expr {
@@ -373,7 +379,7 @@ impl Binder<'_> {
     }
 
     pub fn charset(&self, name: &str) -> Result<Collation, Fault> {
-        let c = Collation::default_of(name).ok_or_else(|| Fault::mysql(1115, "42000", format!("Unknown character set: '{name}'")))?;
+        let c = Collation::default_of(name).ok_or_else(|| Charset::unknown(name))?;
         // CAST … CHARACTER SET of the connection's own set keeps the connection's collation.
         Ok(if c.charset() == self.env.session.collation_connection.charset() { self.env.session.collation_connection } else { c })
     }

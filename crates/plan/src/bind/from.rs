@@ -4,9 +4,10 @@
 //! Promises: RIGHT JOIN becomes LEFT JOIN with its sides changed over, and `*` still gives columns in the order that was written.
 //! Never:    chooses a join order.
 
+use super::locking::{Locks, read_place};
 use super::scope::{Clause, Place, ScopeColumn, ScopeTable, ViewFrame, same_name};
 use super::{Binder, Bound, cte};
-use crate::query::{Column, JoinKind, Origin, OriginFlags, ROW_LOCATOR, Rel};
+use crate::query::{Column, JoinKind, Locking, Origin, OriginFlags, ROW_LOCATOR, Rel};
 use crate::walk;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -90,7 +91,7 @@ impl Binder<'_> {
         walk::columns_of(&document, &mut read);
         let neighbours = self.block().from_ids();
         let lateral = read.iter().any(|c| neighbours.contains(c));
-        let scope = ScopeTable { database: None, name: alias.into(), columns: scope, need: None, any_case: false, locator: None };
+        let scope = ScopeTable { database: None, name: alias.into(), columns: scope, need: None, any_case: false, places: vec![] };
         self.push_table(Rel::JsonTable { document, table, columns: made }, scope, None, lateral)
     }
 
@@ -139,7 +140,8 @@ impl Binder<'_> {
     }
 
     fn base_table(&mut self, table: &TableRef, alias: Option<&str>) -> Result<Part, Fault> {
-        let (rel, scope) = self.scan(table, alias, self.locators_at == Some(self.blocks.len()));
+        let places = self.locators_at == Some(self.blocks.len()) || self.block().locks.wants_places();
+        let (rel, scope) = self.scan(table, alias, places);
         self.push_table(rel, scope, Some(table.clone()), false)
     }
 
@@ -168,25 +170,20 @@ impl Binder<'_> {
             ordinals.push(ROW_LOCATOR);
             columns.push(self.new_column("", crate::dml::locator_type()));
         }
-        let at = if locator { columns.last().map(|c| c.id) } else { None };
+        let places = if locator { columns.last().map(|c| (table.clone(), c.id)).into_iter().collect() } else { vec![] };
         let rel = Rel::Scan { table: table.clone(), ordinals, columns };
-        let scope = ScopeTable {
-            database: Some(table.database_name.clone()),
-            name: shown.into(),
-            columns: scope,
-            need: Some(need),
-            any_case: false,
-            locator: at,
-        };
+        let scope =
+            ScopeTable { database: Some(table.database_name.clone()), name: shown.into(), columns: scope, need: Some(need), any_case: false, places };
         (rel, scope)
     }
 
     /// Reads the locator of table `t` of the innermost block; NULL where an outer join found no row.
     pub fn locator_of(&mut self, t: usize) -> Result<Expr, Fault> {
         let table = &self.block().tables[t];
-        let id =
-            table.locator.ok_or_else(|| Fault::mysql(1288, "HY000", format!("The target table {} of the statement is not updatable", table.name)))?;
-        Ok(Expr::Column { id, ty: crate::dml::locator_type().with_nullable(true) })
+        match &table.places[..] {
+            [(_, id)] => Ok(read_place(*id)),
+            _ => Err(Fault::mysql(1288, "HY000", format!("The target table {} of the statement is not updatable", table.name))),
+        }
     }
 
     fn virtual_table(&mut self, database: &str, name: &str, shown: &str, columns: Vec<(Arc<str>, SqlType)>) -> Result<Part, Fault> {
@@ -206,7 +203,7 @@ impl Binder<'_> {
         }
         let full: Arc<str> = format!("{}.{}", database.to_ascii_lowercase(), name.to_ascii_uppercase()).into();
         let rel = Rel::Virtual { name: full, columns: made };
-        let scope = ScopeTable { database: Some(database.into()), name: shown.into(), columns: scope, need: None, any_case: true, locator: None };
+        let scope = ScopeTable { database: Some(database.into()), name: shown.into(), columns: scope, need: None, any_case: true, places: vec![] };
         self.push_table(rel, scope, None, false)
     }
 
@@ -217,7 +214,9 @@ impl Binder<'_> {
         }
         let need = self.need(Privilege::Select, database, name);
         let text: Arc<str> = Arc::from(&*view.query);
-        let bound = self.view_query(view, text).map_err(|fault| match fault {
+        let locking = self.block().locks.of_view(shown);
+        let before = self.needs.len();
+        let bound = self.view_query(view, text, locking).map_err(|fault| match fault {
             Fault::NoSuchTable { .. } | Fault::NoSuchColumn { .. } | Fault::NoSuchFunction { .. } | Fault::NoSuchDatabase { .. } => Fault::mysql(
                 1356,
                 "HY000",
@@ -225,9 +224,11 @@ impl Binder<'_> {
             ),
             other => other,
         })?;
+        if locking.is_some_and(|l| l.exclusive) {
+            self.needs[before..].iter_mut().for_each(|n| n.locks = true);
+        }
         let columns: Vec<String> = view.columns.iter().map(|c| c.to_string()).collect();
-        let part = self.push_bound(Some((database.clone(), view.name.clone())), shown, bound, &columns, Some(need), false)?;
-        Ok(part)
+        self.push_bound(Some((database.clone(), view.name.clone())), shown, bound, &columns, Some(need), false)
     }
 
     /// [`Fault`] 1356 if what the view reads is no longer there.
@@ -236,13 +237,15 @@ impl Binder<'_> {
         self.view(view, &view.name).map(drop)
     }
 
-    fn view_query(&mut self, view: &ViewDef, text: Arc<str>) -> Result<Bound, Fault> {
+    /// `locking`: what a clause around it asks of its rows.
+    fn view_query(&mut self, view: &ViewDef, text: Arc<str>, locking: Option<Locking>) -> Result<Bound, Fault> {
         let query = super::table::parse_query(&text, self.env.session.sql_mode)?;
         let definer = if view.security_invoker { None } else { Some(view.definer.clone()) };
         let frame = ViewFrame { database: view.database_name.clone(), name: view.name.clone(), definer, blocks: self.blocks.len() };
         let outer_text = std::mem::replace(&mut self.text, text);
         let outer_ctes = std::mem::take(&mut self.ctes);
         self.views.push(frame);
+        self.locks = locking.map_or_else(Locks::default, Locks::upwards);
         let bound = self.query(&query);
         self.views.pop();
         self.ctes = outer_ctes;
@@ -285,7 +288,8 @@ impl Binder<'_> {
             columns.push(ScopeColumn { name, id: c.id, ty: read.ty, client: c.ty.clone(), origin: origin.map(Arc::new), invisible: false });
         }
         let database = view.map(|v| v.0);
-        self.push_table(bound.rel, ScopeTable { database, name: alias.into(), columns, need, any_case: false, locator: None }, None, lateral)
+        let scope = ScopeTable { database, name: alias.into(), columns, need, any_case: false, places: bound.places };
+        self.push_table(bound.rel, scope, None, lateral)
     }
 
     fn push_table(&mut self, rel: Rel, scope: ScopeTable, def: Option<TableRef>, lateral: bool) -> Result<Part, Fault> {

@@ -218,7 +218,7 @@ fn close(rel: &Rel, set: &mut BTreeSet<ColumnId>) {
             }
         }
         Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Window { input, .. } => close(input, set),
-        Rel::Distinct { input } => close(input, set),
+        Rel::Distinct { input } | Rel::Lock { input, .. } => close(input, set),
         Rel::Virtual { .. } | Rel::JsonTable { .. } | Rel::Values { .. } | Rel::SetOp { .. } | Rel::Recursive { .. } | Rel::RecursionInput { .. } => {
         }
     }

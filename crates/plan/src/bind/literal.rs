@@ -8,7 +8,7 @@ use super::Binder;
 use weald_expr::Expr;
 use weald_sql::ast::{IntervalUnit, Literal};
 use weald_types::temporal::Parsed;
-use weald_types::{Collation, Date, DateTime, Decimal, Fault, SqlType, Time, TypeKind, Value};
+use weald_types::{Charset, Collation, Date, DateTime, Decimal, Fault, SqlType, Time, TypeKind, Value};
 
 impl Binder<'_> {
     pub fn literal(&self, l: &Literal) -> Result<Expr, Fault> {
@@ -39,7 +39,7 @@ impl Binder<'_> {
             Literal::String { value, charset } => {
                 let collation = match charset {
                     None => connection,
-                    Some(c) => Collation::default_of(c).ok_or_else(|| Fault::mysql(1115, "42000", format!("Unknown character set: '{c}'")))?,
+                    Some(c) => Collation::default_of(c).ok_or_else(|| Charset::unknown(c))?,
                 };
                 if collation == Collation::BINARY { binary_text(value.as_bytes()) } else { text(value, collation) }
             }

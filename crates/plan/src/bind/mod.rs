@@ -10,6 +10,7 @@ mod expr;
 mod from;
 mod group_check;
 mod literal;
+mod locking;
 mod row_expr;
 pub(crate) mod scope;
 mod select;
@@ -22,7 +23,8 @@ pub(crate) use table::{RowScope, row_block, row_table};
 pub use table::{bind_over_row, parse_and_bind_over_row};
 
 use crate::names::Bindings;
-use crate::query::{Column, Locking, Need, Query, Rel};
+use crate::query::{Column, Need, Query, Rel};
+use locking::{Locks, RowPlace};
 use scope::Block;
 use std::sync::Arc;
 use weald_catalog::Privilege;
@@ -64,6 +66,14 @@ pub fn bind_expr(env: &Bindings<'_>, expr: &ast::Expr) -> Result<(Expr, Vec<Rel>
 pub struct Bound {
     pub rel: Rel,
     pub columns: Vec<Column>,
+    /// Of a view's query whose rows are to be locked further up: columns of `rel`, behind those of `columns`.
+    pub places: Vec<RowPlace>,
+}
+
+impl Bound {
+    pub fn new(rel: Rel, columns: Vec<Column>) -> Self {
+        Self { rel, columns, places: Vec::new() }
+    }
 }
 
 pub struct Binder<'a> {
@@ -88,6 +98,8 @@ pub struct Binder<'a> {
     pub insert_values: Option<RowScope>,
     /// UPDATE and DELETE of several tables: the FROM clause bound while there are so many blocks scans locators too.
     pub locators_at: Option<usize>,
+    /// What the query that is bound next must lock, by a clause around it.
+    pub locks: Locks,
     /// For CREATE VIEW: what each SELECT of the text selects, by its place in memory, once it is bound.
     pub stars: Option<std::collections::HashMap<usize, Vec<ast::SelectItem>>>,
     nesting: usize,
@@ -112,6 +124,7 @@ impl<'a> Binder<'a> {
             views: Vec::new(),
             insert_values: None,
             locators_at: None,
+            locks: Locks::default(),
             stars: None,
             nesting: 0,
             expr_depth: 0,
@@ -155,26 +168,34 @@ impl<'a> Binder<'a> {
     }
 
     fn query_inner(&mut self, q: &ast::Query) -> Result<Bound, Fault> {
+        let around = std::mem::take(&mut self.locks);
         if let Some(with) = &q.with {
             self.with(with)?;
         }
-        match &q.body {
-            ast::SetExpr::Select(s) => self.select(s, &q.order_by, q.limit.as_ref()),
+        let mut locks = around.clone();
+        locks.add(&q.locking);
+        let bound = match &q.body {
+            ast::SetExpr::Select(s) => self.select(s, &q.order_by, q.limit.as_ref(), locks)?,
             body => {
+                self.locks = locks.within();
                 let bound = self.set_expr(body)?;
-                self.order_and_limit(bound, &q.order_by, q.limit.as_ref())
+                self.locks = Locks::default();
+                self.order_and_limit(bound, &q.order_by, q.limit.as_ref())?
             }
-        }
+        };
+        self.locks = around;
+        Ok(bound)
     }
 
     pub fn set_expr(&mut self, body: &ast::SetExpr) -> Result<Bound, Fault> {
         match body {
-            ast::SetExpr::Select(s) => self.select(s, &[], None),
+            ast::SetExpr::Select(s) => self.select(s, &[], None, self.locks.clone()),
             ast::SetExpr::Query(q) => self.query(q),
             ast::SetExpr::Values(rows) => self.values(rows),
             ast::SetExpr::Table(name) => {
                 let from = ast::TableRef::Table { name: name.clone(), alias: None, hints: vec![] };
-                self.select(&ast::Select { items: vec![ast::SelectItem::Wildcard], from: vec![from], ..Default::default() }, &[], None)
+                let all = ast::Select { items: vec![ast::SelectItem::Wildcard], from: vec![from], ..Default::default() };
+                self.select(&all, &[], None, self.locks.clone())
             }
             ast::SetExpr::SetOp { op, all, left, right } => self.set_op(*op, *all, left, right),
         }
@@ -188,14 +209,8 @@ impl<'a> Binder<'a> {
 
     fn finish(self, bound: Bound, q: &ast::Query) -> Query {
         let calc_found_rows = matches!(&q.body, ast::SetExpr::Select(s) if s.calc_found_rows);
-        let locking = q.locking.as_ref().map(|l| Locking {
-            exclusive: l.exclusive,
-            no_wait: l.wait == ast::LockWait::NoWait,
-            skip_locked: l.wait == ast::LockWait::SkipLocked,
-        });
         let into = q.into.clone();
         let mut query = self.into_query(bound);
-        query.locking = locking;
         query.into = into;
         query.calc_found_rows = calc_found_rows;
         query
@@ -208,7 +223,6 @@ impl<'a> Binder<'a> {
             subqueries: self.subqueries,
             columns: bound.columns,
             params,
-            locking: None,
             tables: self.tables,
             needs: self.needs,
             into: None,
@@ -226,7 +240,7 @@ impl<'a> Binder<'a> {
 
     pub fn need(&mut self, privilege: Privilege, database: &str, table: &str) -> usize {
         let definer = self.views.last().and_then(|v| v.definer.clone());
-        self.needs.push(Need { privilege, database: database.into(), table: table.into(), columns: vec![], definer });
+        self.needs.push(Need { privilege, database: database.into(), table: table.into(), columns: vec![], locks: false, definer });
         self.needs.len() - 1
     }
 

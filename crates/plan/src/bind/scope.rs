@@ -5,6 +5,7 @@
 //! Never:    binds an expression.
 
 use super::Binder;
+use super::locking::{Locks, RowPlace};
 use crate::query::{Aggregate, Column, Origin, WindowFunction};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -75,8 +76,8 @@ pub struct ScopeTable {
     pub need: Option<usize>,
     /// Tables of information_schema are called in any case.
     pub any_case: bool,
-    /// The column that holds the row's locator, in UPDATE and DELETE.
-    pub locator: Option<ColumnId>,
+    /// Where a row's place in its table stands, for what changes or locks rows: a table's own, or those of all tables that a view is made of.
+    pub places: Vec<RowPlace>,
 }
 
 impl ScopeTable {
@@ -134,6 +135,8 @@ pub struct Block {
     /// How many aggregates of this block the place stands in.
     pub in_aggregate: usize,
     pub in_window: usize,
+    /// What rows of its tables are to be locked.
+    pub locks: Locks,
     /// DEFAULT(col) and VALUES(col) look the definition up here.
     pub defs: Vec<Option<weald_catalog::table::TableRef>>,
 }

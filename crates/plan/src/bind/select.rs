@@ -5,6 +5,7 @@
 //! Never:    leaves a hidden sort key in the output.
 
 use super::group_check::{self, Place as CheckPlace};
+use super::locking::{Locks, RowPlace, locked_table, read_place};
 use super::scope::{Block, Clause, Item, ItemSource, Place};
 use super::set_op::position;
 use super::{Binder, Bound, value_type};
@@ -26,11 +27,21 @@ enum By {
     Expr(Expr),
 }
 
+/// The select list, then columns that are not to be seen.
+struct Projection {
+    exprs: Vec<Expr>,
+    columns: Vec<Column>,
+    visible: usize,
+}
+
 impl Binder<'_> {
-    pub fn select(&mut self, s: &ast::Select, order_by: &[ast::OrderItem], limit: Option<&ast::Limit>) -> Result<Bound, Fault> {
-        self.blocks.push(Block::default());
+    pub fn select(&mut self, s: &ast::Select, order_by: &[ast::OrderItem], limit: Option<&ast::Limit>, locks: Locks) -> Result<Bound, Fault> {
+        // What is within it locks what it says itself.
+        let around = std::mem::take(&mut self.locks);
+        self.blocks.push(Block { locks, ..Block::default() });
         let bound = self.select_in_block(s, order_by, limit)?;
         self.blocks.pop();
+        self.locks = around;
         Ok(bound)
     }
 
@@ -43,6 +54,7 @@ impl Binder<'_> {
         }
         let mut rel =
             if s.from.is_empty() { Rel::Values { rows: vec![vec![]], columns: vec![] } } else { self.in_clause(Clause::From, |b| b.from(&s.from))? };
+        let mut locks = self.locked_tables()?;
         if let Some(f) = &s.filter {
             let predicate = self.in_clause(Clause::Where, |b| b.condition(f))?;
             rel = rel.filter(vec![predicate]);
@@ -60,6 +72,19 @@ impl Binder<'_> {
 
         let mut items: Vec<Expr> = self.block().items.iter().map(|i| i.bound.clone().expect("every item was bound above")).collect();
         let clients = self.client_types(&items);
+        // Where rows are put together they are locked before that; else as late as can be: what nobody sees need not be locked.
+        let together = self.block().grouped() || !self.block().windows.is_empty() || s.distinct;
+        let upwards = match self.block().locks.asked() {
+            Some(locking) if together || limit.is_some() => {
+                locks.extend(self.all_places().iter().map(|p| locked_table(p, locking)));
+                vec![]
+            }
+            Some(_) => self.all_places(),
+            None => vec![],
+        };
+        if together {
+            rel = rel.locked(std::mem::take(&mut locks));
+        }
         if self.block().grouped() {
             rel = self.aggregate(rel, &mut items, &mut having, &mut keys)?;
         }
@@ -83,9 +108,28 @@ impl Binder<'_> {
         }
         let visible = columns.len();
         let shown: Vec<Column> = columns.iter().zip(clients).map(|(c, client)| Column { ty: client, ..c.clone() }).collect();
-        let rel = self.project_and_sort(rel, items, columns, keys, s.distinct)?;
-        let rel = self.limited(rel, limit)?;
-        self.trim(rel, visible, shown)
+        let mut projection = Projection { exprs: items, columns, visible };
+        let upwards: Vec<RowPlace> = upwards.into_iter().map(|(table, id)| (table, self.hide(&mut projection, read_place(id)).id)).collect();
+        for l in &mut locks {
+            let c = self.hide(&mut projection, l.locator.clone());
+            l.locator = read_place(c.id);
+        }
+        let rel = self.project_and_sort(rel, projection, keys, s.distinct)?;
+        // Rows that are passed by do not count.
+        let rel = if locks.iter().any(|l| l.locking.skip_locked) {
+            self.limited(rel.locked(locks), limit)?
+        } else {
+            self.limited(rel, limit)?.locked(locks)
+        };
+        self.trim(rel, visible, shown, upwards)
+    }
+
+    /// One more column that is not to be seen.
+    fn hide(&mut self, p: &mut Projection, e: Expr) -> Column {
+        let c = self.new_column("", value_type(&e));
+        p.exprs.push(e);
+        p.columns.push(c.clone());
+        c
     }
 
     /// The types that clients are told: a bare column's own (ENUM stays ENUM), otherwise the expression's.
@@ -399,9 +443,8 @@ impl Binder<'_> {
     }
 
     /// The select list, DISTINCT and ORDER BY over `rel`. Hidden sort keys stand after the visible columns.
-    fn project_and_sort(&mut self, rel: Rel, items: Vec<Expr>, columns: Vec<Column>, keys: Vec<Key>, distinct: bool) -> Result<Rel, Fault> {
-        let visible = columns.len();
-        let (mut exprs, mut columns) = (items, columns);
+    fn project_and_sort(&mut self, rel: Rel, projection: Projection, keys: Vec<Key>, distinct: bool) -> Result<Rel, Fault> {
+        let Projection { mut exprs, mut columns, visible } = projection;
         let read = |c: &Column| Expr::Column { id: c.id, ty: c.ty.clone() };
         let mut sort = Vec::with_capacity(keys.len());
         for (n, k) in keys.into_iter().enumerate() {
@@ -485,20 +528,26 @@ impl Binder<'_> {
     }
 
     /// Leaves only what is to be seen, under the names and types clients are told.
-    fn trim(&mut self, rel: Rel, visible: usize, mut shown: Vec<Column>) -> Result<Bound, Fault> {
+    fn trim(&mut self, rel: Rel, visible: usize, mut shown: Vec<Column>, upwards: Vec<RowPlace>) -> Result<Bound, Fault> {
         let own = rel.columns();
         if own.len() == visible {
             for (s, o) in shown.iter_mut().zip(&own) {
                 s.id = o.id;
             }
-            return Ok(Bound { rel, columns: shown });
+            return Ok(Bound::new(rel, shown));
         }
-        let exprs = own[..visible].iter().map(|c| Expr::Column { id: c.id, ty: c.ty.clone() }).collect();
-        let columns: Vec<Column> = own[..visible].iter().map(|c| Column { id: self.new_id(), ..c.clone() }).collect();
+        let mut exprs: Vec<Expr> = own[..visible].iter().map(|c| Expr::Column { id: c.id, ty: c.ty.clone() }).collect();
+        let mut columns: Vec<Column> = own[..visible].iter().map(|c| Column { id: self.new_id(), ..c.clone() }).collect();
         for (s, c) in shown.iter_mut().zip(&columns) {
             s.id = c.id;
         }
-        Ok(Bound { rel: Rel::Project { input: Box::new(rel), exprs, columns }, columns: shown })
+        let mut places = Vec::with_capacity(upwards.len());
+        for (table, id) in upwards {
+            exprs.push(read_place(id));
+            columns.push(self.new_column("", value_type(&read_place(id))));
+            places.extend(columns.last().map(|c| (table, c.id)));
+        }
+        Ok(Bound { rel: Rel::Project { input: Box::new(rel), exprs, columns }, columns: shown, places })
     }
 }
 

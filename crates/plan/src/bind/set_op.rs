@@ -49,7 +49,7 @@ impl Binder<'_> {
             let columns: Vec<Column> = names.iter().zip(&types).map(|(name, ty)| self.new_column(name.clone(), ty.clone())).collect();
             let (left, right) = (self.fit(sum, &columns), self.fit(right, &columns));
             let rel = Rel::SetOp { op: SetOp::Union, all: *all, left: Box::new(left), right: Box::new(right), columns: columns.clone() };
-            sum = Bound { rel, columns };
+            sum = Bound::new(rel, columns);
         }
         Ok(sum)
     }
@@ -71,7 +71,7 @@ impl Binder<'_> {
         };
         let (left, right) = (self.fit(left, &columns), self.fit(right, &columns));
         let rel = Rel::SetOp { op, all, left: Box::new(left), right: Box::new(right), columns: columns.clone() };
-        Ok(Bound { rel, columns })
+        Ok(Bound::new(rel, columns))
     }
 
     /// `bound` with the types of `columns`; as it is if it has them.
@@ -112,12 +112,12 @@ impl Binder<'_> {
                 }
             }
         }
-        Ok(Bound { rel: Rel::Values { rows: bound, columns: columns.clone() }, columns })
+        Ok(Bound::new(Rel::Values { rows: bound, columns: columns.clone() }, columns))
     }
 
     /// ORDER BY and LIMIT that see nothing but the output columns.
     pub fn order_and_limit(&mut self, bound: Bound, order_by: &[ast::OrderItem], limit: Option<&ast::Limit>) -> Result<Bound, Fault> {
-        let Bound { mut rel, columns } = bound;
+        let Bound { mut rel, columns, .. } = bound;
         if !order_by.is_empty() {
             let own = rel.columns();
             let scope: Vec<ScopeColumn> = columns
@@ -139,7 +139,7 @@ impl Binder<'_> {
                 .collect();
             let block = Block {
                 visible: (0..scope.len()).map(|c| (0, c)).collect(),
-                tables: vec![ScopeTable { database: None, name: "".into(), columns: scope, need: None, any_case: false, locator: None }],
+                tables: vec![ScopeTable { database: None, name: "".into(), columns: scope, need: None, any_case: false, places: vec![] }],
                 clause: Clause::Order,
                 items,
                 items_known: true,
@@ -175,7 +175,7 @@ impl Binder<'_> {
             }
         }
         let rel = self.limited(rel, limit)?;
-        Ok(Bound { rel, columns })
+        Ok(Bound::new(rel, columns))
     }
 
     pub fn limited(&mut self, rel: Rel, limit: Option<&ast::Limit>) -> Result<Rel, Fault> {

@@ -72,7 +72,7 @@ pub fn row_block(table: &TableRef, alias: Option<&str>, need: Option<usize>, off
 pub fn row_table(table: &TableRef, alias: Option<&str>, need: Option<usize>, offset: u32) -> ScopeTable {
     let shown = alias.unwrap_or(&table.name);
     let columns = table.columns.iter().enumerate().map(|(i, c)| row_column(table, shown, i, c, offset)).collect();
-    ScopeTable { database: Some(table.database_name.clone()), name: shown.into(), columns, need, any_case: false, locator: None }
+    ScopeTable { database: Some(table.database_name.clone()), name: shown.into(), columns, need, any_case: false, places: vec![] }
 }
 
 fn row_column(table: &TableDef, shown: &str, i: usize, c: &ColumnDef, offset: u32) -> ScopeColumn {

@@ -49,7 +49,15 @@ fn single(
             let sort = if choice.ordered || found.limit.is_none() { vec![] } else { found.sort };
             let action = Action::Delete { sort, limit: found.limit };
             let fragment = Fragment { table, access: choice.access, filter: walk::all_of(choice.residual), action };
-            let plan = FragmentPlan { fragment, target, gather: Gather::default(), columns: [].into(), params: b.param_types(), needs: b.needs };
+            let plan = FragmentPlan {
+                fragment,
+                target,
+                gather: Gather::default(),
+                columns: [].into(),
+                params: b.param_types(),
+                needs: b.needs,
+                warnings: b.warnings,
+            };
             return Ok(BoundDelete::Fragment(plan));
         }
     }

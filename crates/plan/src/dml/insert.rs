@@ -200,7 +200,7 @@ pub fn reads_directly(rel: &Rel, table: &TableRef) -> bool {
     fn block(rel: &Rel, table: &TableRef) -> bool {
         match rel {
             Rel::Scan { table: t, .. } => t.id == table.id,
-            Rel::Filter { input, .. } | Rel::Aggregate { input, .. } | Rel::Window { input, .. } => block(input, table),
+            Rel::Filter { input, .. } | Rel::Aggregate { input, .. } | Rel::Window { input, .. } | Rel::Lock { input, .. } => block(input, table),
             Rel::Join { left, right, .. } => block(left, table) || block(right, table),
             _ => false,
         }
@@ -208,10 +208,10 @@ pub fn reads_directly(rel: &Rel, table: &TableRef) -> bool {
     match rel {
         Rel::Project { input, .. } => match &**input {
             // A projection that only leaves out sort keys.
-            Rel::Sort { .. } | Rel::Limit { .. } | Rel::Distinct { .. } => reads_directly(input, table),
+            Rel::Sort { .. } | Rel::Limit { .. } | Rel::Distinct { .. } | Rel::Lock { .. } => reads_directly(input, table),
             other => block(other, table),
         },
-        Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } => reads_directly(input, table),
+        Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } | Rel::Lock { input, .. } => reads_directly(input, table),
         Rel::SetOp { left, right, .. } => reads_directly(left, table) || reads_directly(right, table),
         _ => false,
     }
@@ -298,7 +298,7 @@ fn add_source_tables(block: &mut crate::bind::scope::Block, q: &Query, n: u32, t
                 columns: vec![column],
                 need: None,
                 any_case: false,
-                locator: None,
+                places: vec![],
             }),
         }
     }

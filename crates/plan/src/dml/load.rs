@@ -65,6 +65,7 @@ pub fn bind_load(env: &Bindings<'_>, l: &ast::LoadData) -> Result<BoundLoad, Fau
         fill,
         duplicates: l.duplicates,
         needs: b.needs,
+        warnings: b.warnings,
         subqueries: b.subqueries,
     })
 }

@@ -150,6 +150,7 @@ pub struct BoundLoad {
     pub rules: Arc<RowRules>,
     pub duplicates: weald_sql::ast::LoadDuplicates,
     pub needs: Vec<Need>,
+    pub warnings: Vec<Warning>,
     pub subqueries: Vec<crate::query::Rel>,
 }
 #[derive(Clone, Debug, PartialEq)]

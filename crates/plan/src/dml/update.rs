@@ -95,7 +95,7 @@ impl Found {
         exprs.extend(values);
         let columns: Vec<Column> = exprs.iter().map(|e| b.new_column("", value_type(e))).collect();
         let rel = Rel::Project { input: Box::new(rel), exprs, columns: columns.clone() };
-        let mut query = b.into_query(crate::bind::Bound { rel, columns });
+        let mut query = b.into_query(crate::bind::Bound::new(rel, columns));
         rewrite::optimize(&mut query, &session, statistics);
         query
     }
@@ -143,7 +143,15 @@ fn single(
             let sort = if choice.ordered || found.limit.is_none() { vec![] } else { found.sort };
             let action = Action::Update { assignments, rules, sort, limit: found.limit, ignore: u.ignore };
             let fragment = Fragment { table, access: choice.access, filter: walk::all_of(choice.residual), action };
-            let plan = FragmentPlan { fragment, target, gather: Gather::default(), columns: [].into(), params: b.param_types(), needs: b.needs };
+            let plan = FragmentPlan {
+                fragment,
+                target,
+                gather: Gather::default(),
+                columns: [].into(),
+                params: b.param_types(),
+                needs: b.needs,
+                warnings: b.warnings,
+            };
             return Ok(BoundUpdate::Fragment(plan));
         }
     }
@@ -266,7 +274,7 @@ pub fn project_changes(mut b: Binder<'_>, rel: Rel, exprs: Vec<Expr>, statistics
     let session = b.env.session;
     let columns: Vec<Column> = exprs.iter().map(|e| b.new_column("", value_type(e))).collect();
     let rel = Rel::Project { input: Box::new(rel), exprs, columns: columns.clone() };
-    let mut query = b.into_query(crate::bind::Bound { rel, columns });
+    let mut query = b.into_query(crate::bind::Bound::new(rel, columns));
     rewrite::optimize(&mut query, &session, statistics);
     query
 }

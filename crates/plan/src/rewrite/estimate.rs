@@ -32,7 +32,7 @@ pub fn estimate(rel: &Rel, s: &dyn Statistics) -> f64 {
             }
             (rows * list.iter().map(selectivity).product::<f64>()).max(1.0).min(rows)
         }
-        Rel::Project { input, .. } | Rel::Sort { input, .. } | Rel::Window { input, .. } => estimate(input, s),
+        Rel::Project { input, .. } | Rel::Sort { input, .. } | Rel::Window { input, .. } | Rel::Lock { input, .. } => estimate(input, s),
         Rel::Aggregate { input, group, .. } => {
             if group.is_empty() {
                 1.0

@@ -58,7 +58,7 @@ impl Rewriter<'_> {
 /// `fixed`: the columns of `rel` are taken by position, or are what comes out.
 fn merge(rel: &mut Rel, fixed: bool, renamed: &mut BTreeMap<ColumnId, Expr>) {
     match rel {
-        Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } => merge(input, fixed, renamed),
+        Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Lock { input, .. } => merge(input, fixed, renamed),
         Rel::Distinct { input } => merge(input, true, renamed),
         Rel::SetOp { left, right, .. } => {
             merge(left, true, renamed);

@@ -109,6 +109,13 @@ fn prune(rel: &mut Rel, needed: &Ids) {
             prune(input, &below);
         }
         Rel::Limit { input, .. } => prune(input, needed),
+        Rel::Lock { input, tables } => {
+            let mut below = needed.clone();
+            for t in tables.iter() {
+                walk::columns_of(&t.locator, &mut below);
+            }
+            prune(input, &below);
+        }
         Rel::Distinct { input } => {
             let all = input.output();
             prune(input, &all);

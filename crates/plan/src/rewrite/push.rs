@@ -2,7 +2,7 @@
 //!
 //! Owns:     nothing.
 //! Promises: a condition ends above the lowest node where it means the same; equality between the sides of a join ends in its `on`.
-//! Never:    moves a volatile condition, or one past a LIMIT.
+//! Never:    moves a volatile condition, or one past a LIMIT or a lock.
 
 use super::null_reject::{rejects, touches};
 use super::predicate::{self, constants_of_equals, implied_by_or, split};
@@ -86,6 +86,11 @@ impl Rewriter<'_> {
             Rel::Limit { input, count, offset } => {
                 let input = self.push(*input, vec![]);
                 Rel::Limit { input: Box::new(input), count, offset }.filter(list)
+            }
+            // What is not locked must not depend on what is asked of the rows afterwards.
+            Rel::Lock { input, tables } => {
+                let input = self.push(*input, vec![]);
+                Rel::Lock { input: Box::new(input), tables }.filter(list)
             }
             Rel::SetOp { op, all, left, right, columns } => {
                 let (down, stay): (Vec<_>, Vec<_>) = list.into_iter().partition(|c| !walk::has_subquery(c));

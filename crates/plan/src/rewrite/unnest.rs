@@ -414,6 +414,7 @@ impl Rewriter<'_> {
             | Rel::Aggregate { .. }
             | Rel::Window { .. }
             | Rel::Limit { .. }
+            | Rel::Lock { .. }
             | Rel::Distinct { .. }
             | Rel::SetOp { .. }
             | Rel::Recursive { .. }

@@ -8,6 +8,8 @@ use super::expr::node;
 use super::{Parsed, Parser};
 use crate::ast::{Expr, Literal, VarScope};
 use crate::lexer::{Tok, Token, bit_bytes, hex_bytes};
+use std::borrow::Cow;
+use weald_types::Charset;
 
 impl Parser<'_> {
     /// Whether the literal at hand is one that [`super::parse_normalised`] takes out, and which.
@@ -43,12 +45,17 @@ impl Parser<'_> {
             }
             Tok::Introducer => {
                 let charset = self.string_of(t.start + 1, t.end).to_ascii_lowercase();
-                let value = match self.tok.kind {
+                let written = self.tok.kind;
+                let value = match written {
                     Tok::String | Tok::Hex | Tok::HexString | Tok::Bit | Tok::BitString => self.string_bytes()?,
                     _ => return self.unexpected(),
                 };
                 let value = self.concatenated(value);
-                text_literal(value, Some(charset))
+                match Charset::by_name(&charset).map(|c| c.decode(&value).map(Cow::into_owned)) {
+                    // Digits are the bytes of the text in its own character set.
+                    Some(Ok(text)) if written != Tok::String => text_literal(text.into_bytes(), Some(charset)),
+                    _ => text_literal(value, Some(charset)),
+                }
             }
             _ => {
                 let content = self.string_content(t);

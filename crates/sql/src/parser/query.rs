@@ -50,7 +50,7 @@ impl Parser<'_> {
 
     fn query_rest(&mut self, with: Option<With>, first: SetExpr) -> Parsed<Box<Query>> {
         let body = self.set_expr(first, false)?;
-        let mut q = Box::new(Query { with, body, order_by: vec![], limit: None, locking: None, into: self.into.take() });
+        let mut q = Box::new(Query { with, body, order_by: vec![], limit: None, locking: vec![], into: self.into.take() });
         if self.eat(Kw::ORDER) {
             self.expect(Kw::BY)?;
             q.order_by = self.list(Self::order_item)?;
@@ -64,7 +64,7 @@ impl Parser<'_> {
             q.into = Some(self.destination()?);
         }
         // `(SELECT …)` with nothing around it is what it holds.
-        let bare = q.with.is_none() && q.order_by.is_empty() && q.limit.is_none() && q.locking.is_none() && q.into.is_none();
+        let bare = q.with.is_none() && q.order_by.is_empty() && q.limit.is_none() && q.locking.is_empty() && q.into.is_none();
         match q.body {
             SetExpr::Query(inner) if bare => return Ok(inner),
             body => q.body = body,
@@ -297,8 +297,8 @@ impl Parser<'_> {
         }
     }
 
-    fn locking(&mut self) -> Parsed<Option<Locking>> {
-        let mut locking = None;
+    fn locking(&mut self) -> Parsed<Vec<Locking>> {
+        let mut all = Vec::new();
         loop {
             let one = if self.eat(Kw::FOR) {
                 let exclusive = self.eat(Kw::UPDATE);
@@ -320,11 +320,9 @@ impl Parser<'_> {
                 self.expect(Kw::MODE)?;
                 Locking { exclusive: false, of: vec![], wait: LockWait::Default }
             } else {
-                return Ok(locking);
+                return Ok(all);
             };
-            if locking.replace(one).is_some() {
-                return self.not_supported("more than one locking clause");
-            }
+            all.push(one);
         }
     }
 

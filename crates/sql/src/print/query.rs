@@ -39,7 +39,7 @@ impl Printer {
         if let Some(into) = &q.into {
             self.into(into);
         }
-        if let Some(locking) = &q.locking {
+        for locking in &q.locking {
             self.push(if locking.exclusive { " for update" } else { " for share" });
             if !locking.of.is_empty() {
                 self.push(" of ");
