@@ -400,22 +400,18 @@ impl Connection {
 
     fn row(&mut self, row: &Row, columns: &[Column], binary: bool) {
         let to = self.session.results_charset();
-        if to != Some(Charset::Utf8mb4) {
-            let converted: Row = row.iter().zip(columns).map(|(v, c)| in_charset(v, to.unwrap_or_else(|| Charset::of(c.ty.collation)))).collect();
-            return self.send_row(&converted, columns, binary);
-        }
-        self.send_row(row, columns, binary)
-    }
-
-    fn send_row(&mut self, row: &[Value], columns: &[Column], binary: bool) {
         self.pipe.write(|o| {
             if binary {
                 let nulls = reply::binary_row(o, columns.len());
                 for (i, (v, c)) in row.iter().zip(columns).enumerate() {
+                    let converted = in_charset(v, &c.ty, to);
+                    let v = converted.as_ref().unwrap_or(v);
                     reply::binary_cell(o, nulls, i, v, &c.ty, |o| write_text(v, &c.ty, o));
                 }
             } else {
                 for (v, c) in row.iter().zip(columns) {
+                    let converted = in_charset(v, &c.ty, to);
+                    let v = converted.as_ref().unwrap_or(v);
                     reply::text_cell(o, v, |o| write_text(v, &c.ty, o));
                 }
             }
@@ -685,16 +681,24 @@ impl LongData {
     }
 }
 
-/// Text in a character set, as bytes where it is not what it was.
-fn in_charset(v: &Value, charset: Charset) -> Value {
-    let encoded = |text: &str| match charset.encode(text) {
-        std::borrow::Cow::Borrowed(_) => None,
-        std::borrow::Cow::Owned(bytes) => Some(Value::bytes(bytes)),
+/// Text as the bytes that it is in the results' character set, or in its column's own; None where that is what it is already.
+fn in_charset(v: &Value, ty: &SqlType, results: Option<Charset>) -> Option<Value> {
+    if results == Some(Charset::Utf8mb4) {
+        return None;
+    }
+    let encoded = |text: &str| {
+        // Before anything is looked up: what everybody writes the same way.
+        if text.is_ascii() {
+            return None;
+        }
+        match results.unwrap_or_else(|| Charset::of(ty.collation)).encode(text) {
+            std::borrow::Cow::Borrowed(_) => None,
+            std::borrow::Cow::Owned(bytes) => Some(Value::bytes(bytes)),
+        }
     };
     match v {
         Value::Str(s) => encoded(s),
         Value::Json(j) => encoded(&j.to_string()),
         _ => None,
     }
-    .unwrap_or_else(|| v.clone())
 }

@@ -423,9 +423,6 @@ impl<'a> Parser<'a> {
         if self.eat(Kw::BINARY) {
             return Ok("binary".into());
         }
-        if self.eat(Kw::ASCII) {
-            return Ok("latin1".into());
-        }
         self.ident_or_string()
     }
 

@@ -397,7 +397,13 @@ mod tests {
         let f = format("", None);
         let widths = || Shape::Widths(vec![3, 2]);
         // Too much and too little shows in the number of fields.
-        check_shape("abcde\n1  2\nabc\n\nabcdefg\nabcde", &f, 0, widths(), &[&["abc", "de"], &["1  ", "2"], &["abc"], &[], &["abc", "de", ""], &["abc", "de"]]);
+        check_shape(
+            "abcde\n1  2\nabc\n\nabcdefg\nabcde",
+            &f,
+            0,
+            widths(),
+            &[&["abc", "de"], &["1  ", "2"], &["abc"], &[], &["abc", "de", ""], &["abc", "de"]],
+        );
         check_shape("a\\nbcd\n", &f, 0, widths(), &[&["a\nb", "cd"]]);
         let mut f = format("", None);
         f.lines_terminated = vec![];
