@@ -12,7 +12,7 @@ use crate::fragment_read::{Share, number, read_partition};
 use crate::meter::Meter;
 use crate::rows::Row;
 use crate::stored::Fields;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_expr::{EvalContext, eval, is_true};
