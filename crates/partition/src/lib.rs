@@ -43,4 +43,6 @@ pub use read::{Snapshot, get, read_row, scan, scan_changes};
 pub use transaction::{Durability, Mark, Transaction};
 /// What executors hold of a table is the table under the definition they were planned for.
 pub use weald_rowstore::OpenTable as Table;
-pub use weald_rowstore::{Cursor, Direction, FillPosition, KeyRange, LockMode, NodeMemory, Read, Reading, RowHandle, Step, StoredRow, TableSchema};
+pub use weald_rowstore::{
+    Cursor, Direction, Edition, FillPosition, KeyRange, LockMode, NodeMemory, Read, Reading, RowHandle, Step, StoredRow, TableSchema,
+};

@@ -6,6 +6,7 @@
 
 mod bulk_read;
 mod collect;
+mod edition;
 pub mod fill;
 mod heap;
 mod index;
@@ -21,6 +22,7 @@ mod tree;
 pub mod write_set;
 
 pub use bulk_read::Reading;
+pub use edition::Edition;
 pub use fill::{FillPosition, FillStep};
 pub use key::{Key, RowHandle};
 pub use memory::TableMemory;

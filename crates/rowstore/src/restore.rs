@@ -58,6 +58,7 @@ impl Table {
         }
         let applied = self.apply(&mut w, &shape, &pin, change, slot, NewStamp::At(at), watermark);
         self.count_rows(applied.delta as i64);
+        w.edition.count(at);
         if applied.leaves_garbage && at > watermark {
             w.garbage.push_back((at, change.key.clone()));
         }

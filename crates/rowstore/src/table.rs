@@ -4,6 +4,7 @@
 //! Promises: [`Table::apply`] is used by transactions, by recovery and by whoever replays a log: all leave the same rows, entries and counts.
 //! Never:    checks whether a change may be made: see `write_set.rs`.
 
+use crate::edition::Edition;
 use crate::heap::{Graveyard, NewStamp, NewVersion, Pin, SLOT_BYTES, SlotPtr, SlotRef, Stamp, VersionPtr, VersionRef};
 use crate::index::IndexStore;
 use crate::key::Key;
@@ -61,6 +62,8 @@ pub(crate) struct Writer {
     pub gate: Gate,
     /// Only the rows are kept up: see `restore.rs`.
     pub restoring: bool,
+    /// The commits so far.
+    pub edition: Edition,
     samples: Samples,
 }
 

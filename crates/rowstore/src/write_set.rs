@@ -289,14 +289,18 @@ impl WriteSet {
         }
         for (n, table) in self.tables.iter().enumerate() {
             let mut w = table.writer.lock();
-            let mut delta = 0;
+            let (mut delta, mut changed) = (0, false);
             for c in self.changes.iter().filter(|c| c.table == n as u32) {
                 delta += c.delta as i64;
+                changed = true;
                 if c.leaves_garbage {
                     w.garbage.push_back((at, c.key.clone()));
                 }
             }
             table.count_rows(delta);
+            if changed {
+                w.edition.count(at);
+            }
         }
         self.changes.clear();
         self.leave(&pin);

@@ -8,13 +8,14 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_catalog::table::{ColumnDef, DefaultValue, IndexDef, IndexPart, Sharding, TableOptions};
 use weald_catalog::{TableDef, TableRef};
 use weald_rowstore::{
-    Again, Cursor, Direction, Key, KeyRange, LockMode, NodeMemory, Read, Refusal, RowChange, RowHandle, Step, Table, View, WriteSet,
+    Again, Cursor, Direction, Edition, Key, KeyRange, LockMode, NodeMemory, Read, Refusal, RowChange, RowHandle, Step, Table, View, WriteSet,
 };
 use weald_txn::{HybridClock, Isolation, Lease, Snapshots, Txn};
 use weald_types::{Collation, DatabaseId, IndexId, SchemaVersion, SqlType, TableId, Timestamp, TxnId, Value};
@@ -197,6 +198,8 @@ struct World {
     old: Vec<Lease>,
     log: Vec<Logged>,
     next_txn: u64,
+    /// What was seen at each edition that the table gave out.
+    editions: RefCell<Vec<(Edition, Seen)>>,
 }
 
 impl World {
@@ -214,6 +217,7 @@ impl World {
             old: Vec::new(),
             log: Vec::new(),
             next_txn: 1,
+            editions: RefCell::default(),
         }
     }
 
@@ -377,13 +381,23 @@ impl World {
             open.txn.wake();
             return;
         }
+        // From the announcement to the stamps: who would or might see the commit is not told an edition, and who sees none of it reads as before.
+        let now = self.clock.last();
+        let halfway = |world: &Self, at: Timestamp| {
+            assert_eq!(world.table.edition(View { at, own: None }), None, "an edition in the middle of a commit");
+            world.check_editions();
+        };
         open.txn.begin_commit();
+        halfway(self, now);
         let at = self.clock.tick();
+        halfway(self, at);
         open.txn.set_committing(at);
+        halfway(self, at);
         let again = if open.parts.is_some() { Again::Replaces } else { Again::Skips };
         open.log_part();
         let logged = open.parts.take().unwrap_or_default();
         open.txn.set_committed();
+        halfway(self, at);
         open.set.finish_committed(at);
         open.txn.wake();
         for (id, row) in open.overlay {
@@ -393,7 +407,31 @@ impl World {
         assert_eq!(self.table.row_count(), self.model.newest(&Overlay::new()).len() as u64);
     }
 
+    /// Whoever is told the same edition sees the same rows.
+    fn check_editions(&self) {
+        let mut known = self.editions.borrow_mut();
+        let mut told = |view: View<'_>, own: &Overlay| {
+            let edition = self.table.edition(view)?;
+            let seen = self.model.at(view.at, own);
+            match known.iter().find(|(e, _)| *e == edition) {
+                Some((_, before)) => assert_eq!(*before, seen, "{edition:?}"),
+                None => known.push((edition, seen)),
+            }
+            Some(edition)
+        };
+        for lease in &self.old {
+            told(View { at: lease.at(), own: None }, &Overlay::new());
+        }
+        for open in self.open.iter().flatten() {
+            let edition = told(View { at: open.lease.at(), own: Some(&open.txn) }, &open.overlay);
+            assert!(edition.is_none() || open.overlay.is_empty(), "an edition for a writer who sees his own changes");
+        }
+        told(View { at: self.clock.last(), own: None }, &Overlay::new());
+    }
+
     fn check(&self, budget: usize) {
+        self.check_editions();
+        assert!(self.table.edition(View { at: self.clock.last(), own: None }).is_some(), "nobody is about to commit");
         for lease in &self.old {
             check_view(&self.table, View { at: lease.at(), own: None }, &self.model.at(lease.at(), &Overlay::new()), budget);
         }

@@ -1,9 +1,9 @@
 //! Memory of one node against its limits.
 //!
-//! Owns:     counters: what tables take, what statements say they hold, what the process was last seen to take.
+//! Owns:     counters: what tables take, what statements say they hold, what is kept only because there is room, what the process was last seen to take.
 //! Promises: one statement is refused ([`Fault::TableMemoryFull`], [`Fault::OutOfMemory`]) before the machine has to end the process. What gives memory
-//!           back, or needs little, is not refused: at the limit DELETE is the way out.
-//! Never:    frees anything, or measures: whoever keeps the node's house tells it what the process takes ([`NodeMemory::sampled`]).
+//!           back, or needs little, is not refused: at the limit DELETE is the way out. Nothing is refused for the sake of what is kept for speed.
+//! Never:    frees anything itself, or measures: whoever keeps the node's house tells it what the process takes ([`NodeMemory::sampled`]).
 //!
 //! Rows are counted exactly. Beside them a process holds what nobody counts: buffers, code, and pages that the allocator has free but has not given back.
 //! So the estimate starts from the measured size of the process and moves with what is counted since:
@@ -12,24 +12,31 @@
 //! estimate = resident − (high − counted)
 //! ```
 //!
-//! `counted` is tables and statements now; `high` is what was counted when the process took what it takes. After a DELETE the process may be as large as
+//! `counted` is tables, statements and what is kept for speed now; `high` is what was counted when the process took what it takes. After a DELETE the process may be as large as
 //! before, yet `high − counted` of it is free for the next rows. `high` comes down by what the process is seen to give back.
 
 use crate::Fault;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 /// A statement may hold this much whatever the node holds: else nothing could be deleted, or looked at, when memory is short.
 pub const FREE_BYTES: u64 = 1 << 20;
 /// New rows stop short of `maximum_memory` by a tenth, at most by this, so that statements have room.
 const HEADROOM_BYTES: u64 = 256 << 20;
 
+/// What is given back at one go at least, so that the next rows need not ask again.
+const RECLAIM_BYTES: u64 = 16 << 20;
+
+/// Gives back about so many bytes of what is kept for speed, the least useful first; says how many it was.
+type Reclaim = Box<dyn Fn(u64) -> u64 + Send + Sync>;
+
 /// One node's. Both limits can be changed while it runs.
-#[derive(Debug)]
 pub struct NodeMemory {
     tables: AtomicI64,
     table_limit: AtomicU64,
     held: AtomicI64,
+    kept: AtomicI64,
+    reclaim: OnceLock<Reclaim>,
     limit: AtomicU64,
     resident: AtomicU64,
     high: AtomicI64,
@@ -42,6 +49,8 @@ impl NodeMemory {
             tables: AtomicI64::new(0),
             table_limit: AtomicU64::new(table_limit),
             held: AtomicI64::new(0),
+            kept: AtomicI64::new(0),
+            reclaim: OnceLock::new(),
             limit: AtomicU64::new(limit),
             resident: AtomicU64::new(0),
             high: AtomicI64::new(0),
@@ -63,6 +72,30 @@ impl NodeMemory {
     /// What statements hold.
     pub fn held_bytes(&self) -> u64 {
         self.held.load(Relaxed).max(0) as u64
+    }
+    /// What is kept for speed only, and can be given back at any time.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept.load(Relaxed).max(0) as u64
+    }
+    pub fn add_kept(&self, bytes: i64) {
+        self.kept.fetch_add(bytes, Relaxed);
+    }
+    /// Who gives back what is kept, when it is wanted: one owner, for the node's life. It may be called by whoever wants memory, so it must be short, and
+    /// must not ask for memory here itself.
+    pub fn set_reclaim(&self, reclaim: impl Fn(u64) -> u64 + Send + Sync + 'static) {
+        // A second owner would be a mistake of ours; the first one stays.
+        let first = self.reclaim.set(Box::new(reclaim)).is_ok();
+        debug_assert!(first, "two owners of what is kept");
+    }
+    /// Gives back what is kept until the estimate is below `most`, or nothing is left. Whether it is below now.
+    fn reclaim_to(&self, most: u64) -> bool {
+        let over = self.estimate().saturating_sub(most);
+        if self.kept_bytes() > 0
+            && let Some(reclaim) = self.reclaim.get()
+        {
+            reclaim(over.saturating_add(RECLAIM_BYTES));
+        }
+        self.estimate() < most
     }
     pub fn limit(&self) -> u64 {
         self.limit.load(Relaxed)
@@ -89,7 +122,7 @@ impl NodeMemory {
     }
 
     fn counted(&self) -> i64 {
-        self.tables.load(Relaxed) + self.held.load(Relaxed)
+        self.tables.load(Relaxed) + self.held.load(Relaxed) + self.kept.load(Relaxed)
     }
 
     /// What is in use, as far as can be said between two measurements.
@@ -102,9 +135,10 @@ impl NodeMemory {
         (resident as i64 + self.counted() - self.high.load(Relaxed)).max(0) as u64
     }
 
-    /// Whether the node is above `maximum_memory`.
+    /// Whether the node is above `maximum_memory`, without what it could give back.
     pub fn is_over(&self) -> bool {
-        self.estimate() > self.limit()
+        let limit = self.limit();
+        self.estimate() > limit && !self.reclaim_to(limit)
     }
 
     /// Whether one more row may come in. Deletes do not ask.
@@ -113,10 +147,18 @@ impl NodeMemory {
             return Err(Fault::TableMemoryFull);
         }
         let limit = self.limit();
-        if limit != u64::MAX && self.estimate() >= limit - (limit / 10).min(HEADROOM_BYTES) {
+        let most = limit - (limit / 10).min(HEADROOM_BYTES);
+        if limit != u64::MAX && self.estimate() >= most && !self.reclaim_to(most) {
             return Err(Fault::OutOfMemory);
         }
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for NodeMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (tables, held, kept) = (self.table_bytes(), self.held_bytes(), self.kept_bytes());
+        write!(f, "NodeMemory(tables {tables}, held {held}, kept {kept}, limit {})", self.limit())
     }
 }
 
@@ -208,6 +250,26 @@ mod tests {
         assert_eq!(m.estimate(), 580 * MB);
         m.add_tables(100 * MB as i64);
         assert_eq!(m.estimate(), 680 * MB);
+    }
+
+    #[test]
+    fn what_is_kept_for_speed_goes_before_anyone_is_refused() {
+        let m = NodeMemory::new(u64::MAX, 1000 * MB);
+        let kept = m.clone();
+        m.set_reclaim(move |wanted| {
+            let given = wanted.min(kept.kept_bytes());
+            kept.add_kept(-(given as i64));
+            given
+        });
+        m.add_tables(600 * MB as i64);
+        m.add_kept(300 * MB as i64);
+        m.sampled(950 * MB);
+        assert_eq!(m.admit_row(), Ok(()));
+        assert!(m.kept_bytes() < 300 * MB && m.kept_bytes() > 200 * MB, "{m:?}");
+        let b = Budget::new(m.clone(), 500 * MB);
+        assert_eq!(b.take(300 * MB), Ok(()));
+        assert_eq!(b.take(80 * MB), Err(Fault::OutOfMemory));
+        assert_eq!((m.kept_bytes(), m.admit_row()), (0, Err(Fault::OutOfMemory)));
     }
 
     #[test]
