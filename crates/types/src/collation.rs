@@ -15,7 +15,7 @@ mod tables;
 mod tests;
 mod weights;
 
-pub use pattern::LikeShape;
+pub use pattern::{LikePattern, LikeShape};
 
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;

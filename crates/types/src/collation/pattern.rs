@@ -107,6 +107,12 @@ impl Collation {
         }
     }
 
+    /// `pattern`, made ready to be asked of many values.
+    pub fn like_pattern(self, pattern: &[u8], escape: Option<char>) -> LikePattern {
+        let plain = Plain::of(&self.matcher(), pattern, escape);
+        LikePattern { collation: self, pattern: pattern.into(), escape, plain }
+    }
+
     /// The part of a LIKE pattern before its first wildcard, with escapes undone, and whether that is the whole pattern (LIKE is then an equality
     /// that minds trailing spaces) or is followed by a single `%` only.
     pub fn like_prefix(pattern: &str, escape: Option<char>) -> (String, LikeShape) {
@@ -154,6 +160,124 @@ impl Collation {
                 CharWeights::Many(many) => many.first().map_or(0, |w| *w as u32),
             },
         }
+    }
+}
+
+/// A LIKE pattern that is asked of many values: [`Collation::like`], faster where the pattern is simple. Making it costs as much as asking a hundred values.
+pub struct LikePattern {
+    collation: Collation,
+    pattern: Box<[u8]>,
+    escape: Option<char>,
+    plain: Option<Plain>,
+}
+
+impl std::fmt::Debug for LikePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LIKE {:?} under {}", String::from_utf8_lossy(&self.pattern), self.collation)
+    }
+}
+
+impl LikePattern {
+    pub fn matches(&self, value: &[u8]) -> bool {
+        match &self.plain {
+            Some(plain) if plain.any_bytes || value.is_ascii() => plain.matches(value),
+            _ => self.collation.like(value, &self.pattern, self.escape),
+        }
+    }
+}
+
+/// A pattern of ASCII pieces with `%` between them: of values in ASCII it is answered byte by byte. Each byte stands for all that are equal to it.
+struct Plain {
+    fold: [u8; 256],
+    /// Every value is compared by its bytes, so it need not be ASCII.
+    any_bytes: bool,
+    pieces: Vec<Piece>,
+    at_start: bool,
+    at_end: bool,
+}
+
+/// A literal part, and the byte in it that is looked for first: one that is rare in texts.
+struct Piece {
+    folded: Box<[u8]>,
+    rare: usize,
+    /// The byte, and the other one that is equal to it, if there is one.
+    variants: (u8, u8),
+}
+
+/// From common to rare in most texts; what is not here is rarer still.
+const COMMON: &[u8] = b" etaoinshrdlcumwfgypbvk";
+
+impl Plain {
+    fn of(matcher: &Matcher, pattern: &[u8], escape: Option<char>) -> Option<Self> {
+        let special = |b: &u8| *b == b'_' || escape.is_some_and(|e| e as u32 == *b as u32);
+        let any_bytes = !matches!(matcher.method, Method::Weights { .. });
+        if pattern.iter().any(special) || !(any_bytes || pattern.is_ascii()) || escape.is_some_and(|e| !e.is_ascii()) {
+            return None;
+        }
+        let mut fold: [u8; 256] = std::array::from_fn(|b| b as u8);
+        for b in 0..128u8 {
+            if let Some(least) = (0..b).find(|a| matcher.same(&[*a], &[b])) {
+                fold[b as usize] = least;
+            }
+        }
+        let mut pieces = Vec::new();
+        for part in pattern.split(|b| *b == b'%').filter(|p| !p.is_empty()) {
+            let folded: Box<[u8]> = part.iter().map(|b| fold[*b as usize]).collect();
+            let frequency = |b: u8| COMMON.iter().rev().position(|c| *c == b.to_ascii_lowercase()).map_or(0, |p| p + 1);
+            let equal = |b: u8| -> Vec<u8> { (0..=255u8).filter(|x| fold[*x as usize] == b).collect() };
+            let rare = (0..folded.len()).filter(|i| equal(folded[*i]).len() <= 2).min_by_key(|i| frequency(folded[*i]))?;
+            let variants = equal(folded[rare]);
+            pieces.push(Piece { variants: (variants[0], *variants.last()?), rare, folded });
+        }
+        Some(Self { fold, any_bytes, pieces, at_start: !pattern.starts_with(b"%"), at_end: !pattern.ends_with(b"%") })
+    }
+
+    fn is_at(&self, piece: &Piece, value: &[u8], at: usize) -> bool {
+        value.get(at..at + piece.folded.len()).is_some_and(|v| v.iter().zip(&piece.folded).all(|(v, p)| self.fold[*v as usize] == *p))
+    }
+
+    /// Behind the first place of `piece` in `value` from `from` on.
+    fn after(&self, piece: &Piece, value: &[u8], from: usize) -> Option<usize> {
+        let (a, b) = piece.variants;
+        let mut look = from + piece.rare;
+        loop {
+            let found = look + memchr::memchr2(a, b, value.get(look..)?)?;
+            let at = found - piece.rare;
+            if self.is_at(piece, value, at) {
+                return Some(at + piece.folded.len());
+            }
+            look = found + 1;
+        }
+    }
+
+    fn matches(&self, value: &[u8]) -> bool {
+        let mut pieces = self.pieces.as_slice();
+        let (mut from, mut end) = (0, value.len());
+        if self.at_start && self.at_end && pieces.len() <= 1 {
+            // No `%`, or only the empty pattern.
+            return pieces.first().map_or(value.is_empty(), |p| p.folded.len() == value.len() && self.is_at(p, value, 0));
+        }
+        if self.at_start
+            && let Some((first, rest)) = pieces.split_first()
+        {
+            if !self.is_at(first, value, 0) {
+                return false;
+            }
+            (from, pieces) = (first.folded.len(), rest);
+        }
+        if self.at_end
+            && let Some((last, rest)) = pieces.split_last()
+        {
+            let Some(at) = end.checked_sub(last.folded.len()).filter(|at| *at >= from && self.is_at(last, value, *at)) else { return false };
+            (end, pieces) = (at, rest);
+        }
+        for p in pieces {
+            match self.after(p, &value[..end], from) {
+                Some(after) => from = after,
+                None => return false,
+            }
+        }
+        true
     }
 }
 

@@ -138,6 +138,23 @@ fn like_follows_the_collation() {
     assert!(like(AS_CS, "Ab", "A%") && !like(AS_CS, "ab", "A%"));
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn a_pattern_made_ready_says_what_like_says(
+        value in "[ abAB%é\u{1}]{0,12}", pattern in "[ abAB%%_é\\\\\u{1}]{0,8}", literal in "[abAB]{1,3}",
+    ) {
+        for c in Collation::all().iter().map(|i| i.collation) {
+            for pattern in [&pattern, &format!("%{literal}%"), &format!("{literal}%{pattern}"), &format!("%{pattern}%{literal}"), &literal] {
+                for escape in [Some('\\'), None] {
+                    let (v, p) = (value.as_bytes(), pattern.as_bytes());
+                    prop_assert_eq!(c.like_pattern(p, escape).matches(v), c.like(v, p, escape), "{} {:?} LIKE {:?}", c, value, pattern);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn like_of_many_wildcards_ends_soon() {
     let value = "a".repeat(5_000);
