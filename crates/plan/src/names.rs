@@ -5,7 +5,8 @@
 //! Never:    blocks: everything comes from the catalogue view and the session that the caller holds.
 
 use std::sync::Arc;
-use weald_catalog::{DatabaseDef, TableDef, ViewDef};
+use weald_catalog::{DatabaseDef, TableDef, TableRef, ViewDef};
+use weald_expr::Expr;
 use weald_expr::function::BindContext;
 use weald_sql::ast::VarScope;
 use weald_types::{Fault, SqlType, Value};
@@ -29,6 +30,14 @@ pub trait Names {
 pub trait Statistics {
     /// Rows in the whole table, about.
     fn rows(&self, table: &TableDef) -> Option<u64>;
+    /// Which part of the rows passes `filter`, about. The filter's columns are the table's, `ColumnId(ordinal)`.
+    fn passing(&self, _table: &TableRef, _filter: &Expr) -> Option<f64> {
+        None
+    }
+    /// How many different values a column has, about. `None` also where nearly every row has its own.
+    fn distinct(&self, _table: &TableRef, _ordinal: u16) -> Option<f64> {
+        None
+    }
 }
 
 /// Nothing is known.

@@ -30,14 +30,17 @@ pub fn estimate(rel: &Rel, s: &dyn Statistics) -> f64 {
             if let Some(n) = by_key(input, &list) {
                 return rows.min(n);
             }
-            (rows * list.iter().map(selectivity).product::<f64>()).max(1.0).min(rows)
+            let part = sampled(input, predicate, s).unwrap_or_else(|| list.iter().map(selectivity).product::<f64>());
+            (rows * part).max(1.0).min(rows)
         }
         Rel::Project { input, .. } | Rel::Sort { input, .. } | Rel::Window { input, .. } | Rel::Lock { input, .. } => estimate(input, s),
         Rel::Aggregate { input, group, .. } => {
             if group.is_empty() {
                 1.0
             } else {
-                (estimate(input, s) * 0.1).max(1.0)
+                let rows = estimate(input, s);
+                let different: Option<f64> = group.iter().map(|g| distinct(input, &g.0, s)).product();
+                different.map_or(rows * 0.1, |d| d.min(rows)).max(1.0)
             }
         }
         Rel::Distinct { input } => (estimate(input, s) * 0.3).max(1.0),
@@ -67,6 +70,40 @@ pub fn table_rows(table: &TableDef, s: &dyn Statistics) -> f64 {
     s.rows(table).map_or(UNKNOWN_ROWS, |n| (n as f64).max(1.0))
 }
 
+/// What the statistics say of a filter over a table.
+fn sampled(input: &Rel, predicate: &Expr, s: &dyn Statistics) -> Option<f64> {
+    let Rel::Scan { table, ordinals, columns } = input else { return None };
+    let own = input.output();
+    if walk::has_subquery(predicate) || walk::is_volatile(predicate) || !walk::columns(predicate).iter().all(|c| own.contains(c)) {
+        return None;
+    }
+    let of_table = |id| columns.iter().position(|c| c.id == id).map_or(id, |i| ColumnId::new(ordinals[i] as u32));
+    s.passing(table, &weald_expr::walk::map_columns(predicate, of_table))
+}
+
+/// How many different values a column of a table below has.
+pub fn distinct(rel: &Rel, e: &Expr, s: &dyn Statistics) -> Option<f64> {
+    let Expr::Column { id, .. } = e else { return None };
+    match rel {
+        Rel::Scan { table, ordinals, columns } => {
+            let at = columns.iter().position(|c| c.id == *id)?;
+            if table.indexes.iter().any(|i| i.unique && i.parts.len() == 1 && i.parts[0].column == ordinals[at]) {
+                return Some(table_rows(table, s));
+            }
+            s.distinct(table, ordinals[at])
+        }
+        Rel::Project { input, exprs, columns } => distinct(input, exprs.get(columns.iter().position(|c| c.id == *id)?)?, s),
+        Rel::Virtual { .. } | Rel::JsonTable { .. } | Rel::Values { .. } | Rel::RecursionInput { .. } | Rel::Recursive { .. } | Rel::SetOp { .. } => {
+            None
+        }
+        Rel::Aggregate { input, group, .. } => distinct(input, &group.iter().find(|g| g.1.id == *id)?.0, s),
+        Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } | Rel::Window { input, .. } => {
+            distinct(input, e, s)
+        }
+        Rel::Join { left, right, .. } => distinct(left, e, s).or_else(|| distinct(right, e, s)),
+    }
+}
+
 /// The size of the greatest table below: about how many different values a key of it has.
 pub fn base_rows(rel: &Rel, s: &dyn Statistics) -> f64 {
     match rel {
@@ -91,7 +128,20 @@ pub fn join_rows(left: &Rel, l: f64, right: &Rel, r: f64, on: &[Expr], s: &dyn S
     } else if is_key(left, &left_keys) {
         r * (l / base_rows(left, s)).min(1.0)
     } else {
-        l * r / l.max(r).max(1.0) * if keys.len() > 1 { 1.0 } else { 2.0 }
+        let different = |rel: &Rel, rows: f64, e: &Expr| distinct(rel, e, s).map(|d| d.min(rows));
+        // Each value of a key on the side with fewer of them is one on the other side as well.
+        let values: Option<f64> = keys
+            .iter()
+            .map(|(a, b)| match (different(left, l, a), different(right, r, b)) {
+                (None, None) => None,
+                // Where nothing is known of a side, its rows are about all different.
+                (a, b) => Some(a.unwrap_or(l).max(b.unwrap_or(r))),
+            })
+            .product();
+        match values {
+            Some(values) => l * r / values.clamp(1.0, l.max(r).max(1.0)),
+            None => l * r / l.max(r).max(1.0) * if keys.len() > 1 { 1.0 } else { 2.0 },
+        }
     };
     (rows * rest).max(1.0)
 }
