@@ -184,6 +184,8 @@ impl Server {
         let memory = &self.engine.node.memory;
         match (VARIABLES[at].name, &value) {
             ("maximum_memory", Value::UInt(mb)) => memory.set_limit(mb.saturating_mul(1 << 20)),
+            ("column_cache_quiet_time", Value::UInt(ms)) => self.engine.columns.set_quiet_time(std::time::Duration::from_millis(*ms)),
+            ("maximum_column_cache_memory", Value::UInt(mb)) => self.engine.columns.set_limit(mb.saturating_mul(1 << 20)),
             ("maximum_table_memory", Value::UInt(mb)) => memory.set_table_limit(mb.saturating_mul(1 << 20)),
             _ => (),
         }
@@ -193,7 +195,7 @@ impl Server {
     /// What SET GLOBAL … = DEFAULT sets.
     pub fn default_of(&self, at: usize) -> Value {
         match (VARIABLES[at].name, self.startup.get()) {
-            ("maximum_memory" | "maximum_table_memory", Some(startup)) => startup.at(at).clone(),
+            ("maximum_column_cache_memory" | "maximum_memory" | "maximum_table_memory", Some(startup)) => startup.at(at).clone(),
             _ => VARIABLES[at].default_value(),
         }
     }
@@ -324,6 +326,10 @@ impl ServerFacts for Server {
         let mut all = vec![
             ("Aborted_clients".to_string(), n(&m.aborted_clients)),
             ("Aborted_connects".into(), n(&c.aborted_connects)),
+            ("Column_cache_bytes".into(), self.engine.columns.bytes().to_string()),
+            ("Column_cache_evictions".into(), n(&self.engine.columns.figures.evictions)),
+            ("Column_cache_fills".into(), n(&self.engine.columns.figures.fills)),
+            ("Column_cache_hits".into(), n(&self.engine.columns.figures.hits)),
             ("Connection_errors_max_connections".into(), n(&m.refused_connections)),
             ("Handler_commit".into(), m.commits.value().to_string()),
             ("Handler_rollback".into(), m.rollbacks.value().to_string()),

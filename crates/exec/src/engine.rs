@@ -1,10 +1,12 @@
 //! The partitions of a node, as executors reach them.
 //!
-//! Owns:     the partitions by database and ordinal.
+//! Owns:     the partitions by database and ordinal; the cache of their tables' columns.
 //! Promises: a row's partition is a function of its shard key and the number of partitions alone.
 //! Never:    opens or recovers a partition: `leaf` hands them in.
 
 use crate::auto_increment::Counters;
+use crate::columns::ColumnCache;
+use crate::sample::Samples;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub struct Engine {
     next_row_partition: AtomicU64,
     next_private: AtomicU32,
     pub(crate) counters: Counters,
+    pub columns: Arc<ColumnCache>,
+    pub(crate) samples: Samples,
 }
 
 /// A table's partitions, each opened when it is needed: most statements need one.
@@ -89,6 +93,7 @@ pub(crate) async fn wait(statement: &StatementContext, lock_wait: Duration, lock
 impl Engine {
     pub fn new(node: Arc<NodeContext>) -> Arc<Self> {
         // Transactions of different runs must not share ids, as prepared ones survive a restart: the run's start time leads.
+        let columns = ColumnCache::new(node.memory.clone());
         let first = (node.env.clock.wall_micros() & ((1 << 44) - 1)) << 20;
         Arc::new(Self {
             node,
@@ -98,6 +103,8 @@ impl Engine {
             next_row_partition: AtomicU64::new(0),
             next_private: AtomicU32::new(0),
             counters: Counters::default(),
+            columns,
+            samples: Samples::default(),
         })
     }
 

@@ -6,6 +6,7 @@
 
 use crate::analytic::{BatchSource, RowCursor, RowsTaker, ShareRequest};
 use crate::change::{locator, read_locator};
+use crate::columns::{TableColumns, Wanted};
 use crate::engine::{Engine, wait};
 use crate::find::{self, Lookup};
 use crate::locked_read::{Asked, asked, mode_of};
@@ -22,6 +23,7 @@ use std::time::Duration;
 use weald_catalog::TableRef;
 use weald_expr::{EvalContext, StatementContext, eval, is_true};
 use weald_partition::{Cursor, KeyRange, Partition, Reading, Snapshot, Step, Table, Transaction};
+use weald_plan::Statistics;
 use weald_plan::key_values::Keys;
 use weald_plan::query::ROW_LOCATOR;
 use weald_types::{Fault, TableId, Value};
@@ -30,6 +32,9 @@ use weald_types::{Fault, TableId, Value};
 pub type VirtualRows = Arc<dyn Fn(&str) -> Result<Vec<Row>, Fault> + Send + Sync>;
 
 type Opened = Arc<[(Arc<Partition>, Arc<Table>)]>;
+/// Tables with larger rows than this, on average, are not kept as columns.
+const MOST_ROW_BYTES: u64 = 4096;
+
 /// Pieces of a table that can be read side by side.
 type Units = Arc<[(Arc<Table>, KeyRange)]>;
 
@@ -269,6 +274,20 @@ impl BatchSource for Snapshotted {
         let (rows, bytes) = self.engine.size(table);
         bytes / rows.max(1)
     }
+    fn columns(&self, table: &TableRef, wanted: &[Wanted]) -> Option<TableColumns> {
+        // Rows of this size are not what queries group and join: their texts would push everything else out.
+        if self.row_bytes(table) > MOST_ROW_BYTES {
+            return None;
+        }
+        let cache = &self.engine.columns;
+        let opened = self.opened(table).ok()?;
+        let parts: Option<Vec<_>> = opened.iter().map(|(p, t)| Some((t.clone(), cache.image(p.id(), t, &self.snapshot)?))).collect();
+        let columns = TableColumns { cache: cache.clone(), parts: parts?.into(), snapshot: self.snapshot.clone(), wanted: wanted.into() };
+        cache.has_room_for(columns.missing_bytes()).then_some(columns)
+    }
+    fn statistics<'a>(&'a self, statement: &'a StatementContext, params: &'a [Value]) -> Box<dyn Statistics + 'a> {
+        Box::new(self.engine.sampled(statement, params))
+    }
     fn open(&self, request: ShareRequest) -> Box<dyn RowCursor> {
         let mine = self.units(&request.table).map(|units| {
             units.iter().skip(request.share).step_by(request.shares.max(1)).map(|(t, range)| (t.clone(), Cursor::rows(range.clone()))).collect()
@@ -290,11 +309,18 @@ impl Snapshotted {
     }
 }
 
-struct ShareCursor {
+/// Rows of a share, one piece of a table after the other.
+pub(crate) struct ShareCursor {
     /// The fault is told when the rows are asked for.
     parts: Result<std::collections::VecDeque<(Arc<Table>, Cursor)>, Fault>,
     snapshot: Snapshot,
     statement: Arc<StatementContext>,
+}
+
+impl ShareCursor {
+    pub fn of(table: Arc<Table>, range: KeyRange, snapshot: Snapshot, statement: Arc<StatementContext>) -> Self {
+        Self { parts: Ok([(table, Cursor::rows(range))].into()), snapshot, statement }
+    }
 }
 
 impl RowCursor for ShareCursor {

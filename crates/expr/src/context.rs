@@ -197,6 +197,20 @@ impl StatementContext {
         (self.aside)(&mut || done = work.take().map(|work| work()));
         done.expect("`aside` runs what it is given")
     }
+    /// Runs `f`, and forgets what it warned of: for who asks an expression only to make an estimate.
+    pub fn unheard<T>(&self, f: impl FnOnce() -> T) -> T {
+        let (total, kept) = {
+            let w = self.warnings.lock();
+            (w.total, w.kept.len())
+        };
+        let constants = self.warned_constants.lock().clone();
+        let out = f();
+        let mut w = self.warnings.lock();
+        w.total = total;
+        w.kept.truncate(kept);
+        *self.warned_constants.lock() = constants;
+        out
+    }
     /// [`Fault::Interrupted`], [`Fault::QueryTimeout`] or [`Fault::OutOfMemory`] once the statement must stop. Cheap: call it in every loop over rows.
     pub fn check_interrupted(&self) -> Result<(), Fault> {
         self.interrupted.check()

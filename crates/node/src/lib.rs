@@ -206,6 +206,9 @@ fn serve(
     Ok(())
 }
 
+/// Columns kept for analytic queries may take this part of maximum_memory, unless the operator says otherwise.
+const SHARE_FOR_COLUMNS: u64 = 4;
+
 /// What is true of this process; then what the configuration says; then what SET PERSIST said, which is newer.
 fn set_variables(
     config: &Config,
@@ -227,6 +230,10 @@ fn set_variables(
     v.set("ssl_key", path(&dir.root().join("server-key.pem")));
     v.set("maximum_memory", Value::UInt(memory >> 20));
     v.set("maximum_table_memory", Value::UInt(table_memory >> 20));
+    let columns = memory / SHARE_FOR_COLUMNS;
+    v.set("maximum_column_cache_memory", Value::UInt(columns >> 20));
+    server.engine.columns.set_limit(columns);
+    server.engine.columns.set_quiet_time(Duration::from_millis(v.values().int("column_cache_quiet_time")));
     if let Some(files) = &config.secure_file_priv {
         let refused = |reason: &dyn std::fmt::Display| Error::Variable {
             name: format!("secure_file_priv={}", files.display()),

@@ -87,6 +87,12 @@ fn of_leaf(t: &mut Text, leaf: &Leaf) {
     t.gauge("memory_limit_bytes", "The limit maximum_memory.", memory.limit());
     t.gauge("table_memory_bytes", "Memory of rows and indexes.", memory.table_bytes());
     t.gauge("table_memory_limit_bytes", "The limit maximum_table_memory.", memory.table_limit());
+    let columns = &leaf.engine.columns;
+    t.gauge("column_cache_bytes", "Memory of columns kept for analytic queries.", columns.bytes());
+    t.gauge("column_cache_limit_bytes", "The limit maximum_column_cache_memory.", columns.limit());
+    t.counter("column_cache_hits_total", "Pieces of columns that a query found.", n(&columns.figures.hits));
+    t.counter("column_cache_fills_total", "Pieces of columns made from rows.", n(&columns.figures.fills));
+    t.counter("column_cache_evictions_total", "Columns given up for room.", n(&columns.figures.evictions));
     t.gauge("statement_memory_bytes", "Memory that running statements hold.", memory.held_bytes());
     t.gauge("snapshots_open", "Snapshots that statements and transactions read at.", node.snapshots.len());
 

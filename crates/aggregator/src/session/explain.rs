@@ -79,7 +79,7 @@ impl Session {
         let engine = self.server.engine.clone();
         match s {
             Statement::Select(q) => {
-                let query = self.optimized(q, text, &types)?;
+                let query = self.optimized(q, text, &types, params)?;
                 let executor = self.executor_for(&query);
                 self.explain_query(&query, params, executor).await
             }
@@ -118,11 +118,12 @@ impl Session {
         }
     }
 
-    fn optimized(&mut self, q: &weald_sql::ast::Query, text: &str, types: &[Option<SqlType>]) -> Result<Arc<Query>, Fault> {
+    fn optimized(&mut self, q: &weald_sql::ast::Query, text: &str, types: &[Option<SqlType>], params: &[Value]) -> Result<Arc<Query>, Fault> {
         let mut query = self.bind(text, types, |env| bind::bind_query(env, q))?;
         self.check(&query.needs)?;
         query.joins_only = self.executor_for(&query) == Executor::Analytic;
-        rewrite::optimize(&mut query, &self.bind_context(), &*self.server.engine);
+        let statement = self.statement();
+        rewrite::optimize(&mut query, &self.bind_context(), &self.server.engine.sampled(&statement, params));
         Ok(Arc::new(query))
     }
 
@@ -164,7 +165,7 @@ impl Session {
     async fn measured(&mut self, s: &Statement, text: &str, params: &[Value]) -> Result<Explained, Fault> {
         if let Statement::Select(q) = s {
             let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
-            let query = self.optimized(q, text, &types)?;
+            let query = self.optimized(q, text, &types, params)?;
             if query.lockings().is_empty() {
                 self.limit_time()?;
                 let executor = self.executor_for(&query);

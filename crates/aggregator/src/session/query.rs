@@ -66,7 +66,8 @@ impl Session {
         query.joins_only = self.settings.executor == Executor::Analytic;
         // All rows are found and counted; those beyond the limit are not sent.
         let limit = if query.calc_found_rows { taken_limit(&mut query.root) } else { None };
-        self.long_work(|| rewrite::optimize(&mut query, &self.bind_context(), &*self.server.engine));
+        let statement = self.statement();
+        self.long_work(|| rewrite::optimize(&mut query, &self.bind_context(), &self.server.engine.sampled(&statement, params)));
         let executor = self.executor_for(&query);
         let query = Arc::new(query);
         let destination = match into {

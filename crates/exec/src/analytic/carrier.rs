@@ -10,11 +10,14 @@
 //! | unsigned integers, BIT, ENUM (its number), SET (its bits) | UInt64 |
 //! | DECIMAL up to 38 digits | Decimal128 |
 //! | FLOAT, DOUBLE | Float64 |
-//! | character strings | Utf8View |
-//! | binary strings, JSON (its binary form) | BinaryView |
+//! | character strings | LargeUtf8 |
+//! | binary strings, JSON (its binary form) | LargeBinary |
 //! | DATE | UInt32, packed |
 //! | TIME | Int64, microseconds |
 //! | DATETIME, TIMESTAMP (UTC) | UInt64, packed |
+//!
+//! Strings have offsets, not views: an array of views keeps every buffer that one of its strings came from, joined arrays keep those of both sides, and after
+//! a few joins a batch has more buffers than rows. And offsets of 64 bits, because nobody promises that a column of a join's side has less than 2 GiB.
 
 use arrow::array::*;
 use arrow::datatypes::DataType;
@@ -36,8 +39,8 @@ pub fn data_type(ty: &SqlType) -> Option<DataType> {
         | TypeKind::Timestamp { .. } => DataType::UInt64,
         TypeKind::Decimal { precision, scale, .. } => decimal(*precision, *scale),
         TypeKind::Float { .. } | TypeKind::Double { .. } => DataType::Float64,
-        TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) => DataType::Utf8View,
-        TypeKind::Binary { .. } | TypeKind::VarBinary { .. } | TypeKind::Blob(_) | TypeKind::Json => DataType::BinaryView,
+        TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) => DataType::LargeUtf8,
+        TypeKind::Binary { .. } | TypeKind::VarBinary { .. } | TypeKind::Blob(_) | TypeKind::Json => DataType::LargeBinary,
         TypeKind::Date => DataType::UInt32,
     })
 }
@@ -61,9 +64,9 @@ pub fn scalar(value: &Value, ty: &SqlType) -> Option<ScalarValue> {
         (Value::Int(n), DataType::Decimal128(p, s)) => ScalarValue::Decimal128(Some(unscaled(&Decimal::from_i64(*n), *s as u8)?), *p, *s),
         (Value::UInt(n), DataType::Decimal128(p, s)) => ScalarValue::Decimal128(Some(unscaled(&Decimal::from_u64(*n), *s as u8)?), *p, *s),
         (Value::Double(d), DataType::Float64) => ScalarValue::Float64(Some(*d)),
-        (Value::Str(s), DataType::Utf8View) => ScalarValue::Utf8View(Some(s.to_string())),
-        (Value::Bytes(b), DataType::BinaryView) => ScalarValue::BinaryView(Some(b.to_vec())),
-        (Value::Json(j), DataType::BinaryView) => ScalarValue::BinaryView(Some(json_bytes(j))),
+        (Value::Str(s), DataType::LargeUtf8) => ScalarValue::LargeUtf8(Some(s.to_string())),
+        (Value::Bytes(b), DataType::LargeBinary) => ScalarValue::LargeBinary(Some(b.to_vec())),
+        (Value::Json(j), DataType::LargeBinary) => ScalarValue::LargeBinary(Some(json_bytes(j))),
         (Value::Date(d), DataType::UInt32) => ScalarValue::UInt32(Some(d.packed())),
         (Value::Time(t), DataType::Int64) => ScalarValue::Int64(Some(t.micros())),
         (Value::DateTime(d), DataType::UInt64) => ScalarValue::UInt64(Some(d.packed())),
@@ -100,11 +103,11 @@ pub fn value(array: &dyn Array, i: usize, ty: &SqlType) -> Value {
         }
         (_, DataType::Float64) => Value::Double(array.as_primitive::<arrow::datatypes::Float64Type>().value(i)),
         (_, DataType::UInt32) => Value::Date(Date::from_packed(array.as_primitive::<arrow::datatypes::UInt32Type>().value(i))),
-        (_, DataType::Utf8View) => any.downcast_ref::<StringViewArray>().map_or(Value::Null, |a| Value::str(a.value(i))),
-        (TypeKind::Json, DataType::BinaryView) => {
-            any.downcast_ref::<BinaryViewArray>().and_then(|a| Json::from_bytes(a.value(i))).map_or(Value::Null, |j| Value::Json(Arc::new(j)))
+        (_, DataType::LargeUtf8) => any.downcast_ref::<LargeStringArray>().map_or(Value::Null, |a| Value::str(a.value(i))),
+        (TypeKind::Json, DataType::LargeBinary) => {
+            any.downcast_ref::<LargeBinaryArray>().and_then(|a| Json::from_bytes(a.value(i))).map_or(Value::Null, |j| Value::Json(Arc::new(j)))
         }
-        (_, DataType::BinaryView) => any.downcast_ref::<BinaryViewArray>().map_or(Value::Null, |a| Value::bytes(a.value(i))),
+        (_, DataType::LargeBinary) => any.downcast_ref::<LargeBinaryArray>().map_or(Value::Null, |a| Value::bytes(a.value(i))),
         (_, DataType::Boolean) => Value::Int(array.as_boolean().value(i) as i64),
         _ => Value::Null,
     }
@@ -116,8 +119,8 @@ pub enum Builder {
     UInt(UInt64Builder),
     Decimal(Decimal128Builder, u8),
     Double(Float64Builder),
-    Text(StringViewBuilder),
-    Bytes(BinaryViewBuilder),
+    Text(LargeStringBuilder),
+    Bytes(LargeBinaryBuilder),
     Date(UInt32Builder),
 }
 
@@ -128,15 +131,17 @@ impl Builder {
             DataType::UInt64 => Builder::UInt(UInt64Builder::with_capacity(rows)),
             DataType::Decimal128(p, s) => Builder::Decimal(Decimal128Builder::with_capacity(rows).with_precision_and_scale(*p, *s).ok()?, *s as u8),
             DataType::Float64 => Builder::Double(Float64Builder::with_capacity(rows)),
-            DataType::Utf8View => Builder::Text(StringViewBuilder::with_capacity(rows)),
-            DataType::BinaryView => Builder::Bytes(BinaryViewBuilder::with_capacity(rows)),
+            DataType::LargeUtf8 => Builder::Text(LargeStringBuilder::with_capacity(rows, rows * 8)),
+            DataType::LargeBinary => Builder::Bytes(LargeBinaryBuilder::with_capacity(rows, rows * 8)),
             DataType::UInt32 => Builder::Date(UInt32Builder::with_capacity(rows)),
             _ => return None,
         })
     }
 
-    /// Column `ordinal` of stored rows.
-    pub fn push_rows<'r, 'b: 'r>(&mut self, schema: &TableSchema, ordinal: usize, rows: impl Iterator<Item = &'r StoredRow<'b>>) {
+    /// Column `ordinal` of stored rows. False if a value does not fit the carrier.
+    #[must_use]
+    pub fn push_rows<'r, 'b: 'r>(&mut self, schema: &TableSchema, ordinal: usize, rows: impl Iterator<Item = &'r StoredRow<'b>>) -> bool {
+        let mut fits = true;
         let fields = rows.map(|r| schema.field(r.version, r.bytes, ordinal));
         // The kind of column is decided once, not for every row.
         match self {
@@ -153,7 +158,11 @@ impl Builder {
                 _ => b.append_null(),
             }),
             Builder::Decimal(b, scale) => fields.for_each(|f| match f {
-                FieldRef::Decimal(d) => b.append_option(unscaled(&d, *scale)),
+                FieldRef::Decimal(d) => {
+                    let digits = unscaled(&d, *scale);
+                    fits &= digits.is_some();
+                    b.append_option(digits);
+                }
                 _ => b.append_null(),
             }),
             Builder::Double(b) => fields.for_each(|f| match f {
@@ -177,6 +186,7 @@ impl Builder {
                 _ => b.append_null(),
             }),
         }
+        fits
     }
 
     /// A computed value; one that does not fit the carrier is an error, not a NULL.

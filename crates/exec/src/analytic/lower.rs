@@ -5,11 +5,12 @@
 //! Never:    guesses: what has no exact counterpart is refused, with the reason EXPLAIN shows.
 //!
 //! Every column is called `c<id>`; ids are unique in the query, so names never clash. Strings group, join and sort by their weight under their collation; the
-//! value shown for a group is that of one of its rows, as in MySQL.
+//! value shown for a group is that of one of its rows, as in MySQL. Where a scan offers a text's weight as a column (`w<id>`), it goes along with the text.
 
+use super::any_value::any_value;
 use super::exact_sum::exact_sum;
-use super::lower_expr::{ExprLowering, column, name};
-use super::scan::{BatchSource, Table};
+use super::lower_expr::{ExprLowering, column, name, weight_column, weight_name};
+use super::scan::{BatchSource, Offered, Table};
 use super::udf::Arithmetic;
 use super::{Refused, carrier, refuse};
 use arrow::datatypes::DataType;
@@ -26,15 +27,21 @@ use weald_catalog::TableRef;
 use weald_expr::typing::value_type;
 use weald_expr::walk::{columns_of, conjuncts};
 use weald_expr::{AggregateFunction, Expr, Operator, StatementContext};
+use weald_plan::Statistics;
 use weald_plan::query::{self, JoinKind, Query, Rel, SetOp};
-use weald_types::{ColumnId, SqlType, TypeKind, Value};
+use weald_plan::rewrite::estimate;
+use weald_types::{Collation, ColumnId, SqlType, TypeKind, Value};
 
 pub struct Lowering<'a> {
     pub query: &'a Query,
     pub statement: &'a Arc<StatementContext>,
     pub params: &'a Arc<[Value]>,
     pub source: &'a Arc<dyn BatchSource>,
+    /// What estimates are made by.
+    pub statistics: Box<dyn Statistics + 'a>,
     pub types: RefCell<HashMap<ColumnId, SqlType>>,
+    /// Columns whose weights go along with them.
+    pub weights: RefCell<HashMap<ColumnId, Collation>>,
 }
 
 impl Lowering<'_> {
@@ -46,8 +53,8 @@ impl Lowering<'_> {
     }
 
     fn with_exprs<T>(&self, f: impl FnOnce(&ExprLowering<'_>) -> T) -> T {
-        let types = self.types.borrow();
-        f(&ExprLowering { statement: self.statement, params: self.params, types: &types })
+        let (types, weights) = (self.types.borrow(), self.weights.borrow());
+        f(&ExprLowering { statement: self.statement, params: self.params, types: &types, weights: &weights })
     }
 
     fn note(&self, columns: &[query::Column]) {
@@ -57,11 +64,24 @@ impl Lowering<'_> {
         }
     }
 
+    /// The columns, and the weights that go along with them.
+    fn carried(&self, ids: &[ColumnId]) -> Vec<df::Expr> {
+        let weights = self.weights.borrow();
+        let weights = ids.iter().filter(|id| weights.contains_key(id)).map(|id| weight_column(*id));
+        ids.iter().map(|id| column(*id)).chain(weights).collect()
+    }
+
     fn rel(&self, rel: &Rel) -> Result<LogicalPlan, Refused> {
         match rel {
-            Rel::Scan { table, ordinals, columns } => self.scan(table, ordinals, columns),
+            Rel::Scan { table, ordinals, columns } => self.scan(table, ordinals, columns, None),
             Rel::Filter { input, predicate } => {
-                let input = self.rel(input)?;
+                let input = match &**input {
+                    Rel::Scan { table, ordinals, columns } => {
+                        let passing = estimate(rel, &*self.statistics);
+                        self.scan(table, ordinals, columns, Some(passing))?
+                    }
+                    other => self.rel(other)?,
+                };
                 let predicate = self.with_exprs(|x| x.truth(predicate))?;
                 Ok(LogicalPlanBuilder::from(input).filter(predicate)?.build()?)
             }
@@ -71,12 +91,23 @@ impl Lowering<'_> {
                 let mut out = Vec::new();
                 for (e, c) in exprs.iter().zip(columns) {
                     out.push(self.with_exprs(|x| x.value(e))?.alias(name(c.id)));
+                    if let Expr::Column { id, .. } = e {
+                        let known = self.weights.borrow().get(id).copied();
+                        if let Some(collation) = known {
+                            out.push(weight_column(*id).alias(weight_name(c.id)));
+                            self.weights.borrow_mut().insert(c.id, collation);
+                        }
+                    }
                 }
                 Ok(LogicalPlanBuilder::from(input).project(out)?.build()?)
             }
             Rel::Join { kind, left, right, on, lateral: false } => self.join(*kind, left, right, on.as_ref()),
             Rel::Join { lateral: true, .. } => refuse("LATERAL"),
-            Rel::Aggregate { input, group, aggregates, rollup: false, .. } => self.aggregate(input, group, aggregates),
+            Rel::Aggregate { input, group, aggregates, rollup: false, .. } => {
+                let plan = self.rel(input)?;
+                let settled = depending(input, group);
+                self.group(plan, group, &settled, aggregates)
+            }
             Rel::Aggregate { rollup: true, .. } => refuse("WITH ROLLUP"),
             Rel::Sort { input, keys } => {
                 let input = self.rel(input)?;
@@ -130,19 +161,25 @@ impl Lowering<'_> {
         }
     }
 
-    fn scan(&self, table: &TableRef, ordinals: &[u16], columns: &[query::Column]) -> Result<LogicalPlan, Refused> {
+    fn scan(&self, table: &TableRef, ordinals: &[u16], columns: &[query::Column], passing: Option<f64>) -> Result<LogicalPlan, Refused> {
         if ordinals.contains(&query::ROW_LOCATOR) {
             return refuse("a search for rows to change");
         }
         self.note(columns);
-        let wanted: Vec<(u16, String, SqlType)> = columns.iter().zip(ordinals).map(|(c, o)| (*o, name(c.id), c.ty.clone())).collect();
-        let Some(provider) = Table::new(table.clone(), &wanted, self.source.clone(), self.statement.clone()) else {
+        let mut wanted: Vec<Offered> =
+            columns.iter().zip(ordinals).map(|(c, o)| Offered { ordinal: *o, name: name(c.id), ty: c.ty.clone(), weight: None }).collect();
+        for (c, o) in columns.iter().zip(ordinals).filter(|(c, _)| is_text(&c.ty)) {
+            let collation = c.ty.collation;
+            wanted.push(Offered { ordinal: *o, name: weight_name(c.id), ty: c.ty.clone(), weight: Some(collation) });
+            self.weights.borrow_mut().insert(c.id, collation);
+        }
+        let Some(provider) = Table::new(table.clone(), &wanted, passing, self.source.clone(), self.statement.clone()) else {
             return refuse("a column without a carrier");
         };
         let called = format!("{}_{}", table.name.replace('.', "_"), columns.first().map_or(0, |c| c.id.raw()));
         let scan = LogicalPlanBuilder::scan(called, provider_as_source(Arc::new(provider)), None)?.build()?;
         // The same columns under names without a table before them.
-        let out: Vec<df::Expr> = columns.iter().zip(scan.schema().columns()).map(|(c, from)| df::Expr::Column(from).alias(name(c.id))).collect();
+        let out: Vec<df::Expr> = wanted.iter().zip(scan.schema().columns()).map(|(w, from)| df::Expr::Column(from).alias(&w.name)).collect();
         Ok(LogicalPlanBuilder::from(scan).project(out)?.build()?)
     }
 
@@ -206,8 +243,21 @@ impl Lowering<'_> {
             rest = Some(df::lit(true));
         }
         // Computed keys become columns of their input first: the planner wants columns.
-        let (l, left_keys) = with_keys(l, keys.iter().map(|k| k.0.clone()).collect(), &left_ids, "l")?;
-        let (r, right_keys) = with_keys(r, keys.into_iter().map(|k| k.1).collect(), &right_ids, "r")?;
+        let (l, left_keys) = with_keys(l, keys.iter().map(|k| k.0.clone()).collect(), self.carried(&left_ids), &left_ids, "l")?;
+        let (r, right_keys) = with_keys(r, keys.into_iter().map(|k| k.1).collect(), self.carried(&right_ids), &right_ids, "r")?;
+        // The left side is kept in a hash table, the right side is asked of it row by row: the smaller one is kept.
+        let swapped = match join_type {
+            JoinType::Inner => Some(JoinType::Inner),
+            JoinType::Left => Some(JoinType::Right),
+            JoinType::LeftSemi => Some(JoinType::RightSemi),
+            JoinType::LeftAnti if !null_aware => Some(JoinType::RightAnti),
+            _ => None,
+        };
+        let swapped = swapped.filter(|_| !left_keys.is_empty() && estimate(right, &*self.statistics) < estimate(left, &*self.statistics));
+        let (l, r, left_keys, right_keys, join_type) = match swapped {
+            Some(swapped) => (r, l, right_keys, left_keys, swapped),
+            None => (l, r, left_keys, right_keys, join_type),
+        };
         let on = left_keys.into_iter().zip(right_keys).collect();
         let joined = LogicalPlan::Join(Join::try_new(
             Arc::new(l),
@@ -221,10 +271,10 @@ impl Lowering<'_> {
         )?);
         // Without the key columns.
         let mut out = left_ids;
-        if !matches!(join_type, JoinType::LeftSemi | JoinType::LeftAnti) {
+        if !matches!(join_type, JoinType::LeftSemi | JoinType::LeftAnti | JoinType::RightSemi | JoinType::RightAnti) {
             out.extend(right_ids);
         }
-        Ok(LogicalPlanBuilder::from(joined).project(out.into_iter().map(column).collect::<Vec<_>>())?.build()?)
+        Ok(LogicalPlanBuilder::from(joined).project(self.carried(&out))?.build()?)
     }
 
     /// The different rows of the left side that are (INTERSECT) or are not (EXCEPT) on the right: NULLs are equal here.
@@ -238,8 +288,8 @@ impl Lowering<'_> {
         let others = right.columns();
         let right_keys = others.iter().map(key).collect::<Result<Vec<_>, _>>()?;
         let ids = |columns: &[query::Column]| columns.iter().map(|c| c.id).collect::<Vec<_>>();
-        let (l, left_keys) = with_keys(l, left_keys, &ids(&own), "l")?;
-        let (r, right_keys) = with_keys(r, right_keys, &ids(&others), "r")?;
+        let (l, left_keys) = with_keys(l, left_keys, self.carried(&ids(&own)), &ids(&own), "l")?;
+        let (r, right_keys) = with_keys(r, right_keys, self.carried(&ids(&others)), &ids(&others), "r")?;
         let kind = if op == SetOp::Intersect { JoinType::LeftSemi } else { JoinType::LeftAnti };
         let on = left_keys.into_iter().zip(right_keys).collect();
         let joined =
@@ -251,36 +301,42 @@ impl Lowering<'_> {
 
     fn distinct(&self, plan: LogicalPlan, columns: &[query::Column]) -> Result<LogicalPlan, Refused> {
         let group: Vec<(Expr, query::Column)> = columns.iter().map(|c| (Expr::Column { id: c.id, ty: c.ty.clone() }, c.clone())).collect();
-        self.group(plan, &group, &[])
+        self.group(plan, &group, &[], &[])
     }
 
-    fn aggregate(
-        &self,
-        input: &Rel,
-        group: &[(Expr, query::Column)],
-        aggregates: &[(query::Aggregate, query::Column)],
-    ) -> Result<LogicalPlan, Refused> {
-        let plan = self.rel(input)?;
-        self.group(plan, group, aggregates)
-    }
-
+    /// `settled`: places in `group` of what is the same in all rows of a group anyhow.
     fn group(
         &self,
         plan: LogicalPlan,
         group: &[(Expr, query::Column)],
+        settled: &[usize],
         aggregates: &[(query::Aggregate, query::Column)],
     ) -> Result<LogicalPlan, Refused> {
-        let (mut keys, mut calls, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut keys, mut calls, mut out, mut weights) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (i, (e, c)) in group.iter().enumerate() {
-            let key = self.with_exprs(|x| x.key(e))?;
-            let weighed = is_text(&value_type(e));
-            let key_name = format!("g{}_{i}", c.id);
-            keys.push(key.alias(&key_name));
-            if weighed {
-                let shown = self.with_exprs(|x| x.value(e))?;
-                let value_name = format!("v{}_{i}", c.id);
-                calls.push(first_value(shown, Vec::new()).alias(&value_name));
+            let ty = value_type(e);
+            let value_name = format!("v{}_{i}", c.id);
+            if settled.contains(&i) {
+                calls.push(any_value(self.with_exprs(|x| x.value(e))?).alias(&value_name));
                 out.push(df::ident(value_name).alias(name(c.id)));
+                continue;
+            }
+            let mut key = self.with_exprs(|x| x.key(e))?;
+            // A plain column keeps its name: filters on it find their way to the scan.
+            let key_name = match &key {
+                df::Expr::Column(c) if !keys.contains(&key) => c.name.clone(),
+                _ => {
+                    let key_name = format!("g{}_{i}", c.id);
+                    key = key.alias(&key_name);
+                    key_name
+                }
+            };
+            keys.push(key);
+            if is_text(&ty) {
+                calls.push(any_value(self.with_exprs(|x| x.value(e))?).alias(&value_name));
+                out.push(df::ident(value_name).alias(name(c.id)));
+                out.push(df::ident(key_name).alias(weight_name(c.id)));
+                weights.push((c.id, ty.collation));
             } else {
                 out.push(df::ident(key_name).alias(name(c.id)));
             }
@@ -288,6 +344,7 @@ impl Lowering<'_> {
         for (i, (a, c)) in aggregates.iter().enumerate() {
             out.push(self.call(a, c, i, &mut calls)?.alias(name(c.id)));
         }
+        self.weights.borrow_mut().extend(weights);
         self.note(&group.iter().map(|g| g.1.clone()).chain(aggregates.iter().map(|a| a.1.clone())).collect::<Vec<_>>());
         let grouped = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(plan), keys, calls)?);
         Ok(LogicalPlanBuilder::from(grouped).project(out)?.build()?)
@@ -296,6 +353,10 @@ impl Lowering<'_> {
     /// Adds what one aggregate needs to `calls`, and gives the expression that makes its result of them.
     fn call(&self, a: &query::Aggregate, c: &query::Column, i: usize, calls: &mut Vec<df::Expr>) -> Result<df::Expr, Refused> {
         let mut add = |e: df::Expr, what: &str| -> df::Expr {
+            // AVG(x) beside SUM(x) sums once.
+            if let Some(df::Expr::Alias(known)) = calls.iter().find(|c| matches!(c, df::Expr::Alias(a) if *a.expr == e)) {
+                return df::ident(&known.name);
+            }
             let n = format!("{what}{}_{i}", c.id);
             calls.push(e.alias(&n));
             df::ident(n)
@@ -325,7 +386,8 @@ impl Lowering<'_> {
             }
             (AggregateFunction::Avg, Some(e)) => {
                 let summed = self.summand(e)?;
-                let (s, n) = (add(sum(summed.clone(), &to), "s"), add(expr_fn::count(summed), "n"));
+                let counted = if e.ty().nullable { expr_fn::count(summed.clone()) } else { expr_fn::count(df::lit(1i64)) };
+                let (s, n) = (add(sum(summed, &to), "s"), add(counted, "n"));
                 match &to {
                     DataType::Float64 => Ok(s / df::cast(
                         df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
@@ -357,6 +419,9 @@ impl Lowering<'_> {
                 let value = self.with_exprs(|x| x.value(e))?;
                 Ok(df::cast(add(if a.function == AggregateFunction::Min { expr_fn::min(value) } else { expr_fn::max(value) }, "m"), to))
             }
+            (AggregateFunction::AnyValue, Some(e)) if carrier::data_type(&value_type(e)).as_ref() == Some(&to) => {
+                Ok(add(any_value(self.with_exprs(|x| x.value(e))?), "m"))
+            }
             _ => refuse("an aggregate that only the row executor has"),
         }
     }
@@ -372,6 +437,45 @@ impl Lowering<'_> {
     }
 }
 
+/// Places in `group` of columns that a primary key among the others settles: a table's columns, where its whole primary key is grouped by as well.
+fn depending(input: &Rel, group: &[(Expr, query::Column)]) -> Vec<usize> {
+    let mut settled = Vec::new();
+    each_scan(input, &mut |table, ordinals, columns| {
+        let place = |id: ColumnId| group.iter().position(|g| matches!(g.0, Expr::Column { id: g, .. } | Expr::ColumnRaw { id: g, .. } if g == id));
+        let Some(primary) = table.primary() else { return };
+        let key: Option<Vec<ColumnId>> =
+            primary.parts.iter().map(|p| columns.get(ordinals.iter().position(|o| *o == p.column && p.prefix.is_none())?).map(|c| c.id)).collect();
+        let Some(key) = key.filter(|key| key.iter().all(|id| place(*id).is_some())) else { return };
+        settled.extend(columns.iter().filter(|c| !key.contains(&c.id)).filter_map(|c| place(c.id)));
+    });
+    settled
+}
+
+/// The scans whose columns the relation gives on as they are: a row of it has at most one row of each, or NULLs in its place.
+fn each_scan(rel: &Rel, f: &mut dyn FnMut(&TableRef, &[u16], &[query::Column])) {
+    match rel {
+        Rel::Scan { table, ordinals, columns } => f(table, ordinals, columns),
+        Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } => each_scan(input, f),
+        Rel::Join { kind, left, right, .. } => {
+            each_scan(left, f);
+            match kind {
+                JoinKind::Inner | JoinKind::Cross | JoinKind::Left => each_scan(right, f),
+                JoinKind::Semi | JoinKind::Anti | JoinKind::NullAwareAnti => (),
+            }
+        }
+        Rel::Virtual { .. }
+        | Rel::JsonTable { .. }
+        | Rel::Values { .. }
+        | Rel::Project { .. }
+        | Rel::Aggregate { .. }
+        | Rel::Window { .. }
+        | Rel::Distinct { .. }
+        | Rel::SetOp { .. }
+        | Rel::Recursive { .. }
+        | Rel::RecursionInput { .. } => (),
+    }
+}
+
 fn is_text(ty: &SqlType) -> bool {
     matches!(ty.kind, TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_))
 }
@@ -384,12 +488,17 @@ fn sum(summed: df::Expr, to: &DataType) -> df::Expr {
     }
 }
 
-/// The input with its computed keys as further columns, and the keys as plain columns.
-fn with_keys(plan: LogicalPlan, keys: Vec<df::Expr>, ids: &[ColumnId], side: &str) -> Result<(LogicalPlan, Vec<df::Expr>), Refused> {
+/// The input's columns `out` with its computed keys as further columns, and the keys as plain columns.
+fn with_keys(
+    plan: LogicalPlan,
+    keys: Vec<df::Expr>,
+    mut out: Vec<df::Expr>,
+    ids: &[ColumnId],
+    side: &str,
+) -> Result<(LogicalPlan, Vec<df::Expr>), Refused> {
     if keys.iter().all(|k| matches!(k, df::Expr::Column(_))) {
         return Ok((plan, keys));
     }
-    let mut out: Vec<df::Expr> = ids.iter().map(|id| column(*id)).collect();
     let mut names = Vec::new();
     for (i, k) in keys.into_iter().enumerate() {
         let n = format!("k{side}{i}_{}", ids.first().map_or(0, |id| id.raw()));

@@ -5,7 +5,7 @@
 //! Never:    lowers an expression with side effects or with an unanswered subquery: those are refused.
 
 use super::carrier;
-use super::udf::{Arithmetic, CompareText, Evaluate, Weight};
+use super::udf::{Arithmetic, CompareText, Evaluate, OneOf, Weight};
 use super::{Refused, refuse};
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, ScalarValue};
@@ -24,6 +24,8 @@ pub struct ExprLowering<'a> {
     pub params: &'a Arc<[Value]>,
     /// Types of the columns in scope.
     pub types: &'a HashMap<ColumnId, SqlType>,
+    /// Columns whose weights are in scope as well, under these collations.
+    pub weights: &'a HashMap<ColumnId, Collation>,
 }
 
 pub fn name(id: ColumnId) -> String {
@@ -31,6 +33,13 @@ pub fn name(id: ColumnId) -> String {
 }
 pub fn column(id: ColumnId) -> df::Expr {
     df::Expr::Column(Column::new_unqualified(name(id)))
+}
+/// What the weight of a column is called.
+pub fn weight_name(id: ColumnId) -> String {
+    format!("w{id}")
+}
+pub fn weight_column(id: ColumnId) -> df::Expr {
+    df::Expr::Column(Column::new_unqualified(weight_name(id)))
 }
 
 fn call(udf: ScalarUDF, args: Vec<df::Expr>) -> df::Expr {
@@ -155,6 +164,17 @@ impl ExprLowering<'_> {
     /// `None`: the operands are not of one carrier class.
     fn compare(&self, op: Operator, a: &Expr, b: &Expr, collation: Collation) -> Result<Option<df::Expr>, Refused> {
         if plain_text(a.ty()) && plain_text(b.ty()) {
+            let (x, y) = (self.weight(a, collation), self.weight(b, collation));
+            let (x, y) = match (x, y) {
+                (Some(x), None) => (Some(x), self.constant_weight(b, collation)),
+                (None, Some(y)) => (self.constant_weight(a, collation), Some(y)),
+                both => both,
+            };
+            if let (Some(x), Some(y)) = (x, y) {
+                return Ok(Some(holds(op, x, y)));
+            }
+        }
+        if plain_text(a.ty()) && plain_text(b.ty()) {
             return Ok(Some(call(CompareText::udf(op, collation), vec![self.value(a)?, self.value(b)?])));
         }
         let (a, b) = match (class(a.ty()), class(b.ty())) {
@@ -173,14 +193,29 @@ impl ExprLowering<'_> {
             }
             _ => return Ok(None),
         };
-        Ok(Some(match op {
-            Operator::Eq => a.eq(b),
-            Operator::Ne => a.not_eq(b),
-            Operator::Lt => a.lt(b),
-            Operator::Le => a.lt_eq(b),
-            Operator::Gt => a.gt(b),
-            _ => a.gt_eq(b),
-        }))
+        Ok(Some(holds(op, a, b)))
+    }
+
+    /// The weight of a text that is a constant; that of NULL is NULL.
+    fn constant_weight(&self, e: &Expr, collation: Collation) -> Option<df::Expr> {
+        let key = match constant(e, self.params)? {
+            Value::Str(s) => {
+                let mut key = Vec::new();
+                collation.sort_key(s.as_bytes(), &mut key);
+                Some(key)
+            }
+            Value::Null => None,
+            _ => return None,
+        };
+        Some(df::Expr::Literal(ScalarValue::LargeBinary(key), None))
+    }
+
+    /// The weight of a text that is a column with a weight in scope.
+    fn weight(&self, e: &Expr, collation: Collation) -> Option<df::Expr> {
+        match e {
+            Expr::Column { id, .. } | Expr::ColumnRaw { id, .. } if self.weights.get(id) == Some(&collation) => Some(weight_column(*id)),
+            _ => None,
+        }
     }
 
     fn in_list(&self, e: &Expr, expr: &Expr, list: &[Expr], negated: bool, collation: Collation) -> Result<df::Expr, Refused> {
@@ -190,6 +225,22 @@ impl ExprLowering<'_> {
             return Ok(df::Expr::InList(InList::new(Box::new(self.value(expr)?), list, negated)));
         }
         if plain_text(expr.ty()) && list.iter().all(|i| plain_text(i.ty())) {
+            if let Some(weight) = self.weight(expr, collation)
+                && let Some(items) = list.iter().map(|i| self.constant_weight(i, collation)).collect::<Option<Vec<_>>>()
+            {
+                return Ok(df::Expr::InList(InList::new(Box::new(weight), items, negated)));
+            }
+            let constants: Option<Vec<&str>> = list
+                .iter()
+                .map(|i| match constant(i, self.params) {
+                    Some(Value::Str(s)) => Some(s.as_str()),
+                    _ => None,
+                })
+                .collect();
+            if let Some(constants) = constants {
+                let found = call(OneOf::udf(collation, &constants), vec![self.value(expr)?]);
+                return Ok(if negated { df::not(found) } else { found });
+            }
             // By weight: one key for the column's value, constant keys for the list.
             let weigh = |e: df::Expr| call(Weight::udf(collation), vec![e]);
             let items = list
@@ -199,7 +250,7 @@ impl ExprLowering<'_> {
                         Some(Value::Str(s)) => {
                             let mut key = Vec::new();
                             collation.sort_key(s.as_bytes(), &mut key);
-                            df::Expr::Literal(ScalarValue::BinaryView(Some(key)), None)
+                            df::Expr::Literal(ScalarValue::LargeBinary(Some(key)), None)
                         }
                         _ => weigh(self.value(i)?),
                     })
@@ -214,7 +265,10 @@ impl ExprLowering<'_> {
     pub fn key(&self, e: &Expr) -> Result<df::Expr, Refused> {
         let ty = value_type(e);
         match &ty.kind {
-            TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) => Ok(call(Weight::udf(ty.collation), vec![self.value(e)?])),
+            TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) => match self.weight(e, ty.collation) {
+                Some(weight) => Ok(weight),
+                None => Ok(call(Weight::udf(ty.collation), vec![self.value(e)?])),
+            },
             TypeKind::Json => refuse("JSON as a key"),
             _ => self.value(e),
         }
@@ -281,6 +335,17 @@ impl ExprLowering<'_> {
     }
 }
 
+fn holds(op: Operator, a: df::Expr, b: df::Expr) -> df::Expr {
+    match op {
+        Operator::Eq => a.eq(b),
+        Operator::Ne => a.not_eq(b),
+        Operator::Lt => a.lt(b),
+        Operator::Le => a.lt_eq(b),
+        Operator::Gt => a.gt(b),
+        _ => a.gt_eq(b),
+    }
+}
+
 fn constant<'a>(e: &'a Expr, params: &'a [Value]) -> Option<&'a Value> {
     match e {
         Expr::Literal { value, .. } => Some(value),
@@ -290,7 +355,7 @@ fn constant<'a>(e: &'a Expr, params: &'a [Value]) -> Option<&'a Value> {
 }
 
 /// Stored in another form than shown: the evaluator turns it.
-fn is_shown_differently(kind: &TypeKind) -> bool {
+pub(super) fn is_shown_differently(kind: &TypeKind) -> bool {
     matches!(kind, TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Timestamp { .. })
 }
 

@@ -4,7 +4,9 @@
 //! Promises: the same rows as the row executor; a query that has no exact lowering is refused before it starts.
 //! Never:    runs on a connection's thread: its streams are driven by the query runtime.
 
-mod carrier;
+mod any_value;
+pub(crate) mod carrier;
+mod column_scan;
 mod exact_sum;
 mod lower;
 mod lower_expr;
@@ -12,7 +14,7 @@ mod pool;
 mod scan;
 mod udf;
 
-pub use scan::{BatchSource, RowCursor, RowsTaker, ShareRequest};
+pub use scan::{BATCH_ROWS, BatchSource, RowCursor, RowsTaker, ShareRequest};
 
 use crate::rows::{Actual, ColumnNames, Row, Step, Stream};
 use datafusion::common::DataFusionError;
@@ -44,7 +46,7 @@ fn refuse<T>(feature: &'static str) -> Result<T, Refused> {
 
 /// A computed value outgrew its carrier: the caller runs the query again in the row executor, whose numbers are wider.
 pub const CARRIER_OVERFLOW: &str = "carrier overflow";
-fn carrier_overflow() -> Fault {
+pub(crate) fn carrier_overflow() -> Fault {
     Fault::Internal { incident: CARRIER_OVERFLOW.into() }
 }
 /// The values of one batch together are too large: the row executor makes fewer at a time. Once rows have been sent it is a want of memory.
@@ -52,6 +54,10 @@ pub const BATCH_TOO_LARGE: &str = "batch too large";
 fn batch_too_large() -> Fault {
     Fault::Internal { incident: BATCH_TOO_LARGE.into() }
 }
+
+/// A join's side of up to so many bytes and rows is collected by one thread.
+const COLLECTED_BYTES: usize = 128 << 20;
+const COLLECTED_ROWS: usize = 2_000_000;
 
 /// What all analytic queries of a process share.
 pub struct Analytic {
@@ -73,6 +79,11 @@ impl Analytic {
         let mut config = SessionConfig::new().with_target_partitions(threads).with_information_schema(false);
         // Held back by every sort before it has a row, for its last merge: as large as small budgets are whole by default.
         config.options_mut().execution.sort_spill_reservation_bytes = 1 << 20;
+        // Which side of a join is kept is the lowering's choice: it has seen samples. One side is collected whole, rather than both dealt out among threads, as
+        // long as making its hash table by one thread takes no more than a moment.
+        config.options_mut().optimizer.join_reordering = false;
+        config.options_mut().optimizer.hash_join_single_partition_threshold = COLLECTED_BYTES;
+        config.options_mut().optimizer.hash_join_single_partition_threshold_rows = COLLECTED_ROWS;
         let session = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         Ok(Self { session })
     }
@@ -88,8 +99,11 @@ impl Analytic {
         if !query.subqueries.is_empty() {
             return refuse("a subquery that is not a join");
         }
-        let lowering = lower::Lowering { query, statement, params, source, types: HashMap::new().into() };
-        let logical = lowering.plan()?;
+        let logical = {
+            let statistics = source.statistics(statement, params);
+            let (types, weights) = (HashMap::new().into(), HashMap::new().into());
+            lower::Lowering { query, statement, params, source, statistics, types, weights }.plan()?
+        };
         // A copy: the optimizer notes the time of the query in it.
         let state = self.session.clone();
         let physical = state.create_physical_plan(&logical).await?;

@@ -5,16 +5,20 @@
 //! Never:    is volatile: expressions with side effects are refused by the lowering.
 
 use super::carrier::{self, Builder};
+use crate::columns::weights;
 use arrow::array::*;
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
+use std::sync::{Arc, OnceLock};
 use weald_expr::typing::value_type;
 use weald_expr::{EvalContext, Expr, Operator, Row, StatementContext, eval, is_true};
+use weald_types::collation::LikePattern;
 use weald_types::{Collation, ColumnId, Fault, SqlType, Value};
 
 pub fn fault(f: Fault) -> DataFusionError {
@@ -111,26 +115,48 @@ impl ScalarUDFImpl for Evaluate {
         let context = EvalContext { statement: &self.statement, params: &self.params, subqueries: &[] };
         let mut truths = BooleanBuilder::with_capacity(if self.truth { args.number_rows } else { 0 });
         let mut builder = Builder::new(&self.return_type(&[])?, args.number_rows);
+        let mut known = match arrays.as_slice() {
+            [one] => Known::of(one),
+            _ => None,
+        };
         let mut bytes = 0;
+        let mut append = |value: &Value| -> Result<()> {
+            match &mut builder {
+                None => truths.append_option(if value.is_null() { None } else { Some(is_true(value)) }),
+                Some(b) => {
+                    bytes += match value {
+                        Value::Str(s) => s.len(),
+                        Value::Bytes(b) => b.len(),
+                        _ => 0,
+                    };
+                    if bytes > MOST_BYTES {
+                        return Err(fault(super::batch_too_large()));
+                    }
+                    if !b.push(value) {
+                        return Err(fault(super::carrier_overflow()));
+                    }
+                }
+            }
+            Ok(())
+        };
         let mut evaluate = |rows: std::ops::Range<usize>| -> Result<()> {
             for at in rows {
                 self.statement.check_interrupted().map_err(fault)?;
-                let value = eval(&self.expr, &ArrayRow { columns: &self.columns, arrays: &arrays, at }, &context).map_err(fault)?;
-                match &mut builder {
-                    None => truths.append_option(if value.is_null() { None } else { Some(is_true(&value)) }),
-                    Some(b) => {
-                        bytes += match &value {
-                            Value::Str(s) => s.len(),
-                            Value::Bytes(b) => b.len(),
-                            _ => 0,
-                        };
-                        if bytes > MOST_BYTES {
-                            return Err(fault(super::batch_too_large()));
-                        }
-                        if !b.push(&value) {
-                            return Err(fault(super::carrier_overflow()));
-                        }
+                let mut warned = 0;
+                if let Some(k) = &known {
+                    if let Some(value) = k.values.get(&k.keys[at]) {
+                        append(value)?;
+                        continue;
                     }
+                    warned = self.statement.warnings.lock().total;
+                }
+                let value = eval(&self.expr, &ArrayRow { columns: &self.columns, arrays: &arrays, at }, &context).map_err(fault)?;
+                append(&value)?;
+                // A value that was warned of is warned of for each row.
+                if let Some(k) = &mut known
+                    && self.statement.warnings.lock().total == warned
+                {
+                    k.values.insert(k.keys[at], value);
                 }
             }
             Ok(())
@@ -156,7 +182,71 @@ const LONG_MICROS: i64 = 5000;
 /// Values of one batch, all together: thousands of large ones are better made a few at a time, by the row executor.
 const MOST_BYTES: usize = 64 << 20;
 
+/// Results for the different values of an argument that repeats itself.
+struct Known {
+    keys: Vec<u128>,
+    values: HashMap<u128, Value, foldhash::fast::RandomState>,
+}
+
+impl Known {
+    /// `None`: the argument's values hardly repeat, or NULLs are among them.
+    fn of(argument: &ArrayRef) -> Option<Self> {
+        if argument.null_count() > 0 {
+            return None;
+        }
+        let any = argument.as_any();
+        let keys: Vec<u128> = if let Some(a) = any.downcast_ref::<LargeStringArray>() {
+            if !repeats(a) {
+                return None;
+            }
+            // Each text by the order in which it first comes.
+            let mut known: HashMap<&[u8], u128, foldhash::fast::RandomState> = HashMap::default();
+            (0..a.len())
+                .map(|i| {
+                    let next = known.len() as u128;
+                    *known.entry(a.value(i).as_bytes()).or_insert(next)
+                })
+                .collect()
+        } else if let Some(a) = any.downcast_ref::<UInt32Array>() {
+            a.values().iter().map(|v| *v as u128).collect()
+        } else if let Some(a) = any.downcast_ref::<UInt64Array>() {
+            a.values().iter().map(|v| *v as u128).collect()
+        } else if let Some(a) = any.downcast_ref::<Int64Array>() {
+            a.values().iter().map(|v| *v as u128).collect()
+        } else {
+            return None;
+        };
+        let few = distinct(keys.iter().take(SAMPLE)) * 2 <= keys.len().min(SAMPLE) || distinct(keys.iter()) * 2 <= keys.len();
+        few.then(|| Self { keys, values: HashMap::default() })
+    }
+}
+
+/// Values that are looked at before it is said whether they repeat.
+const SAMPLE: usize = 256;
+
+fn distinct<'a>(keys: impl Iterator<Item = &'a u128>) -> usize {
+    keys.collect::<HashSet<_, foldhash::fast::RandomState>>().len()
+}
+
 // ------------------------------------------------------------------ strings under a collation
+
+/// Whether the same few texts come again and again, as far as the first of them show.
+fn repeats(texts: &LargeStringArray) -> bool {
+    let first = texts.len().min(SAMPLE);
+    let different = (0..first).map(|i| texts.value(i)).collect::<HashSet<_, foldhash::fast::RandomState>>().len();
+    different * 4 <= first
+}
+
+/// What `f` says of each text; of equal texts only once, where they repeat. NULL for NULL.
+fn each_text(texts: &LargeStringArray, mut f: impl FnMut(&str) -> bool) -> BooleanArray {
+    let holds = if repeats(texts) {
+        let mut known: HashMap<&[u8], bool, foldhash::fast::RandomState> = HashMap::default();
+        BooleanBuffer::collect_bool(texts.len(), |i| *known.entry(texts.value(i).as_bytes()).or_insert_with(|| f(texts.value(i))))
+    } else {
+        BooleanBuffer::collect_bool(texts.len(), |i| f(texts.value(i)))
+    };
+    BooleanArray::new(holds, texts.nulls().cloned())
+}
 
 /// `left <op> right` under a collation, or `value LIKE pattern`.
 #[derive(Debug)]
@@ -164,12 +254,14 @@ pub struct CompareText {
     same: Same,
     op: Operator,
     collation: Collation,
+    /// The pattern of the first batch: almost always that of all.
+    pattern: OnceLock<(Box<str>, LikePattern)>,
 }
 same!(CompareText);
 
 impl CompareText {
     pub fn udf(op: Operator, collation: Collation) -> ScalarUDF {
-        ScalarUDF::new_from_impl(Self { same: Same::new("compare"), op, collation })
+        ScalarUDF::new_from_impl(Self { same: Same::new("compare"), op, collation, pattern: OnceLock::new() })
     }
 
     fn holds(&self, a: &str, b: &str) -> bool {
@@ -203,16 +295,22 @@ impl ScalarUDFImpl for CompareText {
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = |v: &ColumnarValue| match v {
-            ColumnarValue::Scalar(ScalarValue::Utf8View(s)) => Some(s.clone()),
+            ColumnarValue::Scalar(ScalarValue::LargeUtf8(s)) => Some(s.clone()),
             _ => None,
         };
         let (left, right) = (constant(&args.args[0]), constant(&args.args[1]));
-        let arrays = arrays(&args)?;
-        let (a, b) = (arrays[0].as_string_view(), arrays[1].as_string_view());
+        let of = |i: usize| args.args[i].to_array(args.number_rows);
         let out: BooleanArray = match (left, right) {
-            (_, Some(Some(r))) => a.iter().map(|l| l.map(|l| self.holds(l, &r))).collect(),
-            (Some(Some(l)), _) => b.iter().map(|r| r.map(|r| self.holds(&l, r))).collect(),
-            _ => a.iter().zip(b.iter()).map(|(l, r)| Some(self.holds(l?, r?))).collect(),
+            (None, Some(Some(r))) if self.op == Operator::Like => {
+                let make = || self.collation.like_pattern(r.as_bytes(), Some('\\'));
+                let (known, pattern) = self.pattern.get_or_init(|| (r.as_str().into(), make()));
+                let other = (**known != *r).then(make);
+                let pattern = other.as_ref().unwrap_or(pattern);
+                each_text(of(0)?.as_string::<i64>(), |l| pattern.matches(l.as_bytes()))
+            }
+            (None, Some(Some(r))) => each_text(of(0)?.as_string::<i64>(), |l| self.holds(l, &r)),
+            (Some(Some(l)), None) => each_text(of(1)?.as_string::<i64>(), |r| self.holds(&l, r)),
+            _ => of(0)?.as_string::<i64>().iter().zip(of(1)?.as_string::<i64>().iter()).map(|(l, r)| Some(self.holds(l?, r?))).collect(),
         };
         Ok(ColumnarValue::Array(Arc::new(out)))
     }
@@ -240,23 +338,53 @@ impl ScalarUDFImpl for Weight {
         &self.same.signature
     }
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::BinaryView)
+        Ok(DataType::LargeBinary)
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = arrays(&args)?;
-        let mut out = BinaryViewBuilder::with_capacity(args.number_rows);
+        Ok(ColumnarValue::Array(weights(&arrays[0], self.collation)))
+    }
+}
+
+/// Whether a text is one of a list of constants under a collation. The list has no NULL.
+#[derive(Debug)]
+pub struct OneOf {
+    same: Same,
+    collation: Collation,
+    weights: HashSet<Box<[u8]>, foldhash::fast::RandomState>,
+}
+same!(OneOf);
+
+impl OneOf {
+    pub fn udf(collation: Collation, list: &[&str]) -> ScalarUDF {
+        let weigh = |s: &&str| {
+            let mut key = Vec::new();
+            collation.sort_key(s.as_bytes(), &mut key);
+            key.into_boxed_slice()
+        };
+        ScalarUDF::new_from_impl(Self { same: Same::new("one_of"), collation, weights: list.iter().map(weigh).collect() })
+    }
+}
+
+impl ScalarUDFImpl for OneOf {
+    fn name(&self) -> &str {
+        &self.same.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.same.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = arrays(&args)?;
         let mut key = Vec::new();
-        for s in arrays[0].as_string_view().iter() {
-            match s {
-                None => out.append_null(),
-                Some(s) => {
-                    key.clear();
-                    self.collation.sort_key(s.as_bytes(), &mut key);
-                    out.append_value(&key);
-                }
-            }
-        }
-        Ok(ColumnarValue::Array(Arc::new(out.finish())))
+        let found = each_text(arrays[0].as_string::<i64>(), |s| {
+            key.clear();
+            self.collation.sort_key(s.as_bytes(), &mut key);
+            self.weights.contains(key.as_slice())
+        });
+        Ok(ColumnarValue::Array(Arc::new(found)))
     }
 }
 
@@ -297,13 +425,16 @@ impl Arithmetic {
     fn decimals(&self, a: &Decimal128Array, b: &Decimal128Array, precision: u8, scale: i8) -> Result<ArrayRef> {
         let (sa, sb) = (a.scale() as i32, b.scale() as i32);
         let s = scale as i32;
+        if let Some(out) = self.certain(a, b, s) {
+            return Ok(Arc::new(out.with_precision_and_scale(precision, scale)?));
+        }
         let pow = |n: i32| 10i128.checked_pow(n.max(0) as u32);
         let down = |v: i128, by: i32| -> Option<i128> { if by <= 0 { v.checked_mul(pow(-by)?) } else { Some(round_div(v, pow(by)?)) } };
         let step = |x: i128, y: i128| -> Option<i128> {
             match self.op {
                 Operator::Add => down(x, sa - s)?.checked_add(down(y, sb - s)?),
                 Operator::Subtract => down(x, sa - s)?.checked_sub(down(y, sb - s)?),
-                _ => down(x.checked_mul(y)?, sa + sb - s),
+                _ => down(product(x, y)?, sa + sb - s),
             }
         };
         let out: PrimitiveArray<Decimal128Type> = if self.op == Operator::Divide {
@@ -333,6 +464,34 @@ impl Arithmetic {
                 .map_err(|_| fault(super::carrier_overflow()))?
         };
         Ok(Arc::new(out.with_precision_and_scale(precision, scale)?))
+    }
+}
+
+impl Arithmetic {
+    /// Where the operands' digits say that nothing can overflow and nothing is rounded, there is nothing to check.
+    fn certain(&self, a: &Decimal128Array, b: &Decimal128Array, s: i32) -> Option<Decimal128Array> {
+        let (pa, pb, sa, sb) = (a.precision() as i32, b.precision() as i32, a.scale() as i32, b.scale() as i32);
+        let done = match self.op {
+            Operator::Multiply if sa + sb == s && pa <= 18 && pb <= 18 => arrow::compute::binary(a, b, |x, y| x as i64 as i128 * y as i64 as i128),
+            Operator::Add | Operator::Subtract if sa <= s && sb <= s && (pa - sa).max(pb - sb) + s < 38 => {
+                let (ua, ub) = (10i128.pow((s - sa) as u32), 10i128.pow((s - sb) as u32));
+                match self.op {
+                    Operator::Add => arrow::compute::binary(a, b, |x, y| x * ua + y * ub),
+                    _ => arrow::compute::binary(a, b, |x, y| x * ua - y * ub),
+                }
+            }
+            _ => return None,
+        };
+        done.ok()
+    }
+}
+
+/// Most factors are small, and multiplying those is one instruction.
+#[inline]
+fn product(x: i128, y: i128) -> Option<i128> {
+    match (i64::try_from(x), i64::try_from(y)) {
+        (Ok(x), Ok(y)) => Some(x as i128 * y as i128),
+        _ => x.checked_mul(y),
     }
 }
 
