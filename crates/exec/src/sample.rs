@@ -16,7 +16,7 @@ use std::sync::Arc;
 use weald_catalog::TableDef;
 use weald_catalog::TableRef;
 use weald_expr::{EvalContext, Expr, StatementContext, eval, is_true};
-use weald_partition::{Cursor, Reading, Step, Table};
+use weald_partition::{Cursor, Reading, Step, TableSchema};
 use weald_plan::Statistics;
 use weald_types::{SchemaVersion, TableId, Value};
 
@@ -37,7 +37,8 @@ struct Sample {
     version: SchemaVersion,
     /// Rows in the table when it was taken.
     of: u64,
-    schema: Arc<Table>,
+    /// Not the table: a sample must not keep a dropped one.
+    schema: Arc<TableSchema>,
     rows: Vec<(SchemaVersion, Box<[u8]>)>,
     /// Of the rows, those that begin a place.
     apart: Vec<u32>,
@@ -64,12 +65,12 @@ impl Sample {
                 rows.extend(found.iter().take(ROWS_EACH).map(|r| (r.version, r.bytes.into())));
             }
         }
-        let schema = tables.first()?.1.clone();
+        let schema = tables.first()?.1.schema().clone();
         Some(Self { version: table.version, of: engine.size(table).0, schema, rows, apart, distinct: Mutex::default() })
     }
 
     fn fields<'s>(&'s self, row: &'s (SchemaVersion, Box<[u8]>)) -> Fields<'s> {
-        Fields { schema: self.schema.schema(), version: row.0, bytes: &row.1 }
+        Fields { schema: &self.schema, version: row.0, bytes: &row.1 }
     }
 
     /// `None`: nearly every row has another one, as far as the sample shows.
@@ -78,7 +79,7 @@ impl Sample {
             let mut counts: HashMap<String, u32> = HashMap::new();
             for at in &self.apart {
                 let (version, bytes) = &self.rows[*at as usize];
-                let value = self.schema.schema().field(*version, bytes, ordinal as usize);
+                let value = self.schema.field(*version, bytes, ordinal as usize);
                 *counts.entry(format!("{value:?}")).or_default() += 1;
             }
             let (n, once) = (self.apart.len() as f64, counts.values().filter(|c| **c == 1).count() as f64);

@@ -33,6 +33,7 @@ impl Keeper {
         let mut shed_at = None;
         memory.sampled(weald_env::real::resident_bytes());
         keeper.spawn("memory", move || {
+            of_memory.engine.columns.sweep();
             memory.sampled(weald_env::real::resident_bytes());
             let now = clock.now();
             if memory.is_over() && shed_at.is_none_or(|at| now - at > BETWEEN_SHEDDINGS) {

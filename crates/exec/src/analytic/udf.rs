@@ -484,6 +484,29 @@ impl Arithmetic {
         };
         done.ok()
     }
+
+    /// The same where one side is a constant that is added or subtracted: `1 - discount`.
+    fn with_constant(&self, a: &ColumnarValue, b: &ColumnarValue, s: i32) -> Option<Decimal128Array> {
+        let constant = |v: &ColumnarValue| match v {
+            ColumnarValue::Scalar(ScalarValue::Decimal128(Some(v), p, s)) => Some((*v, *p as i32, *s as i32)),
+            _ => None,
+        };
+        let (c, array, sign_of_constant, sign) = match (constant(a), constant(b), a, b, self.op) {
+            (Some(c), None, _, ColumnarValue::Array(x), Operator::Add) => (c, x, 1, 1),
+            (Some(c), None, _, ColumnarValue::Array(x), Operator::Subtract) => (c, x, 1, -1),
+            (None, Some(c), ColumnarValue::Array(x), _, Operator::Add) => (c, x, 1, 1),
+            (None, Some(c), ColumnarValue::Array(x), _, Operator::Subtract) => (c, x, -1, 1),
+            _ => return None,
+        };
+        let array: &Decimal128Array = array.as_primitive_opt()?;
+        let (vc, pc, sc) = c;
+        let (p, sa) = (array.precision() as i32, array.scale() as i32);
+        if sa > s || sc > s || (p - sa).max(pc - sc) + s >= 38 {
+            return None;
+        }
+        let (fixed, up) = (sign_of_constant * vc * 10i128.pow((s - sc) as u32), sign * 10i128.pow((s - sa) as u32));
+        Some(array.unary(|x| fixed + x * up))
+    }
 }
 
 /// Most factors are small, and multiplying those is one instruction.
@@ -517,6 +540,11 @@ impl ScalarUDFImpl for Arithmetic {
         Ok(self.to.clone())
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let (DataType::Decimal128(p, s), [a, b]) = (&self.to, args.args.as_slice())
+            && let Some(out) = self.with_constant(a, b, *s as i32)
+        {
+            return Ok(ColumnarValue::Array(Arc::new(out.with_precision_and_scale(*p, *s)?)));
+        }
         let arrays = arrays(&args)?;
         Ok(ColumnarValue::Array(match &self.to {
             DataType::Decimal128(p, s) => self.decimals(arrays[0].as_primitive(), arrays[1].as_primitive(), *p, *s)?,

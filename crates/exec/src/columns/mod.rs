@@ -163,17 +163,18 @@ impl ColumnCache {
         }
     }
 
+    /// Forgets the images of tables that are no more. To be called now and then.
+    pub fn sweep(&self) {
+        let mut images = self.images.lock();
+        let freed = forget_dropped(&mut images);
+        drop(images);
+        self.count(-(freed as i64));
+    }
+
     /// Gives up columns, those of dropped tables first, then those used longest ago, until `wanted` bytes are free or nothing is left. Says how many it was.
     pub fn give_back(&self, wanted: u64) -> u64 {
         let mut images = self.images.lock();
-        let mut freed = 0;
-        images.retain(|_, image| {
-            let kept = image.has_table();
-            if !kept {
-                freed += image.detach();
-            }
-            kept
-        });
+        let mut freed = forget_dropped(&mut images);
         if freed < wanted {
             let mut columns: Vec<(u64, Arc<Image>, ColumnKey)> =
                 images.values().flat_map(|i| i.uses().into_iter().map(|(key, used)| (used, i.clone(), key))).collect();
@@ -190,4 +191,17 @@ impl ColumnCache {
         self.count(-(freed as i64));
         freed
     }
+}
+
+/// Gives the bytes that were counted for images whose tables are no more.
+fn forget_dropped(images: &mut HashMap<(PartitionId, TableId), Arc<Image>>) -> u64 {
+    let mut freed = 0;
+    images.retain(|_, image| {
+        let kept = image.has_table();
+        if !kept {
+            freed += image.detach();
+        }
+        kept
+    });
+    freed
 }

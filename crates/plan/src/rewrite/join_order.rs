@@ -9,6 +9,7 @@
 //! table is always the one that makes the smallest result.
 
 use super::estimate::{base_rows, distinct, estimate, is_key, join_rows, selectivity};
+use super::implied::{self, Equals};
 use super::predicate::equi;
 use crate::names::Statistics;
 use crate::query::{JoinKind, Rel};
@@ -26,9 +27,12 @@ pub fn order(leaves: Vec<Rel>, mut conditions: Vec<Expr>, s: &dyn Statistics, fi
     if rest.is_empty() {
         return Rel::Values { rows: vec![vec![]], columns: vec![] };
     }
+    let outputs: Vec<BTreeSet<ColumnId>> = rest.iter().map(|l| l.0.output()).collect();
+    let equals = if fixed { Equals::default() } else { implied::complete(&mut conditions, &outputs) };
+    let mut holds = Equals::default();
     let mut exact = Vec::new();
     if !fixed && (3..=MOST_EXACT).contains(&rest.len()) {
-        let best = Weighing::new(&rest, &conditions, &every, s).best();
+        let best = Weighing::new(&rest, &outputs, &conditions, &equals, &every, s).best();
         // Places among what is left then, instead of among all; from the end, where the next one is taken.
         exact = best.iter().enumerate().map(|(n, i)| i - best[..n].iter().filter(|before| *before < i).count()).rev().collect();
     }
@@ -50,6 +54,7 @@ pub fn order(leaves: Vec<Rel>, mut conditions: Vec<Expr>, s: &dyn Statistics, fi
         let (on, later): (Vec<_>, Vec<_>) =
             conditions.into_iter().partition(|c| walk::columns(c).iter().all(|id| both.contains(id) || !every.contains(id)));
         conditions = later;
+        let on = implied::not_yet_known(on, &mut holds);
         let kind = if on.is_empty() { JoinKind::Cross } else { JoinKind::Inner };
         joined = Rel::Join { kind, left: Box::new(joined), right: Box::new(leaf), on: walk::all_of(on), lateral: false };
         rows = size;
@@ -98,6 +103,8 @@ struct Link {
     uses: Set,
     selectivity: f64,
     key: Option<KeyLink>,
+    /// Of equalities that follow from each other, one counts.
+    class: Option<ColumnId>,
 }
 
 /// `left = right` between two leaves.
@@ -129,8 +136,14 @@ struct Plan {
 }
 
 impl<'a> Weighing<'a> {
-    fn new(leaves: &'a [(Rel, f64)], conditions: &[Expr], every: &BTreeSet<ColumnId>, s: &dyn Statistics) -> Self {
-        let outputs: Vec<BTreeSet<ColumnId>> = leaves.iter().map(|l| l.0.output()).collect();
+    fn new(
+        leaves: &'a [(Rel, f64)],
+        outputs: &[BTreeSet<ColumnId>],
+        conditions: &[Expr],
+        equals: &Equals,
+        every: &BTreeSet<ColumnId>,
+        s: &dyn Statistics,
+    ) -> Self {
         let of = |columns: &BTreeSet<ColumnId>| -> Set {
             outputs.iter().enumerate().filter(|(_, o)| columns.iter().any(|c| o.contains(c))).map(|(i, _)| 1 << i).sum()
         };
@@ -146,7 +159,8 @@ impl<'a> Weighing<'a> {
                         Some(KeyLink { left: side(i, a), right: side(j, b) })
                     })
                     .flatten();
-                Link { uses, selectivity: selectivity(c), key }
+                let class = implied::equal_columns(c).map(|(a, _)| equals.root(a));
+                Link { uses, selectivity: selectivity(c), key, class }
             })
             .collect();
         let leaves = leaves.iter().map(|(rel, rows)| Leaf { rel, rows: *rows, base: base_rows(rel, s) }).collect();
@@ -186,7 +200,7 @@ impl<'a> Weighing<'a> {
         let leaf = &self.leaves[i];
         let (mut connected, mut rest) = (false, 1.0);
         let (mut own, mut theirs): (BTreeSet<ColumnId>, Vec<(usize, BTreeSet<ColumnId>)>) = Default::default();
-        let mut values: Option<f64> = None;
+        let (mut values, mut classes): (Option<f64>, Vec<ColumnId>) = (None, Vec::new());
         for link in self.links.iter().filter(|l| l.uses & 1 << i != 0 && l.uses & set != 0 && l.uses & !(set | 1 << i) == 0) {
             connected = true;
             let Some(key) = &link.key else {
@@ -199,6 +213,12 @@ impl<'a> Weighing<'a> {
                 Some(t) => t.1.extend(other.1.iter().copied()),
                 None => theirs.push((other.0, other.1.clone())),
             }
+            if let Some(class) = link.class {
+                if classes.contains(&class) {
+                    continue;
+                }
+                classes.push(class);
+            }
             let here = mine.2.map_or(leaf.rows, |d| d.min(leaf.rows));
             let there = &self.leaves[other.0];
             let there = other.2.map_or(there.rows, |d| d.min(there.rows));
@@ -208,9 +228,11 @@ impl<'a> Weighing<'a> {
         let joined = if is_key(leaf.rel, &own) {
             // Each row of the others finds at most one of the leaf's; filters on that thin it out.
             rows * (leaf.rows / leaf.base).min(1.0)
-        } else if let Some((other, _)) = theirs.iter().find(|(other, keys)| is_key(self.leaves[*other].rel, keys)) {
+        } else if let Some(base) =
+            theirs.iter().filter(|(other, keys)| is_key(self.leaves[*other].rel, keys)).map(|t| self.leaves[t.0].base).reduce(f64::max)
+        {
             // The other way round; what else is in the set multiplies or thins out the leaf it is the key of.
-            leaf.rows * (rows / self.leaves[*other].base)
+            leaf.rows * (rows / base)
         } else {
             rows * leaf.rows / values.clamp(1.0, rows.max(leaf.rows).max(1.0))
         };

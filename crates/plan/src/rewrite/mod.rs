@@ -7,6 +7,7 @@
 
 mod estimate;
 mod fold;
+mod implied;
 mod join_order;
 mod merge;
 mod null_reject;

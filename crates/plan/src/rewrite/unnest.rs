@@ -16,6 +16,9 @@ use weald_types::{Collation, ColumnId, SqlType, Value};
 
 type Ids = BTreeSet<ColumnId>;
 
+/// So many rows are grouped in the time of one look-up.
+const LOOKUP_ROWS: f64 = 1000.0;
+
 impl Rewriter<'_> {
     /// Rewrites `rel` and every subquery that stays one.
     pub fn unnest(&mut self, rel: Rel) -> Rel {
@@ -244,7 +247,7 @@ impl Rewriter<'_> {
         }
         let inner = below.output();
         let keys: Ids = correlated_equals(below, local).into_iter().flat_map(|e| walk::columns(&e)).filter(|c| inner.contains(c)).collect();
-        leads_an_index(below, &keys) && rows * 20.0 < super::estimate::base_rows(below, self.statistics)
+        leads_an_index(below, &keys) && rows * LOOKUP_ROWS < super::estimate::base_rows(below, self.statistics)
     }
 
     /// `(SELECT f(agg(x)) FROM … WHERE inner = outer)`: one group for each value of `inner`.
