@@ -4,7 +4,7 @@
 //! Promises: a query that reads an image finds exactly the rows that it would find in the table; the cache never takes more than its limit for longer than
 //!           it takes to notice, and gives way to rows and statements when the node is short of memory.
 //! Never:    is needed for an answer: whatever is not here is read from the rows.
-//! See:      docs/design/0008-column-cache.md; `weald_rowstore::edition` for why two readers see the same.
+//! See:      docs/design/0009-column-cache.md; `weald_rowstore::edition` for why two readers see the same.
 //!
 //! # What an image is, and who may read it
 //!
