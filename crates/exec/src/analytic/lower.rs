@@ -455,7 +455,7 @@ fn depending(input: &Rel, group: &[(Expr, query::Column)]) -> Vec<usize> {
 fn each_scan(rel: &Rel, f: &mut dyn FnMut(&TableRef, &[u16], &[query::Column])) {
     match rel {
         Rel::Scan { table, ordinals, columns } => f(table, ordinals, columns),
-        Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } => each_scan(input, f),
+        Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Lock { input, .. } => each_scan(input, f),
         Rel::Join { kind, left, right, .. } => {
             each_scan(left, f);
             match kind {

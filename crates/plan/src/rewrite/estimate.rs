@@ -97,9 +97,12 @@ pub fn distinct(rel: &Rel, e: &Expr, s: &dyn Statistics) -> Option<f64> {
             None
         }
         Rel::Aggregate { input, group, .. } => distinct(input, &group.iter().find(|g| g.1.id == *id)?.0, s),
-        Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } | Rel::Window { input, .. } => {
-            distinct(input, e, s)
-        }
+        Rel::Filter { input, .. }
+        | Rel::Sort { input, .. }
+        | Rel::Limit { input, .. }
+        | Rel::Distinct { input }
+        | Rel::Window { input, .. }
+        | Rel::Lock { input, .. } => distinct(input, e, s),
         Rel::Join { left, right, .. } => distinct(left, e, s).or_else(|| distinct(right, e, s)),
     }
 }
