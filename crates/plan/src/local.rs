@@ -77,9 +77,17 @@ impl<'q> Shape<'q> {
             shape.distinct = true;
             at = input;
         }
-        let Rel::Project { input, exprs, columns } = at else { return None };
-        (shape.exprs, shape.columns) = (exprs.into(), columns.into());
-        at = input;
+        if let Rel::Project { input, exprs, columns } = at {
+            (shape.exprs, shape.columns) = (exprs.into(), columns.into());
+            at = shape.take_lock(input)?;
+        } else if matches!(at, Rel::Filter { .. } | Rel::Scan { .. }) {
+            // A projection that changes nothing was left out.
+            let columns = at.columns();
+            let read = |c: &Column| Expr::Column { id: c.id, ty: c.ty.clone() };
+            (shape.exprs, shape.columns) = (columns.iter().map(read).collect(), columns.into());
+        } else {
+            return None;
+        }
         if let Rel::Filter { input, predicate } = at
             && matches!(**input, Rel::Aggregate { .. })
         {
