@@ -20,6 +20,11 @@ use weald_node::Ready;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+unsafe extern "C" {
+    /// The allocator's own; its Rust interface does not have it.
+    safe fn mi_collect(force: bool);
+}
+
 #[derive(Parser)]
 #[command(
     name = "weald",
@@ -85,6 +90,7 @@ fn serve(config: &weald_node::Config) -> Result<(), String> {
     weald_node::keep_files_private();
     let env = Env::real();
     let begun = env.clock.now();
+    weald_node::give_back_with(|| mi_collect(true));
     weald_node::run(config, opened, |_| say(&format!("ready after {}", seconds(env.clock.now() - begun)))).map_err(|e| e.line())
 }
 

@@ -4,8 +4,8 @@
 //! Promises: none of them waits for another: memory is watched while a snapshot takes minutes.
 //! Never:    runs on the threads that serve clients.
 
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use weald_aggregator::server::Server;
@@ -14,6 +14,15 @@ use weald_leaf::Leaf;
 
 /// Memory grows by a few hundred megabytes a second at most.
 const MEASURE_EVERY: Duration = Duration::from_millis(50);
+/// How the process's allocator returns what is free inside it. The process says so: it chose the allocator.
+static GIVE_BACK: OnceLock<fn()> = OnceLock::new();
+
+/// Called where memory is tight.
+pub fn give_back_with(f: fn()) {
+    let _ = GIVE_BACK.set(f);
+}
+
+const BETWEEN_GIVING_BACK: Duration = Duration::from_millis(500);
 /// Statements that were told to end for lack of memory have this long before others are.
 const BETWEEN_SHEDDINGS: Duration = Duration::from_millis(500);
 const COLLECT_EVERY: Duration = Duration::from_millis(500);
@@ -31,11 +40,19 @@ impl Keeper {
         let memory = leaf.engine.node.memory.clone();
         let (clock, of_memory) = (env.clock.clone(), server.clone());
         let mut shed_at = None;
+        let mut gave_back_at = None;
         memory.sampled(weald_env::real::resident_bytes());
         keeper.spawn("memory", move || {
             of_memory.engine.columns.sweep();
             memory.sampled(weald_env::real::resident_bytes());
             let now = clock.now();
+            if memory.is_tight() && gave_back_at.is_none_or(|at| now - at > BETWEEN_GIVING_BACK) {
+                gave_back_at = Some(now);
+                if let Some(give_back) = GIVE_BACK.get() {
+                    give_back();
+                }
+                memory.sampled(weald_env::real::resident_bytes());
+            }
             if memory.is_over() && shed_at.is_none_or(|at| now - at > BETWEEN_SHEDDINGS) {
                 shed_at = Some(now);
                 let (in_use, limit) = (memory.estimate(), memory.limit());

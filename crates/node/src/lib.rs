@@ -65,6 +65,8 @@ pub struct Ready {
     pub root_needs_password: bool,
 }
 
+pub use keeper::give_back_with;
+
 fn runtime(name: &'static str, threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name(name).thread_stack_size(STACK_BYTES).enable_all().build()
 }

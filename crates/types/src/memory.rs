@@ -135,6 +135,12 @@ impl NodeMemory {
         (resident as i64 + self.counted() - self.high.load(Relaxed)).max(0) as u64
     }
 
+    /// Whether so much is in use that rows are refused: what is free inside the allocator would be of use now.
+    pub fn is_tight(&self) -> bool {
+        let limit = self.limit();
+        limit != u64::MAX && self.estimate() >= limit - (limit / 10).min(HEADROOM_BYTES)
+    }
+
     /// Whether the node is above `maximum_memory`, without what it could give back.
     pub fn is_over(&self) -> bool {
         let limit = self.limit();
