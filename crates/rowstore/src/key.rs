@@ -4,7 +4,7 @@
 //! Promises: 16 bytes; equal, ordered and hashed as its bytes are (memcmp).
 //! Never:    knows what the bytes mean: see [`weald_types::key`].
 //!
-//! Fifteen bytes hold an INT or BIGINT primary key, and an entry of a secondary index on an INT with it; such keys cost no allocation and no cache miss.
+//! Fifteen bytes hold an INT or BIGINT primary key, or two of them; such keys cost no allocation and no cache miss.
 //! Longer ones are one shared allocation behind a thin pointer.
 
 use std::borrow::Borrow;

@@ -10,7 +10,7 @@
 use crate::heap::{NewStamp, Pin, SlotPtr, Stamp};
 use crate::index::IndexStore;
 use crate::key::Key;
-use crate::table::{RowChange, Table, Writer};
+use crate::table::{RowChange, Table};
 use std::ops::Bound;
 use weald_types::Timestamp;
 
@@ -91,8 +91,7 @@ impl Table {
             for e in entries {
                 self.memory.add(store.insert_entry(&bytes[e.start..e.end], e.slot, &mut w.yard));
             }
-            let Writer { yard, .. } = &mut *w;
-            yard.release(&pin);
+            w.yard.release(&pin);
         }
     }
 }

@@ -135,10 +135,15 @@ impl NodeMemory {
         (resident as i64 + self.counted() - self.high.load(Relaxed)).max(0) as u64
     }
 
+    /// With so much in use rows are refused; `None`: never.
+    fn most_for_rows(&self) -> Option<u64> {
+        let limit = self.limit();
+        (limit != u64::MAX).then(|| limit - (limit / 10).min(HEADROOM_BYTES))
+    }
+
     /// Whether so much is in use that rows are refused: what is free inside the allocator would be of use now.
     pub fn is_tight(&self) -> bool {
-        let limit = self.limit();
-        limit != u64::MAX && self.estimate() >= limit - (limit / 10).min(HEADROOM_BYTES)
+        self.most_for_rows().is_some_and(|most| self.estimate() >= most)
     }
 
     /// Whether the node is above `maximum_memory`, without what it could give back.
@@ -152,9 +157,10 @@ impl NodeMemory {
         if self.table_bytes() >= self.table_limit() {
             return Err(Fault::TableMemoryFull);
         }
-        let limit = self.limit();
-        let most = limit - (limit / 10).min(HEADROOM_BYTES);
-        if limit != u64::MAX && self.estimate() >= most && !self.reclaim_to(most) {
+        if let Some(most) = self.most_for_rows()
+            && self.estimate() >= most
+            && !self.reclaim_to(most)
+        {
             return Err(Fault::OutOfMemory);
         }
         Ok(())
