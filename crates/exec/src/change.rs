@@ -361,8 +361,11 @@ pub(crate) fn check(row: &[Value], rules: &RowRules, ctx: &EvalContext<'_>) -> R
 
 pub(crate) fn encode(schema: &TableSchema, row: &[Value]) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::with_capacity(64);
-    schema.layout().encode(row, &mut bytes).map_err(|e| Fault::Internal { incident: format!("row of {}: {e}", schema.def().name) })?;
+    append(schema, row, &mut bytes)?;
     Ok(bytes)
+}
+pub(crate) fn append(schema: &TableSchema, row: &[Value], out: &mut Vec<u8>) -> Result<(), Fault> {
+    schema.layout().encode(row, out).map_err(|e| Fault::Internal { incident: format!("row of {}: {e}", schema.def().name) })
 }
 
 /// 1062, with the key's values joined by '-'.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use weald_catalog::{Sharding, TableDef};
 use weald_expr::StatementContext;
-use weald_partition::{NodeContext, Partition, Snapshot, Table, Transaction};
+use weald_partition::{NodeContext, Partition, Snapshot, Table, TableSchema, Transaction};
 use weald_plan::Statistics;
 use weald_plan::query::{Query, Rel};
 use weald_txn::Isolation;
@@ -178,12 +178,17 @@ impl Engine {
 
     /// Where a new row goes: the position among [`Engine::partitions_of`].
     pub fn partition_of_row(&self, table: &TableDef, row: &[Value], partitions: usize) -> usize {
+        self.partition_by(table, partitions, |c, key| encode_shard_part(&row[c], &table.columns[c].ty, key))
+    }
+    /// The same of a row's bytes.
+    pub(crate) fn partition_of_bytes(&self, table: &TableDef, schema: &TableSchema, row: &[u8], partitions: usize) -> usize {
+        self.partition_by(table, partitions, |c, key| encode_shard_part(&schema.value(schema.version(), row, c), &table.columns[c].ty, key))
+    }
+    fn partition_by(&self, table: &TableDef, partitions: usize, mut append: impl FnMut(usize, &mut Vec<u8>)) -> usize {
         match &table.sharding {
             Sharding::Hash { columns, .. } => {
                 let mut key = Vec::with_capacity(16);
-                for c in columns {
-                    encode_shard_part(&row[*c as usize], &table.columns[*c as usize].ty, &mut key);
-                }
+                columns.iter().for_each(|c| append(*c as usize, &mut key));
                 (shard_hash(&key) % partitions.max(1) as u64) as usize
             }
             // Runs of rows stay together, so that one statement's rows mostly share a partition.

@@ -4,7 +4,7 @@
 //! Promises: every column has its value or the statement says why not; duplicates are handled as the statement asks.
 //! Never:    reads the source: rows are handed in.
 
-use crate::change::{check, complete, delete, duplicate, encode, lock};
+use crate::change::{append, check, complete, delete, duplicate, encode, lock};
 use crate::engine::{Engine, Work};
 use crate::rows::Row;
 use crate::stored::Pair;
@@ -38,12 +38,46 @@ pub struct RowForm {
     any: Arc<Table>,
 }
 
-/// A row that has all its values, ready to be written.
-pub struct MadeRow {
+impl RowForm {
+    pub fn partitions(&self) -> usize {
+        self.partitions
+    }
+    pub(crate) fn schema(&self) -> &TableSchema {
+        self.any.schema()
+    }
+}
+
+/// Rows that have all their values, ready to be written.
+#[derive(Default)]
+pub struct MadeRows {
+    bytes: Vec<u8>,
+    rows: Vec<MadeRow>,
+}
+
+struct MadeRow {
     /// The position of its partition among the table's.
     at: usize,
-    bytes: Vec<u8>,
     number: u64,
+    /// Where its bytes end.
+    end: usize,
+}
+
+impl MadeRows {
+    /// A row's bytes, for the partition at this position.
+    pub fn push(&mut self, at: usize, number: u64, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.rows.push(MadeRow { at, number, end: self.bytes.len() });
+    }
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+    fn iter(&self) -> impl Iterator<Item = (usize, u64, &[u8])> {
+        let mut from = 0;
+        self.rows.iter().map(move |r| (r.at, r.number, &self.bytes[std::mem::replace(&mut from, r.end)..r.end]))
+    }
 }
 
 /// What an insert did.
@@ -72,6 +106,7 @@ impl Engine {
         let form = RowForm { partitions: places.len(), any: places.open(0)?.1 };
         let ctx = work.context();
         let mut done = Inserted::default();
+        let mut bytes = Vec::new();
         let count = match &source {
             InsertRows::Exprs(r) => r.len(),
             InsertRows::Values { rows, .. } | InsertRows::Copied { rows, .. } => rows.len(),
@@ -93,9 +128,10 @@ impl Engine {
                 }
                 InsertRows::Copied { rows, columns } => Source::Copied(std::mem::take(&mut rows[n]), columns),
             };
-            if let Some(row) = self.complete_row(bound, &form, given, number, &mut done, &ctx)? {
-                let (partition, table) = places.open(row.at)?;
-                self.write(bound, partition, &table, row, &further, found_rows, &mut done, work).await?;
+            bytes.clear();
+            if let Some(at) = self.complete_row(bound, &form, given, number, &mut done, &ctx, &mut bytes)? {
+                let (partition, table) = places.open(at)?;
+                self.write(bound, partition, &table, &bytes, number, &further, found_rows, &mut done, work).await?;
                 work.transaction.log_ahead().await?;
             }
         }
@@ -108,8 +144,8 @@ impl Engine {
         Ok(RowForm { partitions: places.len(), any: places.open(0)?.1 })
     }
 
-    /// A row made complete, to be written by [`Engine::insert_made`]; `None`: it is left out, with a warning. `values` are those of the columns that the
-    /// statement names. Counts in `done` what it takes of AUTO_INCREMENT.
+    /// Appends the bytes of a row made complete, to be written by [`Engine::insert_made`] to the partition at the position that is given back; `None`: it is
+    /// left out, with a warning. `values` are those of the columns that the statement names. Counts in `done` what it takes of AUTO_INCREMENT.
     #[allow(clippy::too_many_arguments)]
     pub fn make_row(
         &self,
@@ -120,25 +156,42 @@ impl Engine {
         number: u64,
         done: &mut Inserted,
         ctx: &EvalContext<'_>,
-    ) -> Result<Option<MadeRow>, Fault> {
-        self.complete_row(bound, form, Source::Values(values, types), number, done, ctx)
+        out: &mut Vec<u8>,
+    ) -> Result<Option<usize>, Fault> {
+        self.complete_row(bound, form, Source::Values(values, types), number, done, ctx, out)
     }
 
-    /// Writes rows that were made for the same statement.
-    pub async fn insert_made(&self, bound: &BoundInsert, rows: Vec<MadeRow>, work: Work<'_>) -> Result<Inserted, Fault> {
-        let places = self.tables(&bound.table)?;
+    /// Writes rows that were made for the same statement, but for those behind number `until`. `warned` gets the row's number for every warning that is kept.
+    /// A fault comes with the number of its row.
+    pub async fn insert_made(
+        &self,
+        bound: &BoundInsert,
+        rows: &MadeRows,
+        until: u64,
+        warned: &mut Vec<u64>,
+        work: Work<'_>,
+    ) -> Result<Inserted, (u64, Fault)> {
+        let places = self.tables(&bound.table).map_err(|fault| (0, fault))?;
         let mut done = Inserted::default();
-        for (n, row) in rows.into_iter().enumerate() {
-            if n % 256 == 255 {
-                work.statement.check_interrupted()?;
+        for (n, (at, number, bytes)) in rows.iter().enumerate().take_while(|(_, (_, number, _))| *number <= until) {
+            let before = done.duplicates;
+            let written = async {
+                if n % 256 == 255 {
+                    work.statement.check_interrupted()?;
+                }
+                let (partition, table) = places.get(at).ok_or(Fault::SchemaChanged)?;
+                self.write(bound, partition, table, bytes, number, &[], false, &mut done, work).await?;
+                work.transaction.log_ahead().await
+            };
+            written.await.map_err(|fault| (number, fault))?;
+            if done.duplicates != before {
+                warned.resize(work.statement.warnings.lock().kept.len(), number);
             }
-            let (partition, table) = places.get(row.at).ok_or(Fault::SchemaChanged)?;
-            self.write(bound, partition, table, row, &[], false, &mut done, work).await?;
-            work.transaction.log_ahead().await?;
         }
         Ok(done)
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn complete_row(
         &self,
         bound: &BoundInsert,
@@ -147,7 +200,8 @@ impl Engine {
         number: u64,
         done: &mut Inserted,
         ctx: &EvalContext<'_>,
-    ) -> Result<Option<MadeRow>, Fault> {
+        out: &mut Vec<u8>,
+    ) -> Result<Option<usize>, Fault> {
         let row = match self.values(bound, given, number, done, ctx) {
             Ok(row) => row,
             // INSERT IGNORE turns what remains an error (a violated CHECK, a NULL) into a warning and goes on without the row.
@@ -158,9 +212,8 @@ impl Engine {
             Err(f) => return Err(f),
         };
         done.records += 1;
-        let at = self.partition_of_row(&bound.table, &row, form.partitions);
-        let bytes = encode(form.any.schema(), &row)?;
-        Ok(Some(MadeRow { at, bytes, number }))
+        append(form.schema(), &row, out)?;
+        Ok(Some(self.partition_of_row(&bound.table, &row, form.partitions)))
     }
 
     /// Of all columns.
@@ -285,18 +338,18 @@ impl Engine {
         bound: &BoundInsert,
         partition: &Arc<Partition>,
         table: &Arc<Table>,
-        row: MadeRow,
+        bytes: &[u8],
+        number: u64,
         further: &[Value],
         found_rows: bool,
         done: &mut Inserted,
         work: Work<'_>,
     ) -> Result<(), Fault> {
-        let MadeRow { bytes, number, .. } = row;
         let schema = table.schema();
-        let row = || schema.values(schema.version(), &bytes);
+        let row = || schema.values(schema.version(), bytes);
         let mut affected = 1;
         loop {
-            match partition.insert(work.transaction, table, &bytes)? {
+            match partition.insert(work.transaction, table, bytes)? {
                 Outcome::Done => {
                     done.affected += affected;
                     return Ok(());

@@ -20,13 +20,15 @@ pub mod rows;
 mod sample;
 mod source;
 mod stored;
+mod text_rows;
 mod turns;
 
 pub use change::Changed;
 pub use engine::{Engine, Work};
 pub use gather::gather;
-pub use insert::{InsertRows, Inserted, MadeRow, RowForm};
+pub use insert::{InsertRows, Inserted, MadeRows, RowForm};
 pub use sample::Sampled;
 pub use source::{Locker, Snapshotted, VirtualRows};
+pub use text_rows::{TextLine, TextRows};
 pub use weald_partition::{Durability, FillPosition, Filling, Gate, Mark, NodeContext, Partition, Snapshot, Transaction};
 pub use weald_txn::Isolation;

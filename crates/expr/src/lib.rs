@@ -17,6 +17,7 @@ pub mod json_table;
 pub mod named_locks;
 mod operator;
 pub mod pattern;
+pub mod plain;
 pub mod print;
 pub mod server;
 pub mod sort;

@@ -175,8 +175,7 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
                 return Ok(Value::DateTime(d));
             }
             let d = d.with_fsp(*fsp, ctx.statement.sql_mode).unwrap_or(d);
-            let utc = time_zone::to_utc(d, &ctx.statement.time_zone);
-            match utc.filter(|u| u.unix_micros().is_some_and(|m| (1_000_000..=2_147_483_647_999_999).contains(&m))) {
+            match time_zone::to_timestamp(d, &ctx.statement.time_zone) {
                 Some(u) => Ok(Value::DateTime(u)),
                 None => {
                     let shown = coerce::text(&v, from).unwrap_or_default().into_owned();

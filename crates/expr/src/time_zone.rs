@@ -56,6 +56,11 @@ pub fn to_session(utc: DateTime, zone: &TimeZone) -> Option<DateTime> {
     utc.add_micros(offset_at(utc, zone) as i64 * 1_000_000)
 }
 
+/// As a TIMESTAMP column stores it; `None` beyond what it can hold.
+pub fn to_timestamp(local: DateTime, zone: &TimeZone) -> Option<DateTime> {
+    to_utc(local, zone).filter(|u| u.unix_micros().is_some_and(|m| (1_000_000..=2_147_483_647_999_999).contains(&m)))
+}
+
 /// A time in `zone` as UTC.
 pub fn to_utc(local: DateTime, zone: &TimeZone) -> Option<DateTime> {
     if local.is_zero() {

@@ -2,6 +2,7 @@
 //!
 //! Owns:     one [`WriteSet`] for each partition it wrote to or locked rows in, and the snapshot it reads at.
 //! Promises: all its changes become visible at one timestamp, once they are durable as asked; dropped without commit, it is rolled back.
+//!           Changes in different partitions may be made at the same time.
 //! Never:    chooses a partition.
 //!
 //! A large transaction hands its changes to the log as they grow ([`Transaction::log_ahead`]); its commit waits for those parts first, before it announces
@@ -18,7 +19,7 @@ use crate::record::{self, Form, Head, Op};
 use crate::{LogTicket, NotAppended, Outcome};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use weald_rowstore::{OpenTable, Refusal, WriteSet};
 use weald_txn::{Isolation, Txn};
 use weald_types::{Epoch, Fault, PartitionId, Timestamp, TxnId};
@@ -41,22 +42,23 @@ pub struct Transaction {
     node: Arc<NodeContext>,
     txn: Arc<Txn>,
     inner: Mutex<Inner>,
+    /// Number of the last change, in any partition.
+    last: AtomicU64,
+    /// Whoever gives a part to the log.
+    giving: tokio::sync::Mutex<()>,
     /// Some set has more for the log than should wait for the commit.
     is_large: AtomicBool,
 }
 
 #[derive(Default)]
 struct Inner {
-    /// Number of the last change, in any partition.
-    last: u64,
-    sets: Vec<Set>,
+    sets: Vec<(PartitionId, Arc<Mutex<Set>>)>,
     snapshot: Option<Snapshot>,
     part: LastPart,
 }
 
 /// What it did in one partition.
 struct Set {
-    partition: PartitionId,
     /// `None` for a partition that keeps no log.
     epoch: Option<Epoch>,
     changes: WriteSet,
@@ -79,7 +81,14 @@ enum LastPart {
 impl Transaction {
     pub fn begin(node: &Arc<NodeContext>, id: TxnId, isolation: Isolation) -> Self {
         let at = node.clock.now(node.wall());
-        Self { node: node.clone(), txn: Txn::new(id, isolation, at), inner: Mutex::default(), is_large: AtomicBool::new(false) }
+        Self {
+            node: node.clone(),
+            txn: Txn::new(id, isolation, at),
+            inner: Mutex::default(),
+            last: AtomicU64::new(0),
+            giving: tokio::sync::Mutex::new(()),
+            is_large: AtomicBool::new(false),
+        }
     }
     pub fn id(&self) -> TxnId {
         self.txn.id()
@@ -103,18 +112,19 @@ impl Transaction {
     }
     /// Whether it has changed anything.
     pub fn has_written(&self) -> bool {
-        self.inner.lock().sets.iter().any(|s| s.changes.has_changes())
+        self.inner.lock().sets.iter().any(|(_, s)| s.lock().changes.has_changes())
     }
     /// How many changes and locks it has made, about: what its end costs grows with them.
     pub fn changes(&self) -> u64 {
-        self.inner.lock().last
+        self.last.load(Relaxed)
     }
     pub fn mark(&self) -> Mark {
-        Mark(self.inner.lock().last)
+        Mark(self.last.load(Relaxed))
     }
     /// Takes back every change after the mark. Locks stay until the end, as InnoDB's do.
     pub fn rollback_to(&self, mark: Mark) {
-        for set in &mut self.inner.lock().sets {
+        for (_, set) in &self.inner.lock().sets {
+            let mut set = set.lock();
             set.changes.rollback_to(mark.0);
             if !set.changes.is_partly_logged() {
                 set.parts = 0;
@@ -133,46 +143,61 @@ impl Transaction {
         if self.inner.lock().snapshot.is_none() {
             self.renew_snapshot();
         }
-        let mut inner = self.inner.lock();
-        let at = match inner.sets.iter().position(|s| s.partition == partition.id()) {
-            Some(at) => at,
-            None => {
-                inner.sets.push(Set {
-                    partition: partition.id(),
-                    epoch: partition.is_logged().then(|| partition.epoch()),
-                    changes: WriteSet::new(self.txn.clone(), self.node.snapshots.clone()),
-                    open_parts: partition.open_parts().clone(),
-                    parts: 0,
-                    entered: None,
-                });
-                inner.sets.len() - 1
+        let set = {
+            let mut inner = self.inner.lock();
+            let set = match inner.sets.iter().find(|(id, _)| *id == partition.id()) {
+                Some((_, set)) => set.clone(),
+                None => {
+                    let set = Arc::new(Mutex::new(Set {
+                        epoch: partition.is_logged().then(|| partition.epoch()),
+                        changes: WriteSet::new(self.txn.clone(), self.node.snapshots.clone()),
+                        open_parts: partition.open_parts().clone(),
+                        parts: 0,
+                        entered: None,
+                    }));
+                    inner.sets.push((partition.id(), set.clone()));
+                    set
+                }
+            };
+            // The gate of a table is closed partition by partition; a transaction that got in at one of them belongs inside at all.
+            if table.is_gated() && inner.sets.iter().any(|(_, s)| s.lock().changes.holds(table.id())) {
+                let changes = &mut set.lock().changes;
+                if !changes.holds(table.id()) {
+                    changes.join(table.table());
+                }
             }
+            set
         };
-        inner.last += 1;
-        let number = inner.last;
-        // The gate of a table is closed partition by partition; a transaction that got in at one of them belongs inside at all.
-        if table.is_gated() && inner.sets.iter().any(|s| s.changes.holds(table.id())) && !inner.sets[at].changes.holds(table.id()) {
-            inner.sets[at].changes.join(table.table());
-        }
-        let set = &mut inner.sets[at];
-        let done = f(&mut set.changes, number);
-        if set.epoch.is_some() && set.changes.unlogged_bytes() >= self.node.part_bytes.load(Relaxed) {
-            self.is_large.store(true, Relaxed);
-        }
-        drop(inner);
+        let done = {
+            let mut set = set.lock();
+            let number = self.last.fetch_add(1, Relaxed) + 1;
+            let done = f(&mut set.changes, number);
+            if set.epoch.is_some() && set.changes.unlogged_bytes() >= self.node.part_bytes.load(Relaxed) {
+                self.is_large.store(true, Relaxed);
+            }
+            done
+        };
         crate::change::outcome(done, &self.node, &self.txn)
     }
 
     /// Gives what a large transaction has changed to the log, and waits for what it gave before. Costs nothing if there is little: call it again and again
     /// where a statement may change much. An error is that of a commit; roll back then.
     pub async fn log_ahead(&self) -> Result<(), Fault> {
+        if !self.is_large.load(Relaxed) {
+            return Ok(());
+        }
+        let _giving = self.giving.lock().await;
         while self.is_large.load(Relaxed) {
             self.last_part_durable().await?;
             let appended = {
-                let mut inner = self.inner.lock();
                 let limit = self.node.part_bytes.load(Relaxed);
-                match inner.sets.iter_mut().find(|s| s.epoch.is_some() && s.changes.unlogged_bytes() >= limit) {
-                    Some(set) => set.append_part(&self.txn, &self.node).map(|ticket| inner.part = LastPart::Waiting(ticket)),
+                let sets: Vec<_> = self.inner.lock().sets.clone();
+                let large = sets.iter().find_map(|(id, set)| {
+                    let set = set.lock();
+                    (set.epoch.is_some() && set.changes.unlogged_bytes() >= limit).then_some((*id, set))
+                });
+                match large {
+                    Some((id, mut set)) => set.append_part(id, &self.txn, &self.node),
                     None => {
                         self.is_large.store(false, Relaxed);
                         return Ok(());
@@ -180,7 +205,7 @@ impl Transaction {
                 }
             };
             match appended {
-                Ok(()) => (),
+                Ok(ticket) => self.inner.lock().part = LastPart::Waiting(ticket),
                 Err(NotAppended::Crowded) => self.node.log.room().await,
                 Err(NotAppended::Refused(fault)) => return Err(fault),
             }
@@ -204,11 +229,14 @@ impl Transaction {
     /// Errors: `DiskFull` or `PartitionUnavailable`, and it is rolled back; `OutcomeUnknown` if the log failed after it had taken the record.
     pub async fn commit(self, durability: Durability) -> Result<Timestamp, Fault> {
         self.last_part_durable().await?;
-        let mut inner = std::mem::take(&mut *self.inner.lock());
-        inner.snapshot = None;
-        if !inner.sets.iter().any(|s| s.changes.has_changes()) {
+        let inner = std::mem::take(&mut *self.inner.lock());
+        let whole = |(id, set): (PartitionId, Arc<Mutex<Set>>)| Some((id, Arc::into_inner(set)?.into_inner()));
+        let Some(sets) = inner.sets.into_iter().map(whole).collect::<Option<Vec<(PartitionId, Set)>>>() else {
+            return Err(Fault::Internal { incident: "a commit while changes are being made".into() });
+        };
+        if !sets.iter().any(|(_, s)| s.changes.has_changes()) {
             self.txn.set_committed_empty();
-            drop(inner);
+            drop(sets);
             self.txn.wake();
             return Ok(self.txn.read_ts());
         }
@@ -216,14 +244,14 @@ impl Transaction {
         self.node.clock.now(self.node.wall());
         let at = self.node.clock.tick();
         self.txn.set_committing(at);
-        let mut records: Vec<(PartitionId, Vec<u8>)> = Vec::with_capacity(inner.sets.len());
-        for set in &inner.sets {
+        let mut records: Vec<(PartitionId, Vec<u8>)> = Vec::with_capacity(sets.len());
+        for (id, set) in &sets {
             let Some(epoch) = set.epoch.filter(|_| set.changes.has_changes()) else { continue };
             let form = if set.parts == 0 { Form::Whole } else { Form::End { parts: set.parts } };
-            records.push((set.partition, set.record(Head { txn: self.txn.id(), at, epoch }, form)));
+            records.push((*id, set.record(Head { txn: self.txn.id(), at, epoch }, form)));
         }
         let borrowed: Vec<(PartitionId, &[u8])> = records.iter().map(|(p, r)| (*p, r.as_slice())).collect();
-        let mut ending = Ending { txn: self.txn.clone(), at, sets: std::mem::take(&mut inner.sets), ticket: None };
+        let mut ending = Ending { txn: self.txn.clone(), at, sets: sets.into_iter().map(|(_, set)| set).collect(), ticket: None };
         if borrowed.is_empty() {
             ending.commit();
             return Ok(at);
@@ -260,12 +288,12 @@ impl Set {
         });
         out
     }
-    fn append_part(&mut self, txn: &Txn, node: &NodeContext) -> Result<LogTicket, NotAppended> {
+    fn append_part(&mut self, partition: PartitionId, txn: &Txn, node: &NodeContext) -> Result<LogTicket, NotAppended> {
         // Before the part is in the log: see `large.rs`.
-        self.entered.get_or_insert_with(|| self.open_parts.enter(txn.id(), || node.log.durable(self.partition)));
+        self.entered.get_or_insert_with(|| self.open_parts.enter(txn.id(), || node.log.durable(partition)));
         let head = Head { txn: txn.id(), at: Timestamp::ZERO, epoch: self.epoch.unwrap_or(Epoch::FIRST) };
         let part = self.record(head, Form::Part { number: self.parts });
-        let ticket = node.log.append(&[(self.partition, &part)], Durability::Sync)?;
+        let ticket = node.log.append(&[(partition, &part)], Durability::Sync)?;
         self.changes.mark_logged();
         self.parts += 1;
         Ok(ticket)

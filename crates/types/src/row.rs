@@ -6,11 +6,13 @@
 //! Never:    versions rows: whoever holds a row knows which layout wrote it.
 //! See:      docs/format/row.md
 
+mod build;
 mod check;
 mod field;
 #[cfg(test)]
 mod tests;
 
+pub use build::RowBuilder;
 pub use field::FieldRef;
 
 use crate::json::Json;
@@ -206,106 +208,13 @@ impl RowLayout {
         if values.len() != self.fields.len() {
             return Err(RowError::WrongCount { given: values.len(), expected: self.fields.len() });
         }
-        let start = out.len();
-        let result = self.append(values, out);
-        if result.is_err() {
-            out.truncate(start);
-        }
-        result
+        let mut row = self.build(out);
+        values.iter().try_for_each(|v| row.value(v))?;
+        row.finish()
     }
-
-    fn append(&self, values: &[Value], out: &mut Vec<u8>) -> Result<(), RowError> {
-        let start = out.len();
-        // The ends are written as u16; a longer variable part makes them u32 and moves it up, which is rare.
-        let heap = start + self.fixed_end as usize + self.variable as usize * 2;
-        out.resize(heap, 0);
-        let mut ends: smallvec::Ends = smallvec::Ends::new(self.variable as usize);
-        for (i, (field, value)) in self.fields.iter().zip(values).enumerate() {
-            if value.is_null() {
-                if field.null_bit != NOT_NULL {
-                    out[start + 1 + field.null_bit as usize / 8] |= 1 << (field.null_bit % 8);
-                } else if field.slot != Slot::Nothing {
-                    return Err(RowError::WrongType { field: i });
-                }
-                if let Slot::Str { .. } | Slot::Bytes { .. } | Slot::Json { .. } = field.slot {
-                    ends.push(out.len() - heap);
-                }
-                continue;
-            }
-            let wrong = RowError::WrongType { field: i };
-            match (field.slot, value) {
-                (Slot::Int { at, width }, _) => {
-                    let v = match value {
-                        Value::Int(v) => *v,
-                        Value::UInt(v) => i64::try_from(*v).map_err(|_| wrong.clone())?,
-                        _ => return Err(wrong),
-                    };
-                    let unused = 64 - width as u32 * 8;
-                    if v << unused >> unused != v {
-                        return Err(wrong);
-                    }
-                    put(out, start, at, &v.to_le_bytes()[..width as usize]);
-                }
-                (Slot::UInt { at, width }, _) => {
-                    let v = match value {
-                        Value::UInt(v) => *v,
-                        Value::Int(v) => u64::try_from(*v).map_err(|_| wrong.clone())?,
-                        _ => return Err(wrong),
-                    };
-                    if width < 8 && v >> (width as u32 * 8) != 0 {
-                        return Err(wrong);
-                    }
-                    put(out, start, at, &v.to_le_bytes()[..width as usize]);
-                }
-                (Slot::Float { at }, Value::Double(v)) => put(out, start, at, &(*v as f32).to_le_bytes()),
-                (Slot::Double { at }, Value::Double(v)) => put(out, start, at, &v.to_le_bytes()),
-                (Slot::Decimal { at, width, scale }, Value::Decimal(v)) => {
-                    let scaled = if v.scale() == scale { None } else { Some(v.rescale(scale).ok_or(wrong.clone())?) };
-                    let unscaled = scaled.as_ref().unwrap_or(v).unscaled();
-                    let unused = 256 - width as u32 * 8;
-                    if (unscaled << unused) >> unused != unscaled {
-                        return Err(wrong);
-                    }
-                    put(out, start, at, &unscaled.to_le_bytes()[..width as usize]);
-                }
-                (Slot::Date { at }, Value::Date(v)) => put(out, start, at, &v.packed().to_le_bytes()[..3]),
-                (Slot::Time { at }, Value::Time(v)) => put(out, start, at, &v.micros().to_le_bytes()[..6]),
-                (Slot::DateTime { at }, Value::DateTime(v)) => put(out, start, at, &v.packed().to_le_bytes()),
-                (Slot::Str { trim, .. }, Value::Str(v)) => {
-                    let text = if trim { v.trim_end_matches(' ') } else { v.as_str() };
-                    out.extend_from_slice(text.as_bytes());
-                    ends.push(out.len() - heap);
-                }
-                (Slot::Bytes { .. }, Value::Bytes(v)) => {
-                    out.extend_from_slice(v);
-                    ends.push(out.len() - heap);
-                }
-                (Slot::Json { .. }, Value::Json(v)) => {
-                    v.to_bytes(out);
-                    ends.push(out.len() - heap);
-                }
-                _ => return Err(wrong),
-            }
-        }
-        let table = start + self.fixed_end as usize;
-        let length = out.len() - heap;
-        if length <= u16::MAX as usize {
-            for (i, end) in ends.iter().enumerate() {
-                out[table + i * 2..table + i * 2 + 2].copy_from_slice(&(end as u16).to_le_bytes());
-            }
-            return Ok(());
-        }
-        if length > u32::MAX as usize {
-            return Err(RowError::TooLong);
-        }
-        out[start] |= WIDE;
-        let room = self.variable as usize * 2;
-        out.resize(out.len() + room, 0);
-        out.copy_within(heap..heap + length, heap + room);
-        for (i, end) in ends.iter().enumerate() {
-            out[table + i * 4..table + i * 4 + 4].copy_from_slice(&(end as u32).to_le_bytes());
-        }
-        Ok(())
+    /// Appends a row, field after field.
+    pub fn build<'a>(&'a self, out: &'a mut Vec<u8>) -> RowBuilder<'a> {
+        RowBuilder::new(self, out)
     }
 
     /// Field `i` of `row`; NULL for bytes that are too short to have it.
@@ -367,11 +276,6 @@ impl RowLayout {
     }
 }
 
-fn put(out: &mut [u8], start: usize, at: u32, bytes: &[u8]) {
-    let at = start + at as usize;
-    out[at..at + bytes.len()].copy_from_slice(bytes);
-}
-
 #[inline]
 fn array<const N: usize>(row: &[u8], at: u32) -> Option<[u8; N]> {
     row.get(at as usize..at as usize + N)?.try_into().ok()
@@ -405,28 +309,4 @@ fn read_decimal(row: &[u8], at: u32, width: u8, scale: u8) -> Option<Decimal> {
     let mut all = [sign; 32];
     all[..bytes.len()].copy_from_slice(bytes);
     Decimal::from_i256(I256::from_le_bytes(all), scale)
-}
-
-/// Ends of the variable fields: most tables have few.
-mod smallvec {
-    pub(super) struct Ends {
-        few: [usize; 16],
-        many: Vec<usize>,
-        length: usize,
-    }
-    impl Ends {
-        pub(super) fn new(capacity: usize) -> Self {
-            Self { few: [0; 16], many: if capacity > 16 { Vec::with_capacity(capacity) } else { Vec::new() }, length: 0 }
-        }
-        pub(super) fn push(&mut self, end: usize) {
-            match self.few.get_mut(self.length) {
-                Some(place) => *place = end,
-                None => self.many.push(end),
-            }
-            self.length += 1;
-        }
-        pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
-            self.few[..self.length.min(16)].iter().chain(&self.many).copied()
-        }
-    }
 }

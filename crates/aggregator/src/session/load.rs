@@ -12,12 +12,12 @@ use std::sync::Arc;
 use weald_catalog::{Access, ColumnDef, Privilege};
 use weald_env::OpenMode;
 use weald_exec::rows::Row;
-use weald_exec::{Inserted, RowForm};
+use weald_exec::{Inserted, RowForm, TextLine, TextRows};
 use weald_expr::store::{self, Target as Stored};
 use weald_expr::{EvalContext, Expr, eval};
 use weald_plan::dml::{self, Assigned, BoundInsert, BoundLoad, BoundOnDuplicate, Fill, InsertSource, LoadField};
 use weald_sql::ast;
-use weald_types::{Charset, Collation, Decimal, Fault, SqlType, TypeKind, Value};
+use weald_types::{Charset, Collation, Fault, SqlType, TypeKind, Value};
 
 /// Bytes of a server's file read in one go.
 const PIECE_BYTES: usize = 1 << 20;
@@ -29,6 +29,10 @@ pub struct Load {
     /// Of the values that [`Session::load_row`] gives.
     types: Vec<SqlType>,
     form: RowForm,
+    /// `None`: every row needs [`Session::load_row`].
+    text_rows: Option<TextRows>,
+    /// The row that is being made.
+    row: Vec<u8>,
     /// What making the rows came to.
     made: Inserted,
     writer: Writer,
@@ -85,6 +89,10 @@ impl Session {
         let snapshot = self.take_snapshot();
         let statement = self.statement();
         let reading = self.changing(insert.ignore, super::Rows::Many);
+        let form = self.server.engine.row_form(&bound.table)?;
+        let runtime = self.server.query_runtime.clone();
+        let lanes = form.partitions().min(runtime.metrics().num_workers()).max(1);
+        let lanes = (0..lanes).map(|_| self.changing(insert.ignore, super::Rows::Many)).collect();
         self.context = Some(statement.clone());
         let (engine, lock_wait) = (self.server.engine.clone(), self.lock_wait());
         let open = self.current();
@@ -92,15 +100,20 @@ impl Session {
         let mark = open.transaction.mark();
         let transaction = open.transaction.clone();
         let insert = Arc::new(insert);
-        let writing = Writing { engine, insert: insert.clone(), statement, transaction, snapshot, lock_wait };
-        let writer = Writer::start(&self.server.query_runtime, reading, writing);
+        let writing = Writing { engine, insert: insert.clone(), transaction, snapshot, lock_wait };
+        let writer = Writer::start(&runtime, statement, reading, lanes, writing);
+        let has_variables = bound.targets.iter().any(|t| matches!(t, LoadField::Variable(_)));
+        let ctx = EvalContext { statement: &writer.reading, params: &[], subqueries: &[] };
+        let text_rows = if has_variables || !bound.set.is_empty() { None } else { TextRows::new(&insert, charset, &ctx)? };
         self.load = Some(Box::new(Load {
             splitter: Splitter::new(l.format.clone(), l.ignore_lines, shape),
             fields: Fields::default(),
             charset,
             types: vec![text_type(); bound.targets.len() + bound.set.len()],
+            text_rows,
+            row: Vec::new(),
             made: Inserted::default(),
-            form: self.server.engine.row_form(&bound.table)?,
+            form,
             bound,
             insert,
             writer,
@@ -206,10 +219,8 @@ impl Session {
                 Taken::Line(next) => {
                     at = next;
                     load.line += 1;
-                    let row = self.load_row(load, &bytes, &fields)?;
-                    let ctx = EvalContext { statement: &load.writer.reading, params: &[], subqueries: &[] };
-                    let row = self.server.engine.make_row(&load.insert, &load.form, row, &load.types, load.line, &mut load.made, &ctx)?;
-                    load.writer.row(row).await?;
+                    let at = self.make_row(load, &bytes, &fields)?;
+                    load.writer.row(at, load.line, &load.row).await?;
                 }
                 Taken::More(keep) => {
                     at = keep;
@@ -225,6 +236,26 @@ impl Session {
         load.rest = bytes;
         load.rest.drain(..at);
         Ok(())
+    }
+
+    /// Leaves the bytes of a line's row in `load.row`, and gives the position of its partition; `None`: nothing comes of the line but warnings.
+    fn make_row(&self, load: &mut Load, bytes: &[u8], fields: &Fields) -> Result<Option<usize>, Fault> {
+        let mut row = std::mem::take(&mut load.row);
+        row.clear();
+        let mut made = load.made;
+        let engine = &self.server.engine;
+        let ctx = EvalContext { statement: &load.writer.reading, params: &[], subqueries: &[] };
+        let mut at = None;
+        if let Some(rows) = load.text_rows.as_ref().filter(|_| fields.len() == load.bound.targets.len()) {
+            let line = Line { load, bytes, fields };
+            at = engine.make_text_row(&load.insert, &load.form, rows, &line, &load.types, load.line, &mut made, &ctx, &mut row)?;
+        }
+        if at.is_none() {
+            let values = self.load_row(load, bytes, fields)?;
+            at = engine.make_row(&load.insert, &load.form, values, &load.types, load.line, &mut made, &ctx, &mut row)?;
+        }
+        (load.row, load.made) = (row, made);
+        Ok(at)
     }
 
     /// One line's values, for the columns that are given: by fields, then by SET.
@@ -369,34 +400,32 @@ fn widths(b: &BoundLoad, format: &ast::LoadFormat) -> Result<Vec<usize>, Fault> 
         .collect()
 }
 
-/// A field's value: typed where it is plainly of the column's type, otherwise text that the store makes sense of (and warns about).
+/// A line whose fields are all columns.
+struct Line<'a> {
+    load: &'a Load,
+    bytes: &'a [u8],
+    fields: &'a Fields,
+}
+
+impl TextLine for Line<'_> {
+    fn field(&self, at: usize) -> Option<&[u8]> {
+        match self.fields.get(self.bytes, at) {
+            Some(Field::Bytes(raw)) => Some(raw),
+            Some(Field::Null) | None => None,
+        }
+    }
+    fn value(&self, at: usize, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+        match (&self.load.bound.targets[at], self.field(at)) {
+            (LoadField::Column(c), Some(raw)) => field_value(raw, &self.load.bound.table.columns[*c as usize], self.load, ctx),
+            (LoadField::Column(_) | LoadField::Variable(_), _) => Ok(Value::Null),
+        }
+    }
+}
+
+/// A field's value, which the store makes sense of (and warns about).
 fn field_value(raw: &[u8], column: &ColumnDef, load: &Load, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    match &column.ty.kind {
-        TypeKind::Int { .. } => {
-            if let Some(n) = whole(raw.trim_ascii_end()) {
-                return Ok(Value::Int(n));
-            }
-        }
-        TypeKind::Decimal { scale, .. } => {
-            if let Some(d) = fixed(raw.trim_ascii_end()).filter(|d| d.scale() <= *scale) {
-                return Ok(Value::Decimal(d));
-            }
-        }
-        TypeKind::Binary { .. } | TypeKind::VarBinary { .. } | TypeKind::Blob(_) | TypeKind::Bit { .. } => return Ok(Value::bytes(raw)),
-        TypeKind::Null
-        | TypeKind::Float { .. }
-        | TypeKind::Double { .. }
-        | TypeKind::Char { .. }
-        | TypeKind::VarChar { .. }
-        | TypeKind::Text(_)
-        | TypeKind::Date
-        | TypeKind::Time { .. }
-        | TypeKind::DateTime { .. }
-        | TypeKind::Timestamp { .. }
-        | TypeKind::Year
-        | TypeKind::Json
-        | TypeKind::Enum(_)
-        | TypeKind::Set(_) => (),
+    if column.ty.kind.is_binary() || matches!(column.ty.kind, TypeKind::Bit { .. }) {
+        return Ok(Value::bytes(raw));
     }
     match text_of(raw, load.charset) {
         Ok(v) => Ok(v),
@@ -411,46 +440,6 @@ fn field_value(raw: &[u8], column: &ColumnDef, load: &Load, ctx: &EvalContext<'_
             Ok(Value::str(String::from_utf8_lossy(&raw[..good])))
         }
     }
-}
-
-/// Up to 18 digits and a sign.
-fn whole(raw: &[u8]) -> Option<i64> {
-    let (negative, digits) = match raw {
-        [b'-', rest @ ..] => (true, rest),
-        _ => (false, raw),
-    };
-    if digits.is_empty() || digits.len() > 18 {
-        return None;
-    }
-    let mut n = 0i64;
-    for b in digits {
-        if !b.is_ascii_digit() {
-            return None;
-        }
-        n = n * 10 + (b - b'0') as i64;
-    }
-    Some(if negative { -n } else { n })
-}
-
-/// Digits with at most one point among them.
-fn fixed(raw: &[u8]) -> Option<Decimal> {
-    let (negative, digits) = match raw {
-        [b'-', rest @ ..] => (true, rest),
-        _ => (false, raw),
-    };
-    if digits.is_empty() || digits.len() > 19 {
-        return None;
-    }
-    let (mut n, mut point) = (0i64, None);
-    for (i, b) in digits.iter().enumerate() {
-        match b {
-            b'.' if point.is_none() && i > 0 => point = Some(i),
-            b if b.is_ascii_digit() => n = n * 10 + (b - b'0') as i64,
-            _ => return None,
-        }
-    }
-    let scale = point.map_or(0, |p| digits.len() - p - 1);
-    Some(Decimal::new(if negative { -n } else { n } as i128, scale as u8))
 }
 
 fn null_value(column: &ColumnDef, line: u64, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
@@ -472,16 +461,4 @@ fn missing_value(column: &ColumnDef, fill: &Fill, line: u64, ctx: &EvalContext<'
     // Set back to the type's zero, but the default says whether it is NULL.
     let null_by_default = column.ty.nullable && matches!(fill, Fill::Default(Expr::Literal { value: Value::Null, .. }) | Fill::Missing);
     Ok(if null_by_default { Value::Null } else { shown(&store::zero(&column.ty), column) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_numbers_are_read_without_the_store() {
-        assert_eq!((whole(b"-12"), whole(b"12 "), whole(b""), whole(b"-")), (Some(-12), None, None, None));
-        assert_eq!(fixed(b"-1.50"), Some(Decimal::new(-150, 2)));
-        assert_eq!((fixed(b".5"), fixed(b"1.2.3"), fixed(b"1e3")), (None, None, None));
-    }
 }

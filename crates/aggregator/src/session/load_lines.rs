@@ -68,17 +68,41 @@ pub struct Splitter {
     /// IGNORE n LINES: those still to come.
     skip: u64,
     shape: Shape,
-    /// Bytes that may begin or end something; all others are the field's.
-    special: [bool; 256],
+    special: Special,
+}
+
+/// Bytes that may begin or end something; all others are the field's.
+#[derive(Debug)]
+enum Special {
+    Three([u8; 3]),
+    Many(Vec<u8>),
+}
+
+impl Special {
+    fn new(mut bytes: Vec<u8>) -> Self {
+        bytes.sort_unstable();
+        bytes.dedup();
+        match bytes[..] {
+            [a] => Special::Three([a; 3]),
+            [a, b] => Special::Three([a, b, b]),
+            [a, b, c] => Special::Three([a, b, c]),
+            _ => Special::Many(bytes),
+        }
+    }
+    /// How many bytes come before the next one of them.
+    fn before(&self, bytes: &[u8]) -> usize {
+        let next = match self {
+            Special::Three([a, b, c]) => memchr::memchr3(*a, *b, *c, bytes),
+            Special::Many(all) => bytes.iter().position(|b| all.contains(b)),
+        };
+        next.unwrap_or(bytes.len())
+    }
 }
 
 impl Splitter {
     pub fn new(format: LoadFormat, skip: u64, shape: Shape) -> Self {
-        let mut special = [false; 256];
         let first = [format.fields_terminated.first(), format.lines_terminated.first(), format.escaped.as_ref(), format.fields_enclosed.as_ref()];
-        for b in first.into_iter().flatten() {
-            special[*b as usize] = true;
-        }
+        let special = Special::new(first.into_iter().flatten().copied().collect());
         Self { format, skip, shape, special }
     }
 
@@ -210,6 +234,11 @@ impl Splitter {
         let mut copied: Option<usize> = None;
         let mut null = false;
         loop {
+            let usual = self.special.before(&bytes[at..]);
+            if copied.is_some() {
+                fields.plain.extend_from_slice(&bytes[at..at + usual]);
+            }
+            at += usual;
             let Some(&b) = bytes.get(at) else {
                 if !last {
                     return None;
@@ -217,13 +246,6 @@ impl Splitter {
                 self.close(bytes, begin, at, copied, null, enclosed, fields);
                 return Some(at);
             };
-            if !self.special[b as usize] {
-                if copied.is_some() {
-                    fields.plain.push(b);
-                }
-                at += 1;
-                continue;
-            }
             let rest = &bytes[at..];
             if rest.len() < lookahead && !last {
                 return None;
