@@ -169,6 +169,13 @@ fn a_directory_is_used_by_one_process_and_left_alone_by_an_older_release() {
     std::fs::write(&file, "").unwrap();
     let said = refused_in(&file);
     assert!(said.contains("--data-dir"), "{said}");
+
+    // A directory that is somebody's already is not strewn with our files.
+    let home = temporary.path().join("home");
+    std::fs::create_dir_all(home.join("letters")).unwrap();
+    let said = refused_in(&home);
+    assert!(said.contains("letters") && said.contains("--data-dir"), "{said}");
+    assert!(files(&home).iter().all(|f| f.ends_with("letters")), "{:?}", files(&home));
 }
 
 #[test]

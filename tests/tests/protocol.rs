@@ -191,6 +191,68 @@ fn a_login_that_does_not_come_is_cut_off_and_an_idle_client_is_told() {
     assert_eq!(root.query("SELECT @@wait_timeout").unwrap().first(), "28800");
 }
 
+#[test]
+fn an_account_has_so_many_connections_as_it_may() {
+    let server = Server::start();
+    let mut root = server.connect().unwrap();
+    for sql in ["CREATE USER one WITH MAX_USER_CONNECTIONS 1", "CREATE USER two", "SET GLOBAL max_user_connections = 2"] {
+        root.query(sql).unwrap();
+    }
+    refused(root.query("SET SESSION max_user_connections = 9"), 1229, "HY000");
+    let enter = |user| with(&server, &Options { user, ..Options::default() });
+    let first = enter("one").unwrap();
+    // Its own limit has another number than everybody's.
+    refused(enter("one").map(drop), 1226, "42000");
+    let mut twice = [enter("two").unwrap(), enter("two").unwrap()];
+    refused(enter("two").map(drop), 1203, "42000");
+    // Who changes its user counts with the new one, and not twice with the old one.
+    twice[0].change_user("two", "", None).unwrap();
+    refused(twice[1].change_user("one", "", None).map(drop), 1226, "42000");
+    drop(first);
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while enter("one").is_err() {
+        assert!(std::time::Instant::now() < deadline, "a connection that ended still counts");
+    }
+}
+
+#[test]
+fn nobody_has_a_password_hashed_that_is_longer_than_any_can_be() {
+    let server = Server::start();
+    let mut root = server.connect().unwrap();
+    let longest = "p".repeat(256);
+    root.query(&format!("CREATE USER wordy IDENTIFIED WITH caching_sha2_password BY '{longest}'")).unwrap();
+    refused(root.query(&format!("CREATE USER wordier IDENTIFIED BY '{longest}p'")), 1819, "HY000");
+    let certificate = std::fs::read(server.dir().join("server-cert.pem")).unwrap();
+    let enter = |user: &str, password: &str| {
+        let tls = Tls { certificate: certificate.clone(), version: &rustls::version::TLS13 };
+        with(&server, &Options { user, password, tls: Some(tls), ..Options::default() })
+    };
+    enter("wordy", &longest).unwrap();
+    // A hundred thousand bytes, through thousands of rounds, would take the server seconds: it does not begin.
+    let begun = std::time::Instant::now();
+    for user in ["wordy", "nobody"] {
+        refused(enter(user, &"p".repeat(100_000)).map(drop), 1045, "28000");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_connection_tells_where_it_comes_from_and_how_it_is_packed() {
+    let server = Server::start();
+    let mut root = server.connect().unwrap();
+    let host = root.query("SELECT HOST FROM information_schema.PROCESSLIST").unwrap().first().to_string();
+    let port = host.strip_prefix("localhost:").and_then(|p| p.parse::<u16>().ok());
+    assert!(port.is_some_and(|p| p > 0), "{host}");
+    let shown = |capabilities| {
+        let mut c = with(&server, &Options { capabilities, ..Options::default() }).unwrap();
+        let rows = c.query("SHOW STATUS LIKE 'Compression%'").unwrap().texts();
+        rows.into_iter().map(|r| r[1].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(ASKED), ["OFF", "", "0"]);
+    assert_eq!(shown(ASKED | flag::COMPRESS), ["ON", "zlib", "6"]);
+    assert_eq!(shown(ASKED | flag::ZSTD_COMPRESSION)[..2], ["ON", "zstd"]);
+}
+
 // ------------------------------------------------------------------ values
 
 const ALL_TYPES: &str = "CREATE TABLE v (id INT PRIMARY KEY, ti TINYINT, tu TINYINT UNSIGNED, si SMALLINT, su SMALLINT UNSIGNED, mi MEDIUMINT, mu MEDIUMINT UNSIGNED, \
@@ -984,7 +1046,7 @@ fn commands_besides_queries() {
         c.command(0x02, b"nosuch").unwrap();
         refused(c.answer(), 1049, "42000");
         // What we do not know, and what MySQL has given up, is an error, never an OK.
-        for code in [0x00, 0x05, 0x06, 0x07, 0x08, 0x0A, 0x0B, 0x0D, 0x0F, 0x10, 0x12, 0x13, 0x14, 0x15, 0x1D, 0x1E, 0x20, 0x21, 0x7F, 0xFF] {
+        for code in [0x00, 0x05, 0x06, 0x0A, 0x0B, 0x0D, 0x0F, 0x10, 0x12, 0x13, 0x14, 0x15, 0x1D, 0x1E, 0x20, 0x21, 0x7F, 0xFF] {
             c.command(code, b"x").unwrap();
             refused(c.answer(), 1047, "08S01");
         }
@@ -993,9 +1055,29 @@ fn commands_besides_queries() {
             c.command(code, body).unwrap();
             refused(c.answer(), 1835, "HY000");
         }
+        // COM_REFRESH: grants, log, tables, hosts, status, threads. What belongs to replication is refused.
+        c.command(0x07, &[0x3F]).unwrap();
+        assert_eq!(c.answer().unwrap().warnings, 1);
+        c.command(0x07, &[0x80]).unwrap();
+        refused(c.answer(), 1235, "42000");
         c.ping().unwrap();
         c.command(0x01, &[]).unwrap();
         assert!(c.read_packet().is_err());
+    }
+    // What old tools ask for with commands of their own needs the same privileges as the statements.
+    server.connect().unwrap().query("CREATE USER plain").unwrap();
+    let mut plain = with(&server, &Options { user: "plain", ..Options::default() }).unwrap();
+    for (code, body) in [(0x07, &[4u8][..]), (0x08, &[])] {
+        plain.command(code, body).unwrap();
+        refused(plain.answer(), 1227, "42000");
+    }
+    plain.ping().unwrap();
+    let mut root = server.connect().unwrap();
+    root.command(0x08, &[]).unwrap();
+    root.answer().unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while server.connect().is_ok() {
+        assert!(std::time::Instant::now() < deadline, "COM_SHUTDOWN ends nothing");
     }
 }
 

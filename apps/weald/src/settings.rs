@@ -220,6 +220,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_example_shows_as_a_comment_can_be_said() {
+        let example = include_str!("../../../docs/weald.toml");
+        let setting = |l: &str| l.strip_prefix("# ").filter(|l| l.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))).map(str::to_string);
+        let text: Vec<String> = example.lines().map(|l| setting(l).unwrap_or_else(|| l.to_string())).collect();
+        let settings = file(&text.join("\n")).unwrap();
+        assert_eq!((settings.maximum_memory, settings.log_files), (Some(8192), Some(4)));
+        assert!(settings.variables.len() >= 6, "{:?}", settings.variables);
+    }
+
+    #[test]
     fn a_wrong_file_is_refused_by_line() {
         let e = file("mysql_port = 3306\nmysql_prot = 3307\n").unwrap_err();
         assert!(e.contains("line 2") && e.contains("mysql_prot") && !e.contains('\n'), "{e}");

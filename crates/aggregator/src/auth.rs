@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 use weald_catalog::{CatalogView, UserDef};
+use weald_types::Fault;
 use weald_wire::scramble;
 
 pub const CACHING_SHA2: &str = "caching_sha2_password";
@@ -19,11 +20,22 @@ pub const PLUGINS: &[&str] = &[CACHING_SHA2, NATIVE];
 /// Rounds of the stored digest, in thousands: MySQL's default.
 const ROUNDS: u32 = 5;
 
-/// What `mysql.user` would keep of `password`. `seed` makes the salt.
-pub fn store_password(plugin: &str, password: &str, seed: u64) -> Vec<u8> {
+/// In bytes, of caching_sha2_password: MySQL's limit.
+pub const LONGEST_PASSWORD: usize = 256;
+
+/// What `mysql.user` would keep of `password`. `seed` makes the salt. A password that could never be proved is refused.
+pub fn store_password(plugin: &str, password: &str, seed: u64) -> Result<Vec<u8>, Fault> {
     if password.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
+    if plugin != NATIVE && password.len() > LONGEST_PASSWORD {
+        let text = format!("Your password does not satisfy the current policy requirements: it is longer than {LONGEST_PASSWORD} bytes");
+        return Err(Fault::mysql(1819, "HY000", text));
+    }
+    Ok(stored_form(plugin, password, seed))
+}
+
+fn stored_form(plugin: &str, password: &str, seed: u64) -> Vec<u8> {
     if plugin == NATIVE {
         let hash = scramble::sha1(&[&scramble::sha1(&[password.as_bytes()])]);
         let mut text = String::from("*");
@@ -251,7 +263,7 @@ mod tests {
     #[test]
     fn a_stored_password_is_recognised_fully_then_fast() {
         let mut u = UserDef::new("a", "%");
-        u.auth = store_password(CACHING_SHA2, "secret", 7);
+        u.auth = store_password(CACHING_SHA2, "secret", 7).unwrap();
         assert!(is_stored_password(CACHING_SHA2, &u.auth));
         let cache = Sha2Cache::default();
         let salt = *b"01234567890123456789";
@@ -261,9 +273,9 @@ mod tests {
         assert!(cache.full(&u, b"secret"));
         assert_eq!(cache.fast(&u, &answer, &salt), Verdict::Yes);
         // A new password forgets the proof of the old one.
-        u.auth = store_password(CACHING_SHA2, "other", 8);
+        u.auth = store_password(CACHING_SHA2, "other", 8).unwrap();
         assert_eq!(cache.fast(&u, &answer, &salt), Verdict::Full);
-        u.auth = store_password(NATIVE, "secret", 0);
+        u.auth = store_password(NATIVE, "secret", 0).unwrap();
         assert!(native(&u, &scramble::native_answer(b"secret", &salt), &salt));
     }
 

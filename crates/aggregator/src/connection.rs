@@ -39,11 +39,14 @@ pub async fn serve(door: Arc<Door>, socket: TcpStream, host: String) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "small answers to this client may be slow");
     }
+    // A client that is gone already has none.
+    let port = socket.peer_addr().map_or(0, |a| a.port());
     let id = server.new_connection_id();
     let place = server.take_place();
     let mut pipe = Pipe::new(socket, server.clone());
     let timeout = Duration::from_secs(server.variables.values().int("connect_timeout").max(2));
-    let entered = match tokio::time::timeout(timeout, login::enter(&door, &mut pipe, id, &host, place.connected)).await {
+    let from = login::Caller { id, host: &host, port, connected: place.connected };
+    let entered = match tokio::time::timeout(timeout, login::enter(&door, &mut pipe, &from)).await {
         Ok(Ok(entered)) => entered,
         refused => {
             server.counters.aborted_connects.fetch_add(1, Ordering::Relaxed);
@@ -200,6 +203,14 @@ impl Connection {
             }
             Command::ProcessKill(id) => {
                 let done = self.session.kill_connection(id as u64, false);
+                self.result(done)
+            }
+            Command::Refresh(what) => {
+                let done = self.session.refresh(what);
+                self.result(done)
+            }
+            Command::Shutdown => {
+                let done = self.session.shut_down();
                 self.result(done)
             }
             Command::ResetConnection => {
@@ -656,6 +667,10 @@ impl Connection {
         let door = self.door.clone();
         let asked = login::authenticate(&door, &mut self.pipe, &login, &exchange);
         let user = tokio::time::timeout(limit, asked).await.map_err(|_| End::Timeout)??;
+        if let Err(f) = door.server.one_more_of(&user, Some(self.shared.id)) {
+            self.pipe.error(&f);
+            return Err(End::Refused);
+        }
         self.forget();
         let name = format!("{}@{}", login.user, self.host);
         self.shared.process.lock().user = login.user;

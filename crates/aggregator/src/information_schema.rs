@@ -49,6 +49,7 @@ pub struct Process {
     pub id: u64,
     pub user: String,
     pub host: String,
+    pub port: u16,
     pub database: Option<String>,
     pub command: &'static str,
     /// When the command began, microseconds since 1970.
@@ -148,7 +149,7 @@ static TABLES: &[Table] = &[
     Table {
         name: "DISTRIBUTED_PARTITIONS",
         columns: "DATABASE_NAME ORDINAL:i NODE_ID:i HOST:v512 PORT:i ROLE:v64 STATE:v64 POSITION:v256 TERM:i",
-        rows: |f| f.server.partitions(),
+        rows: crate::cluster::partitions,
     },
     Table { name: "ENABLED_ROLES", columns: "ROLE_NAME:v255? ROLE_HOST:v255? IS_DEFAULT:v3? IS_MANDATORY:v3", rows: none },
     Table { name: "ENGINES", columns: "ENGINE:v64 SUPPORT:v8 COMMENT:v80 TRANSACTIONS:v3? XA:v3? SAVEPOINTS:v3?", rows: engines },
@@ -188,7 +189,7 @@ static TABLES: &[Table] = &[
     Table {
         name: "MV_RECOVERY_STATUS",
         columns: "DATABASE_NAME:v512 DATABASE_ID:i NODE_ID:i REPLAY_ETA:v256? REPLAY_STATUS:v256? REPLAYED_LSN:u STARTUP_COMMITTED_LSN:u RECOVERY_TYPE:v64 STATE:v64 PERCENT:i DETAILS:v512?",
-        rows: |f| f.server.recovery(),
+        rows: crate::cluster::recovery,
     },
     Table { name: "OPTIMIZER_TRACE", columns: "QUERY:l TRACE:l MISSING_BYTES_BEYOND_MAX_MEM_SIZE:i INSUFFICIENT_PRIVILEGES:i", rows: none },
     Table {
@@ -204,7 +205,7 @@ static TABLES: &[Table] = &[
     Table {
         name: "PLANCACHE",
         columns: "DATABASE_NAME:v64? QUERY_TEXT:l EXECUTOR:v16 EXECUTIONS:u COMMITS:u ROW_COUNT:u EXECUTION_TIME:u LOG_FLUSH_TIME:u ROW_LOCK_TIME:u STREAM_TIME:u PLAN_ID:u PLAN_HASH:v16 AVERAGE_MEMORY_USE:u LAST_EXECUTED:d?",
-        rows: |f| f.server.plan_cache(),
+        rows: crate::cluster::plan_cache,
     },
     Table {
         name: "PLUGINS",
@@ -687,7 +688,8 @@ fn seen_processes(f: &Facts<'_>) -> Vec<Process> {
 
 fn process_row(p: Process) -> Row {
     let info = p.info.filter(|_| p.command == "Query");
-    vec![uint(p.id), s(p.user), s(p.host), opt(p.database, s), s(p.command), int(p.seconds), s(p.state), opt(info, s)]
+    let host = format!("{}:{}", p.host, p.port);
+    vec![uint(p.id), s(p.user), s(host), opt(p.database, s), s(p.command), int(p.seconds), s(p.state), opt(info, s)]
 }
 
 fn processlist(f: &Facts<'_>) -> Vec<Row> {

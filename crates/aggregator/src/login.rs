@@ -49,9 +49,18 @@ fn bad_handshake() -> Fault {
     Fault::mysql(1043, "08S01", "Bad handshake")
 }
 
-/// `connected`: how many connections there are, this one included.
-pub(crate) async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str, connected: usize) -> Result<Entered, End> {
+/// Who knocks.
+pub(crate) struct Caller<'a> {
+    pub id: u64,
+    pub host: &'a str,
+    pub port: u16,
+    /// How many connections there are, this one included.
+    pub connected: usize,
+}
+
+pub(crate) async fn enter(door: &Door, pipe: &mut Pipe, from: &Caller<'_>) -> Result<Entered, End> {
     let server = &door.server;
+    let Caller { id, host, port, connected } = *from;
     let limit = server.variables.values().int("max_connections") as usize;
     // One more than the limit may try: an administrator who wants to see what is wrong.
     if connected > limit + 1 {
@@ -74,14 +83,15 @@ pub(crate) async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str, con
         pipe.error(&too_many());
         return Err(End::Refused);
     }
-    if user.max_user_connections > 0 && server.connected_as(&user.user) as u64 >= user.max_user_connections {
-        pipe.error(&Fault::mysql(1203, "42000", format!("User {} already has more than 'max_user_connections' active connections", user.user)));
+    if let Err(f) = server.one_more_of(&user, None) {
+        pipe.error(&f);
         return Err(End::Refused);
     }
     let shared = Arc::new(Shared::new(Process {
         id,
         user: login.user.clone(),
         host: host.to_string(),
+        port,
         database: None,
         command: "Sleep",
         since_micros: server.now_micros(),
@@ -90,12 +100,20 @@ pub(crate) async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str, con
         info: None,
     }));
     let secure = tls.is_some();
+    let compression = if login.capabilities & client::COMPRESS != 0 {
+        Some(Algorithm::Zlib)
+    } else if login.capabilities & client::ZSTD_COMPRESSION != 0 {
+        Some(Algorithm::Zstd { level: login.zstd_level })
+    } else {
+        None
+    };
     let facts = ClientFacts {
         found_rows: login.capabilities & client::FOUND_ROWS != 0,
         local_files: login.capabilities & client::LOCAL_FILES != 0,
         ignore_space: login.capabilities & client::IGNORE_SPACE != 0,
         interactive: login.capabilities & client::INTERACTIVE != 0,
         tls,
+        compression,
     };
     let mut session = Session::new(server.clone(), shared.clone(), user, format!("{}@{host}", login.user).into(), facts);
     let begun = session.set_client_collation(login.collation).and_then(|()| match &login.database {
@@ -115,10 +133,8 @@ pub(crate) async fn enter(door: &Door, pipe: &mut Pipe, id: u64, host: &str, con
         server.unregister(id);
         return Err(end);
     }
-    if login.capabilities & client::COMPRESS != 0 {
-        pipe.compress(Algorithm::Zlib);
-    } else if login.capabilities & client::ZSTD_COMPRESSION != 0 {
-        pipe.compress(Algorithm::Zstd { level: login.zstd_level });
+    if let Some(algorithm) = compression {
+        pipe.compress(algorithm);
     }
     pipe.set_packet_limit(server.variables.values().int("max_allowed_packet") as usize);
     Ok(Entered { session, shared, capabilities: login.capabilities, salt, secure })
@@ -211,7 +227,8 @@ pub(crate) async fn authenticate(door: &Door, pipe: &mut Pipe, login: &Login, x:
             Verdict::Full => {
                 pipe.write(|o| handshake::auth_more(o, &[4]));
                 match whole_password(pipe, &salt, x.secure).await? {
-                    Some(password) => door.sha2.full(&user, &password),
+                    // Thousands of rounds of hashing: those who wait on this thread are served elsewhere meanwhile.
+                    Some(password) => tokio::task::block_in_place(|| door.sha2.full(&user, &password)),
                     None => false,
                 }
             }
@@ -248,5 +265,6 @@ async fn whole_password(pipe: &mut Pipe, salt: &Salt, secure: bool) -> Result<Op
     if sent.last() == Some(&0) {
         sent.pop();
     }
-    Ok(Some(sent))
+    // Nobody who is not known yet may have us hash more than any password can be.
+    Ok((sent.len() <= auth::LONGEST_PASSWORD).then_some(sent))
 }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use weald_catalog::{CatalogView, Command, Outcome, TableDef};
+use weald_catalog::{CatalogView, Command, Outcome, TableDef, UserDef};
 use weald_env::Env;
 use weald_exec::Engine;
 use weald_exec::analytic::Analytic;
@@ -255,8 +255,22 @@ impl Server {
     pub fn connected(&self) -> usize {
         self.connections.lock().len()
     }
-    pub fn connected_as(&self, user: &str) -> usize {
-        self.connections.lock().values().filter(|c| c.process.lock().user == user).count()
+    /// Whether the account may have one more connection, beside those it has; `itself` is one that changes its user.
+    pub fn one_more_of(&self, user: &UserDef, itself: Option<u64>) -> Result<(), Fault> {
+        let for_all = self.variables.values().int("max_user_connections");
+        let most = if user.max_user_connections > 0 { user.max_user_connections } else { for_all };
+        if most == 0 {
+            return Ok(());
+        }
+        let has = self.connections.lock().values().filter(|c| Some(c.id) != itself && c.process.lock().user == *user.user).count() as u64;
+        if has < most {
+            return Ok(());
+        }
+        Err(if user.max_user_connections > 0 {
+            Fault::mysql(1226, "42000", format!("User '{}' has exceeded the 'max_user_connections' resource (current value: {most})", user.user))
+        } else {
+            Fault::mysql(1203, "42000", format!("User {} already has more than 'max_user_connections' active connections", user.user))
+        })
     }
     pub fn owner_of(&self, id: u64) -> Option<String> {
         self.connections.lock().get(&id).map(|c| c.process.lock().user.clone())
@@ -349,6 +363,9 @@ impl ServerFacts for Server {
             ("Queries".into(), n(&c.questions)),
             ("Questions".into(), n(&c.questions)),
             ("Slow_queries".into(), n(&c.slow_queries)),
+            ("Compression".into(), "OFF".into()),
+            ("Compression_algorithm".into(), String::new()),
+            ("Compression_level".into(), "0".into()),
             ("Ssl_cipher".into(), String::new()),
             ("Ssl_version".into(), String::new()),
             ("Table_memory_bytes".into(), memory.table_bytes().to_string()),

@@ -182,7 +182,7 @@ pub static VARIABLES: &[Variable] = &[
     v("max_length_for_sort_data", Both, int(4, 8388608), "4096", Inert),
     v("max_prepared_stmt_count", Global, int(0, 4194304), "16382", Live),
     v("max_sort_length", Both, int(4, 8388608), "1024", Inert),
-    v("max_user_connections", Both, int(0, 4294967295), "0", Live),
+    v("max_user_connections", Global, int(0, 4294967295), "0", Live),
     v("maximum_column_cache_memory", Global, int(0, U64), "0", Live),
     v("maximum_memory", Global, int(64, U64), "0", Live),
     v("maximum_query_memory", Both, int(1, U64), "0", Live),

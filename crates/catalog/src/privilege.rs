@@ -123,6 +123,9 @@ impl PrivilegeSet {
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
     pub const fn minus(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }

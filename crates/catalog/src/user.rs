@@ -94,16 +94,6 @@ impl UserDef {
         self.on_table(database, table).union(self.granted_on_column(database, table, column))
     }
 
-    /// Whether SHOW DATABASES lists it and USE accepts it.
-    pub fn sees_database(&self, database: &str) -> bool {
-        is_information_schema(database) || !self.on_database(database).is_empty() || self.tables.keys().any(|(db, _)| **db == *database)
-    }
-
-    /// Whether SHOW TABLES lists it.
-    pub fn sees_table(&self, database: &str, table: &str) -> bool {
-        !self.on_table(database, table).is_empty() || self.tables.contains_key(&(database.into(), table.into()))
-    }
-
     /// SHOW GRANTS, a line each.
     pub fn grants(&self) -> Vec<String> {
         let account = format!("`{}`@`{}`", self.user.replace('`', "``"), self.host.replace('`', "``"));
@@ -177,6 +167,10 @@ impl Access {
     pub fn may_globally(&self, p: Privilege) -> bool {
         self.global.has(p)
     }
+    /// Whether the cluster may be looked at: its nodes, and the partitions of every database.
+    pub fn sees_cluster(&self) -> bool {
+        [Privilege::ShowMetadata, Privilege::Cluster, Privilege::Super].iter().any(|p| self.global.has(*p))
+    }
     pub fn on_database(&self, database: &str) -> PrivilegeSet {
         if is_information_schema(database) {
             return self.global.union(PrivilegeSet::of(&[Privilege::Select]));
@@ -197,16 +191,21 @@ impl Access {
         let grant = self.account.tables.get(&(database.into(), table.into()));
         grant.is_some_and(|g| g.columns.values().any(|set| set.has(p)))
     }
-    /// Whether SHOW DATABASES lists it and USE accepts it.
+    /// Whether SHOW DATABASES lists it: with any privilege on it, all global ones among them.
     pub fn sees_database(&self, database: &str) -> bool {
+        !self.global.is_empty() || self.enters_database(database)
+    }
+    /// Whether USE accepts it: with a privilege that can be held on a database.
+    pub fn enters_database(&self, database: &str) -> bool {
         is_information_schema(database)
-            || !self.on_database(database).is_empty()
+            || !self.on_database(database).intersection(PrivilegeSet::ALL_DATABASE).is_empty()
             || !self.account.granted_on_database(database).is_empty()
             || self.account.tables.keys().any(|(db, _)| **db == *database)
     }
-    /// Whether SHOW TABLES lists it.
+    /// Whether SHOW TABLES lists it: with a privilege that can be held on a table.
     pub fn sees_table(&self, database: &str, table: &str) -> bool {
-        !self.on_table(database, table).is_empty() || self.account.tables.contains_key(&(database.into(), table.into()))
+        !self.on_table(database, table).intersection(PrivilegeSet::ALL_TABLE).is_empty()
+            || self.account.tables.contains_key(&(database.into(), table.into()))
     }
 }
 

@@ -13,6 +13,7 @@ use weald_types::PartitionId;
 
 /// The layout of the directory. Files have versions of their own; this one changes when files move.
 const VERSION: u32 = 1;
+const OURS: [&str; 3] = ["log", "meta", "snapshots"];
 const FIRST_LINE: &str = "weald data directory";
 
 /// A data directory that is ours until this is dropped.
@@ -28,15 +29,22 @@ impl DataDir {
     pub fn open(env: &Env, root: &Path) -> Result<Self, Error> {
         let disk = &env.disk;
         make_durably(env, root)?;
+        let format = root.join("FORMAT");
+        // Before anything is left in it, the file LOCK included.
+        if !disk.exists(&format) {
+            let found = disk.list(root).map_err(Error::io("cannot list", root))?;
+            if let Some(e) = found.into_iter().find(|e| !may_come_first(&e.name)) {
+                return Err(Error::Occupied { dir: root.to_owned(), entry: e.name });
+            }
+        }
         let lock = disk.lock_dir(root).map_err(|e| match e {
             LockError::Io(source) => Error::io("cannot lock", root)(source),
             held => Error::Locked { path: root.to_owned(), source: Arc::new(held) },
         })?;
-        let format = root.join("FORMAT");
         let fresh = !disk.exists(&format);
         if fresh {
-            let foreign = disk.list(root).map_err(Error::io("cannot list", root))?;
-            if foreign.iter().any(|e| e.name == "log" || e.name == "snapshots" || e.name == "meta") {
+            let found = disk.list(root).map_err(Error::io("cannot list", root))?;
+            if found.iter().any(|e| OURS.contains(&e.name.as_str())) {
                 return Err(Error::Missing { file: format });
             }
             let text = format!("{FIRST_LINE}\nversion {VERSION}\n");
@@ -45,7 +53,7 @@ impl DataDir {
             let bytes = disk.read(&format).map_err(Error::io("cannot read", &format))?;
             check_format(&bytes, &format)?;
         }
-        for dir in ["log", "meta", "snapshots"] {
+        for dir in OURS {
             let dir = root.join(dir);
             disk.create_dir_all(&dir).map_err(Error::io("cannot create", &dir))?;
         }
@@ -73,6 +81,16 @@ impl DataDir {
     pub fn snapshots_of(&self, partition: PartitionId) -> PathBuf {
         self.snapshots().join(partition_dir(partition))
     }
+}
+
+/// What a directory may hold that is to become a data directory: what an interrupted first start left, what file systems and shells put there, and what an
+/// operator prepares (a certificate, the configuration file).
+fn may_come_first(name: &str) -> bool {
+    // Ours are there if another process makes its first start at this very moment; without one, their FORMAT is missing. Both are told apart under the lock.
+    let ours = OURS.contains(&name) || matches!(name, "spill" | "weald.log" | "slow.log");
+    ours || name.starts_with('.')
+        || name.starts_with("FORMAT")
+        || matches!(name, "LOCK" | "lost+found" | "server-cert.pem" | "server-key.pem" | "weald.toml")
 }
 
 /// `dir` exists, and will after loss of power. Synced even when it is there already: whoever made it may have died before its own sync.
@@ -134,6 +152,25 @@ mod tests {
         assert!(error.to_string().contains("newer release"), "{error}");
         env.disk.remove(&root.join("FORMAT")).unwrap();
         assert!(matches!(DataDir::open(&env, root), Err(Error::Missing { .. })));
+    }
+
+    #[test]
+    fn a_directory_of_somebody_elses_is_left_alone() {
+        let env = Env::simulated(1);
+        let root = Path::new("/home/me");
+        env.disk.create_dir_all(&root.join("documents")).unwrap();
+        let error = DataDir::open(&env, root).unwrap_err();
+        assert!(error.to_string().contains("documents"), "{error}");
+        assert!(!env.disk.exists(&root.join("FORMAT")));
+        // A new volume, prepared for us.
+        let root = Path::new("/mnt");
+        for prepared in ["lost+found", ".hidden"] {
+            env.disk.create_dir_all(&root.join(prepared)).unwrap();
+        }
+        for prepared in ["server-cert.pem", "weald.toml"] {
+            env.disk.write_atomically(&root.join(prepared), b"x").unwrap();
+        }
+        assert!(DataDir::open(&env, root).unwrap().is_fresh());
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum Error {
     Newer { file: PathBuf, found: u32, known: u32 },
     #[error("{} is not a file of Weald's: {what}", file.display())]
     Foreign { file: PathBuf, what: &'static str },
+    #[error("{} holds other things already: {entry}", dir.display())]
+    Occupied { dir: PathBuf, entry: String },
     /// The log does not reach back to the partition's snapshot.
     #[error("the log of partition {partition} continues at {found} where {expected} is due")]
     Gap { partition: PartitionId, expected: Lsn, found: Lsn },

@@ -87,7 +87,7 @@ fn of_log(error: &LogError) -> Option<String> {
         LogError::DiskFull { .. } => Some("free some space and start again: nothing is lost".into()),
         LogError::Locked { .. } => Some("end that process, or choose another directory with --data-dir".into()),
         LogError::Corrupt { .. } | LogError::Missing { .. } | LogError::Gap { .. } => Some(RESTORE.into()),
-        LogError::Foreign { .. } => Some("choose another directory with --data-dir".into()),
+        LogError::Foreign { .. } | LogError::Occupied { .. } => Some("choose another directory with --data-dir".into()),
         LogError::Io { source, .. } | LogError::Poisoned { source, .. } => of_io(source),
         // Says it itself.
         LogError::Newer { .. } => None,

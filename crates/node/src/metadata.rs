@@ -123,7 +123,7 @@ impl MetadataGroup {
         };
         let password = password.filter(|p| !p.is_empty() && root.auth.is_empty());
         if let Some(p) = password {
-            root.auth = weald_aggregator::auth::store_password(&root.plugin, p, self.env.random.next_u64());
+            root.auth = weald_aggregator::auth::store_password(&root.plugin, p, self.env.random.next_u64())?;
         } else if !new {
             return Ok(());
         }

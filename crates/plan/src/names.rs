@@ -14,6 +14,8 @@ use weald_types::{Fault, SqlType, Value};
 /// Names as the session sees them: the catalogue, then its own temporary tables before it.
 pub trait Names {
     fn current_database(&self) -> Option<&str>;
+    /// The account (user, host) that the statement runs as.
+    fn current_user(&self) -> (&str, &str);
     fn database(&self, name: &str) -> Option<Arc<DatabaseDef>>;
     /// Case-sensitive, as MySQL is on Linux.
     fn table(&self, database: &str, name: &str) -> Option<Arc<TableDef>>;

@@ -245,7 +245,7 @@ pub struct Query {
 /// for UPDATE and DELETE of rows that a query has found.
 pub const ROW_LOCATOR: u16 = u16::MAX;
 
-/// A privilege that a statement needs: on the columns named, or on the whole table where there are none named.
+/// A privilege that a statement needs: on the columns named, or where there are none named on the whole table; SELECT then on any one column of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Need {
     pub privilege: Privilege,
@@ -256,6 +256,8 @@ pub struct Need {
     pub locks: bool,
     /// The account that must hold it: a view's definer; None is whoever runs the statement.
     pub definer: Option<(Box<str>, Box<str>)>,
+    /// The view (database, name) whose text needs it, if it is not the statement itself.
+    pub view: Option<(Box<str>, Box<str>)>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Locking {

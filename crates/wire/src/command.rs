@@ -14,19 +14,32 @@ pub enum Command<'a> {
     Quit,
     InitDb(&'a [u8]),
     Query(&'a [u8]),
-    FieldList { table: &'a [u8], wildcard: &'a [u8] },
+    FieldList {
+        table: &'a [u8],
+        wildcard: &'a [u8],
+    },
     Statistics,
     ProcessKill(u32),
     Ping,
     ChangeUser(&'a [u8]),
     Prepare(&'a [u8]),
     Execute(&'a [u8]),
-    SendLongData { statement: u32, param: u16, data: &'a [u8] },
+    SendLongData {
+        statement: u32,
+        param: u16,
+        data: &'a [u8],
+    },
     Close(u32),
     Reset(u32),
     SetOption(u16),
-    Fetch { statement: u32, rows: u32 },
+    Fetch {
+        statement: u32,
+        rows: u32,
+    },
     ResetConnection,
+    /// Bits of [`refresh`](crate::constants::refresh).
+    Refresh(u8),
+    Shutdown,
     Debug,
     Unknown(u8),
 }
@@ -46,6 +59,9 @@ pub fn parse(packet: &[u8], capabilities: u32) -> Result<Command<'_>, Error> {
             let table = r.zero_ended();
             Command::FieldList { table, wildcard: r.all() }
         }
+        0x07 => Command::Refresh(r.u8()?),
+        // MySQL 8.0 has no such command any more; MariaDB's mysqladmin sends it to whatever server there is.
+        0x08 => Command::Shutdown,
         0x09 => Command::Statistics,
         0x0C => Command::ProcessKill(r.u32()?),
         0x0D => Command::Debug,

@@ -127,3 +127,13 @@ pub mod track {
     pub const SCHEMA: u8 = 1;
     pub const STATE_CHANGE: u8 = 2;
 }
+
+/// COM_REFRESH: what to flush.
+pub mod refresh {
+    pub const GRANT: u8 = 1;
+    pub const LOG: u8 = 2;
+    pub const TABLES: u8 = 4;
+    pub const HOSTS: u8 = 8;
+    pub const STATUS: u8 = 16;
+    pub const THREADS: u8 = 32;
+}

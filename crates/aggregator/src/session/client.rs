@@ -13,6 +13,7 @@ use weald_catalog::DefaultValue;
 use weald_plan::bind;
 use weald_plan::query::Column;
 use weald_types::{Charset, Collation, Fault, SqlMode, Value};
+use weald_wire::compress::Algorithm;
 use weald_wire::constants::status;
 use weald_wire::reply::Metadata;
 
@@ -27,6 +28,7 @@ pub struct ClientFacts {
     /// A person sits there: `interactive_timeout` is its `wait_timeout`.
     pub interactive: bool,
     pub tls: Option<TlsFacts>,
+    pub compression: Option<Algorithm>,
 }
 
 impl ClientFacts {
@@ -42,13 +44,22 @@ impl ClientFacts {
 
     /// Status variables of this connection, in a list of the server's.
     pub(crate) fn fill_status(&self, status: &mut [(String, String)]) {
-        let Some(tls) = &self.tls else { return };
+        // zlib's own default; nobody can ask for another.
+        const ZLIB_LEVEL: u8 = 6;
+        let compression = self.compression.map(|c| match c {
+            Algorithm::Zlib => ("zlib", ZLIB_LEVEL),
+            Algorithm::Zstd { level } => ("zstd", level),
+        });
         for (name, value) in status {
-            match name.as_str() {
-                "Ssl_cipher" => value.clone_from(&tls.cipher),
-                "Ssl_version" => *value = tls.version.to_string(),
-                _ => (),
-            }
+            let of_this = match (name.as_str(), &self.tls, compression) {
+                ("Ssl_cipher", Some(tls), _) => tls.cipher.clone(),
+                ("Ssl_version", Some(tls), _) => tls.version.to_string(),
+                ("Compression", _, Some(_)) => "ON".to_string(),
+                ("Compression_algorithm", _, Some((algorithm, _))) => algorithm.to_string(),
+                ("Compression_level", _, Some((_, level))) => level.to_string(),
+                _ => continue,
+            };
+            *value = of_this;
         }
     }
 }

@@ -302,6 +302,9 @@ impl Session {
     async fn create_view(&mut self, v: &ast::CreateView, text: &str) -> Result<Outcome, Fault> {
         let database = self.database_of(v.name.database.as_deref())?.to_string();
         self.require_on_table(Privilege::CreateView, &database, &v.name.name)?;
+        if v.or_replace || v.alter {
+            self.require_on_table(Privilege::Drop, &database, &v.name.name)?;
+        }
         self.database_def(&database)?;
         if v.check_option.is_some() {
             return Err(Fault::not_supported("WITH CHECK OPTION (views are read-only)"));
@@ -322,10 +325,20 @@ impl Session {
                 return Err(Fault::mysql(1060, "42S21", format!("Duplicate column name '{c}'")));
             }
         }
+        let own: (Box<str>, Box<str>) = (self.user.user.clone(), self.user.host.clone());
         let definer = match &v.definer {
-            Some(u) if !u.user.is_empty() => (u.user.as_str().into(), u.host.as_str().into()),
-            _ => (self.user.user.clone(), self.user.host.clone()),
+            Some(u) if !u.user.is_empty() => (u.user.as_str().into(), u.host.to_ascii_lowercase().into()),
+            _ => own.clone(),
         };
+        // A view reads with its definer's privileges: nobody may borrow another's, nor change what is read with them.
+        let changed = self.catalog().view(&database, &v.name.name).filter(|_| v.alter).map(|old| old.definer.clone());
+        if (definer != own || changed.is_some_and(|d| d != own)) && !self.user.may_globally(Privilege::Super) {
+            let text = "Access denied; you need (at least one of) the SUPER or SET_USER_ID privilege(s) for this operation";
+            return Err(Fault::mysql(1227, "42000", text));
+        }
+        if self.definer(&definer).is_none() {
+            self.note(super::privileges::no_definer(&definer));
+        }
         // Names are kept whole, so that the view means the same from every database; stars as what they stand for now, so that it keeps its columns.
         let query = settled(&mut query, &database, &stars);
         let view = ViewDef {

@@ -14,7 +14,7 @@ use weald_exec::rows::{self, Actual, BoxStream, ColumnNames, Meter, Step};
 use weald_expr::{AggregateFunction, Expr};
 use weald_plan::dml::{self, BoundDelete, BoundUpdate};
 use weald_plan::fragment::{Action, Fragment, FragmentPlan, Gather, Target};
-use weald_plan::query::{Aggregate, Query};
+use weald_plan::query::{Aggregate, Need, Query};
 use weald_plan::{bind, rewrite};
 use weald_sql::ast::{MaintenanceVerb, ObjectName, Statement};
 use weald_types::{ColumnId, Fault, SqlType, Value};
@@ -83,22 +83,27 @@ impl Session {
                 let executor = self.executor_for(&query);
                 self.explain_query(&query, params, executor).await
             }
-            Statement::Update(u) => match self.bind(text, &types, |env| dml::update::bind_update(env, &*engine, u))? {
-                BoundUpdate::Fragment(p) => Ok(explain_fragment(&p)),
-                BoundUpdate::Rows(r) => {
-                    let found = self.explain_query(&Arc::new(r.query), params, Executor::Auto).await?;
-                    Ok(found.below("Update", r.targets.iter().map(|t| &*t.table.name).collect::<Vec<_>>().join(", ")))
+            Statement::Update(u) => {
+                match self.explainable(self.bind(text, &types, |env| dml::update::bind_update(env, &*engine, u))?, BoundUpdate::needs)? {
+                    BoundUpdate::Fragment(p) => Ok(explain_fragment(&p)),
+                    BoundUpdate::Rows(r) => {
+                        let found = self.explain_query(&Arc::new(r.query), params, Executor::Auto).await?;
+                        Ok(found.below("Update", r.targets.iter().map(|t| &*t.table.name).collect::<Vec<_>>().join(", ")))
+                    }
                 }
-            },
-            Statement::Delete(d) => match self.bind(text, &types, |env| dml::delete::bind_delete(env, &*engine, d))? {
-                BoundDelete::Fragment(p) => Ok(explain_fragment(&p)),
-                BoundDelete::Rows(r) => {
-                    let found = self.explain_query(&Arc::new(r.query), params, Executor::Auto).await?;
-                    Ok(found.below("Delete", r.targets.iter().map(|t| &*t.table.name).collect::<Vec<_>>().join(", ")))
+            }
+            Statement::Delete(d) => {
+                match self.explainable(self.bind(text, &types, |env| dml::delete::bind_delete(env, &*engine, d))?, BoundDelete::needs)? {
+                    BoundDelete::Fragment(p) => Ok(explain_fragment(&p)),
+                    BoundDelete::Rows(r) => {
+                        let found = self.explain_query(&Arc::new(r.query), params, Executor::Auto).await?;
+                        Ok(found.below("Delete", r.targets.iter().map(|t| &*t.table.name).collect::<Vec<_>>().join(", ")))
+                    }
                 }
-            },
+            }
             Statement::Insert(i) => {
                 let bound = self.bind(text, &types, |env| dml::insert::bind_insert(env, &*engine, i))?;
+                self.check_explained(&bound.needs)?;
                 let name = format!("{}.{}", bound.table.database_name, bound.table.name);
                 let found = match bound.source {
                     dml::InsertSource::Query(q) => {
@@ -118,9 +123,15 @@ impl Session {
         }
     }
 
+    /// `bound`, if the user may have it explained.
+    fn explainable<T>(&self, bound: T, needs: fn(&T) -> &[Need]) -> Result<T, Fault> {
+        self.check_explained(needs(&bound))?;
+        Ok(bound)
+    }
+
     fn optimized(&mut self, q: &weald_sql::ast::Query, text: &str, types: &[Option<SqlType>], params: &[Value]) -> Result<Arc<Query>, Fault> {
         let mut query = self.bind(text, types, |env| bind::bind_query(env, q))?;
-        self.check(&query.needs)?;
+        self.check_explained(&query.needs)?;
         query.joins_only = self.executor_for(&query) == Executor::Analytic;
         let statement = self.statement();
         rewrite::optimize(&mut query, &self.bind_context(), &self.server.engine.sampled(&statement, params));
@@ -269,6 +280,9 @@ impl Session {
         for t in tables {
             let d = self.database_of(t.database.as_deref())?.to_string();
             self.require_on_table(Privilege::Select, &d, &t.name)?;
+            if verb != MaintenanceVerb::Check {
+                self.require_on_table(Privilege::Insert, &d, &t.name)?;
+            }
             let name = Value::str(format!("{d}.{}", t.name));
             if catalog.table(&d, &t.name).is_none() {
                 rows.push(vec![name.clone(), Value::str(op), Value::str("Error"), Value::str(format!("Table '{d}.{}' doesn't exist", t.name))]);

@@ -46,7 +46,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use temporary::Temporary;
 use transaction::Open;
-use weald_catalog::{Access, CatalogView, Privilege, UserDef};
+use weald_catalog::{Access, CatalogView, UserDef};
 use weald_exec::rows::BoxStream;
 use weald_expr::StatementContext;
 use weald_expr::context::{TimeZone, UserVariables};
@@ -454,8 +454,7 @@ impl Session {
             Statement::TableMaintenance { verb, tables } => self.maintain(*verb, tables).await,
             Statement::SnapshotDatabase(name) => self.snapshot_database(name).await,
             Statement::Shutdown => {
-                self.require(Privilege::Shutdown, None)?;
-                self.server.shutdown();
+                self.shut_down()?;
                 Outcome::ok()
             }
         }
@@ -491,7 +490,7 @@ impl Session {
         let catalog = self.catalog();
         let shown: Arc<str> = if weald_catalog::user::is_information_schema(name) { "information_schema".into() } else { name.into() };
         if &*shown != "information_schema" {
-            if !self.user.sees_database(name) {
+            if !self.user.enters_database(name) {
                 return Err(database_denied(&self.user, name));
             }
             if catalog.database(name).is_none() {

@@ -23,6 +23,9 @@ impl Names for SessionNames<'_> {
     fn current_database(&self) -> Option<&str> {
         self.session.database.as_deref()
     }
+    fn current_user(&self) -> (&str, &str) {
+        (&self.session.user.user, &self.session.user.host)
+    }
     fn database(&self, name: &str) -> Option<Arc<DatabaseDef>> {
         self.catalog.database(name).cloned()
     }

@@ -8,8 +8,8 @@ use super::fast::Planned;
 use super::{Outcome, Session};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use weald_plan::bind;
 use weald_plan::query::Column;
+use weald_plan::{NoStatistics, bind, dml};
 use weald_sql::ast::{PrepareSource, Statement};
 use weald_sql::{ParseOptions, Statements, parse_prepared};
 use weald_types::memory::Budget;
@@ -96,6 +96,21 @@ impl Session {
                 let query = self.bind(text, &untyped, |env| bind::bind_query(env, q))?;
                 self.check(&query.needs)?;
                 query.columns
+            }
+            Statement::Insert(i) => {
+                let bound = self.bind(text, &untyped, |env| dml::insert::bind_insert(env, &NoStatistics, i))?;
+                self.check(&bound.needs)?;
+                Vec::new()
+            }
+            Statement::Update(u) => {
+                let bound = self.bind(text, &untyped, |env| dml::update::bind_update(env, &NoStatistics, u))?;
+                self.check(bound.needs())?;
+                Vec::new()
+            }
+            Statement::Delete(d) => {
+                let bound = self.bind(text, &untyped, |env| dml::delete::bind_delete(env, &NoStatistics, d))?;
+                self.check(bound.needs())?;
+                Vec::new()
             }
             other => self.show_columns(other)?,
         };

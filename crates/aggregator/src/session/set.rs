@@ -8,9 +8,10 @@ use super::{Change, Outcome, Session, Settings};
 use crate::variables::{self, Effect, Scope, VARIABLES};
 use weald_catalog::{Command, Privilege};
 use weald_expr::{NoRow, eval};
-use weald_plan::bind;
+use weald_plan::bind::{self, BoundExpr};
 use weald_sql::ast::{self, SetItem, VarScope};
 use weald_types::{Charset, Collation, Fault, SqlType, Value};
+use weald_wire::constants::refresh;
 
 /// What one item of a SET comes to, once everything that could be wrong with it has been looked at.
 enum Assignment {
@@ -226,7 +227,8 @@ impl Session {
     /// An expression without columns; subqueries are run.
     pub(crate) async fn constant(&mut self, e: &ast::Expr, text: &str, params: &[Value]) -> Result<(Value, SqlType), Fault> {
         let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
-        let (bound, subqueries) = self.bind(text, &types, |env| bind::bind_expr(env, e))?;
+        let BoundExpr { expr: bound, subqueries, needs } = self.bind(text, &types, |env| bind::bind_expr(env, e))?;
+        self.check(&needs)?;
         let ty = bound.ty().clone();
         if subqueries.is_empty() {
             let c = self.statement();
@@ -269,13 +271,44 @@ impl Session {
         self.require(Privilege::Reload, None)?;
         for w in what {
             match w.as_str() {
-                // Grants and tables take effect at once here: there is nothing to flush.
-                "PRIVILEGES" | "TABLES" | "STATUS" | "USER_RESOURCES" => (),
+                // Grants and tables take effect at once here, and nothing is kept of hosts, threads and hourly limits: there is nothing to flush.
+                "PRIVILEGES" | "TABLES" | "HOSTS" | "USER_RESOURCES" => (),
+                "STATUS" => self.warn(Fault::mysql(1235, "42000", "FLUSH STATUS resets nothing here: all counters run since the server started")),
                 "LOGS" | "SLOW LOGS" | "ERROR LOGS" | "GENERAL LOGS" | "ENGINE LOGS" => self.server.reopen_logs(),
                 other => return Err(Fault::not_supported(format!("FLUSH {other}"))),
             }
         }
         Outcome::ok()
+    }
+
+    /// COM_REFRESH, of clients older than FLUSH.
+    pub fn refresh(&mut self, what: u8) -> Result<(), Fault> {
+        let named = [
+            (refresh::GRANT, "PRIVILEGES"),
+            (refresh::LOG, "LOGS"),
+            (refresh::TABLES, "TABLES"),
+            (refresh::HOSTS, "HOSTS"),
+            (refresh::STATUS, "STATUS"),
+            // Threads that are kept for later connections: there are none.
+            (refresh::THREADS, "HOSTS"),
+        ];
+        self.begin_statement("");
+        let known = named.iter().fold(0, |all, (bit, _)| all | bit);
+        let done = if what & !known != 0 {
+            Err(Fault::not_supported("COM_REFRESH of what belongs to replication"))
+        } else {
+            let names: Vec<String> = named.iter().filter(|(bit, _)| what & bit != 0).map(|(_, name)| name.to_string()).collect();
+            self.flush(&names).map(drop)
+        };
+        self.close_context(0, done.as_ref().err());
+        done
+    }
+
+    /// SHUTDOWN and COM_SHUTDOWN.
+    pub fn shut_down(&mut self) -> Result<(), Fault> {
+        self.require(Privilege::Shutdown, None)?;
+        self.server.shutdown();
+        Ok(())
     }
 
     pub(crate) fn statement_now(&self) -> f64 {

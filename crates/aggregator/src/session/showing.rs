@@ -74,6 +74,11 @@ impl Session {
                     .collect(),
             )),
             // There is no binary log: what is shown of it is empty, as in a MySQL server that runs without one.
+            ShowKind::MasterStatus | ShowKind::BinaryLogs | ShowKind::SlaveStatus if !self.sees_replication() => Err(Fault::mysql(
+                1227,
+                "42000",
+                "Access denied; you need (at least one of) the SUPER, REPLICATION CLIENT privilege(s) for this operation",
+            )),
             ShowKind::MasterStatus => Ok(table(&["File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB", "Executed_Gtid_Set"], Vec::new())),
             ShowKind::BinaryLogs => Err(Fault::mysql(1381, "HY000", "You are not using binary logging")),
             ShowKind::SlaveStatus | ShowKind::Replicas => Ok(table(&["Slave_IO_State"], Vec::new())),
@@ -85,7 +90,29 @@ impl Session {
                 Err(Fault::not_supported("SHOW … EXTENDED of the cluster (it comes with the cluster itself)"))
             }
             ShowKind::DatabaseStatus(_) => Err(Fault::not_supported("SHOW DATABASE STATUS (it comes with the cluster itself)")),
-            _ => Err(Fault::not_supported("this SHOW")),
+            ShowKind::Databases { .. } => Err(Fault::not_supported("SHOW DATABASES EXTENDED (it comes with the cluster itself)")),
+            ShowKind::EngineStatus(engine) => Err(Fault::not_supported(format!("SHOW ENGINE {} STATUS", engine.to_uppercase()))),
+            ShowKind::Profiles => Err(Fault::not_supported("SHOW PROFILES (PROFILE <statement> measures one)")),
+            ShowKind::GrantsUsing { .. } => Err(Fault::not_supported("SHOW GRANTS … USING: roles")),
+            // Those that are a SELECT have been run as one.
+            ShowKind::Tables { .. }
+            | ShowKind::TableStatus { .. }
+            | ShowKind::OpenTables { .. }
+            | ShowKind::Columns { .. }
+            | ShowKind::Index { .. }
+            | ShowKind::Variables { .. }
+            | ShowKind::Status { .. }
+            | ShowKind::ProcessList { .. }
+            | ShowKind::Engines
+            | ShowKind::Plugins
+            | ShowKind::Charset
+            | ShowKind::Collation
+            | ShowKind::Triggers { .. }
+            | ShowKind::Events { .. }
+            | ShowKind::ProcedureStatus
+            | ShowKind::FunctionStatus
+            | ShowKind::PlanCache
+            | ShowKind::ClusterStatus => Err(Fault::Internal { incident: "a SHOW that is a query was not run as one".into() }),
         }
     }
 
@@ -101,6 +128,15 @@ impl Session {
                 self.must_see_database(&name)?;
             }
             ShowKind::Columns { table, .. } | ShowKind::Index { table } => self.must_see_table(table)?,
+            ShowKind::Partitions { database, .. } if !self.user.sees_cluster() => {
+                let name = self.database_of(database.as_deref())?.to_string();
+                self.must_see_database(&name)?;
+            }
+            ShowKind::Aggregators { .. } | ShowKind::Leaves { .. } | ShowKind::ClusterStatus if !self.user.sees_cluster() => {
+                self.require(Privilege::ShowMetadata, None)?;
+            }
+            // Statements of others.
+            ShowKind::PlanCache => self.require(Privilege::Process, None)?,
             _ => (),
         }
         let Some(mut q) = show::query(s, self.database.as_deref().unwrap_or("")) else { return Ok(None) };
@@ -130,6 +166,10 @@ impl Session {
         Ok(self.bind(&sql, &[], |env| weald_plan::bind::bind_query(env, &query))?.columns)
     }
 
+    fn sees_replication(&self) -> bool {
+        self.user.may_globally(Privilege::ReplicationClient) || self.user.may_globally(Privilege::Super)
+    }
+
     fn internal_mode(&self) -> weald_types::SqlMode {
         weald_types::SqlMode(self.settings.sql_mode.0 & !(weald_types::SqlMode::ANSI_QUOTES | weald_types::SqlMode::NO_BACKSLASH_ESCAPES))
     }
@@ -147,9 +187,9 @@ impl Session {
         } else {
             (u.user.as_str().into(), u.host.as_str().into())
         };
-        // MySQL asks for SELECT on its system database; here whoever makes accounts may look at them.
+        // MySQL asks for SELECT on its system database; here whoever makes accounts may look at them too.
         let own = account.0 == self.user.user && account.1 == self.user.host;
-        if !own && !self.user.may_globally(Privilege::CreateUser) {
+        if !own && !self.user.may_globally(Privilege::CreateUser) && !self.user.on_database("mysql").has(Privilege::Select) {
             return Err(super::database_denied(&self.user, "mysql"));
         }
         Ok(account)
@@ -193,7 +233,12 @@ impl Session {
         self.must_see_table(name)?;
         let d = self.database_of(name.database.as_deref())?.to_string();
         let catalog = self.catalog();
-        let found = self.temporary.find(&d, &name.name).or_else(|| catalog.table(&d, &name.name)).cloned();
+        let temporary = self.temporary.find(&d, &name.name);
+        // Privileges on some of its columns show those columns, not the whole.
+        if temporary.is_none() && !weald_catalog::user::is_information_schema(&d) && self.user.on_table(&d, &name.name).is_empty() {
+            return Err(super::table_denied(Privilege::Select, &self.user, &name.name));
+        }
+        let found = temporary.or_else(|| catalog.table(&d, &name.name)).cloned();
         match found {
             Some(t) => {
                 let text = show_create::table(&t, self.server.engine.next_auto_increment(&t));

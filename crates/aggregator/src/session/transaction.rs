@@ -233,6 +233,7 @@ impl Session {
                 return Err(Fault::NoSuchTable { database, table: name.name.clone() });
             }
             self.require(weald_catalog::Privilege::LockTables, Some(&database))?;
+            self.require_on_table(weald_catalog::Privilege::Select, &database, &name.name)?;
             locked.push((database.into(), name.name.as_str().into(), *lock == TableLock::Write));
         }
         self.warn(Fault::mysql(

@@ -120,7 +120,7 @@ impl Session {
                     self.require(Privilege::CreateUser, None)?;
                 }
                 let mut u = find(&account).ok_or_else(|| Fault::mysql(1133, "42000", "Can't find any matching row in the user table"))?;
-                u.auth = auth::store_password(&u.plugin, password, self.server.random());
+                u.auth = auth::store_password(&u.plugin, password, self.server.random())?;
                 u.password_changed = self.server.now_micros() as u64;
                 Ok(Some(Command::PutUsers { expected: catalog.version, users: vec![u] }))
             }
@@ -186,7 +186,7 @@ impl Session {
             u.plugin = plugin.as_str().into();
         }
         match (&a.password, &a.hash) {
-            (Some(p), _) => u.auth = auth::store_password(&u.plugin, p, self.server.random()),
+            (Some(p), _) => u.auth = auth::store_password(&u.plugin, p, self.server.random())?,
             (None, Some(hash)) => {
                 if !auth::is_stored_password(&u.plugin, hash) {
                     return Err(Fault::mysql(1827, "HY000", "The password hash doesn't have the expected format."));
@@ -227,7 +227,9 @@ impl Session {
         };
         if let (Some(d), Some(t)) = (&database, &table) {
             let catalog = self.catalog();
-            if add && catalog.table(d, t).is_none() && catalog.view(d, t).is_none() {
+            // With CREATE among them the table may come later.
+            let may_create = privileges.iter().any(|p| matches!(p.name.as_str(), "ALL" | "CREATE"));
+            if add && !may_create && catalog.table(d, t).is_none() && catalog.view(d, t).is_none() {
                 return Err(Fault::NoSuchTable { database: d.clone(), table: t.clone() });
             }
         }

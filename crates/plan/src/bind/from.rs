@@ -240,7 +240,8 @@ impl Binder<'_> {
     /// `locking`: what a clause around it asks of its rows.
     fn view_query(&mut self, view: &ViewDef, text: Arc<str>, locking: Option<Locking>) -> Result<Bound, Fault> {
         let query = super::table::parse_query(&text, self.env.session.sql_mode)?;
-        let definer = if view.security_invoker { None } else { Some(view.definer.clone()) };
+        // Who invokes a view within a view is the outer one's definer.
+        let definer = if view.security_invoker { self.views.last().and_then(|v| v.definer.clone()) } else { Some(view.definer.clone()) };
         let frame = ViewFrame { database: view.database_name.clone(), name: view.name.clone(), definer, blocks: self.blocks.len() };
         let outer_text = std::mem::replace(&mut self.text, text);
         let outer_ctes = std::mem::take(&mut self.ctes);

@@ -54,12 +54,19 @@ pub fn bind_view_text(env: &Bindings<'_>, query: &ast::Query) -> Result<(Query, 
     Ok((b.finish(bound, query), stars))
 }
 
-/// Binds an expression that stands alone: SET, DO, KILL, LIMIT of SHOW. It may hold subqueries.
-pub fn bind_expr(env: &Bindings<'_>, expr: &ast::Expr) -> Result<(Expr, Vec<Rel>), Fault> {
+/// An expression that stands alone. What its subqueries read needs privileges as any query does.
+pub struct BoundExpr {
+    pub expr: Expr,
+    pub subqueries: Vec<Rel>,
+    pub needs: Vec<Need>,
+}
+
+/// Binds the expression of a SET, DO or KILL. It may hold subqueries.
+pub fn bind_expr(env: &Bindings<'_>, expr: &ast::Expr) -> Result<BoundExpr, Fault> {
     let mut b = Binder::new(env);
     b.blocks.push(Block::default());
-    let e = b.expr(expr)?;
-    Ok((e, b.subqueries))
+    let expr = b.expr(expr)?;
+    Ok(BoundExpr { expr, subqueries: b.subqueries, needs: b.needs })
 }
 
 /// A bound query block or set operation. `columns[i]` describes the i-th column of `rel` to a client; `rel.columns()` describes it to executors.
@@ -239,8 +246,11 @@ impl<'a> Binder<'a> {
     }
 
     pub fn need(&mut self, privilege: Privilege, database: &str, table: &str) -> usize {
-        let definer = self.views.last().and_then(|v| v.definer.clone());
-        self.needs.push(Need { privilege, database: database.into(), table: table.into(), columns: vec![], locks: false, definer });
+        let (definer, view) = match self.views.last() {
+            Some(v) => (v.definer.clone(), Some((v.database.clone(), v.name.clone()))),
+            None => (None, None),
+        };
+        self.needs.push(Need { privilege, database: database.into(), table: table.into(), columns: vec![], locks: false, definer, view });
         self.needs.len() - 1
     }
 

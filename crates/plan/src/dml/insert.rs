@@ -5,6 +5,7 @@
 //! Never:    checks values: that is storing them.
 
 use super::rules::{fills, generated_value};
+use super::update::forget_unread;
 use super::{Assigned, BoundInsert, BoundOnDuplicate, Fill, Given, InsertSource, row_rules};
 use crate::bind::scope::{Clause, ScopeColumn, ScopeTable, same_name};
 use crate::bind::{Binder, RowScope};
@@ -27,19 +28,19 @@ pub fn bind_insert(env: &Bindings<'_>, statistics: &dyn Statistics, i: &ast::Ins
         source_of[*c as usize] = Some(n as u16);
     }
     let need = b.need(Privilege::Insert, &table.database_name, &table.name);
-    if !i.columns.is_empty() {
-        for c in &columns {
-            b.need_column(need, &table.columns[*c as usize].name);
-        }
+    for c in &columns {
+        b.need_column(need, &table.columns[*c as usize].name);
     }
     if i.replace {
         b.need(Privilege::Delete, &table.database_name, &table.name);
     }
+    // What the row's own values and ON DUPLICATE KEY UPDATE read of the table.
+    let read = b.need(Privilege::Select, &table.database_name, &table.name);
     let fill = fills(&mut b, &table)?;
 
     let (source, inner) = match &i.source {
         ast::InsertSource::Values(rows) => {
-            let rows = value_rows(&mut b, &table, &columns, rows, !i.columns.is_empty())?;
+            let rows = value_rows(&mut b, &table, &columns, rows, !i.columns.is_empty(), read)?;
             (InsertSource::Rows(rows), None)
         }
         ast::InsertSource::Query(q) => {
@@ -73,8 +74,9 @@ pub fn bind_insert(env: &Bindings<'_>, statistics: &dyn Statistics, i: &ast::Ins
     } else if i.on_duplicate.is_empty() {
         BoundOnDuplicate::Error
     } else {
-        on_duplicate(&mut b, env, &table, i, &columns, inner.as_ref())?
+        on_duplicate(&mut b, env, &table, i, &columns, inner.as_ref(), read)?
     };
+    forget_unread(&mut b, read);
     let params = merged_params(&b, &source);
     Ok(BoundInsert {
         rules: row_rules(env, &table, None)?,
@@ -121,7 +123,8 @@ pub fn changed_table(b: &Binder<'_>, name: &ast::ObjectName, verb: &str) -> Resu
         });
     }
     if weald_catalog::user::is_information_schema(&database) {
-        return Err(Fault::mysql(1044, "42000", format!("Access denied for user to database '{database}'")));
+        let (user, host) = b.env.names.current_user();
+        return Err(Fault::mysql(1044, "42000", format!("Access denied for user '{user}'@'{host}' to database '{database}'")));
     }
     if b.env.names.database(&database).is_none() {
         return Err(Fault::NoSuchDatabase { name: database });
@@ -151,9 +154,16 @@ pub fn named_columns(table: &TableDef, names: &[String]) -> Result<Vec<u16>, Fau
     Ok(out)
 }
 
-fn value_rows(b: &mut Binder<'_>, table: &TableRef, columns: &[u16], rows: &[Vec<ast::Expr>], named: bool) -> Result<Arc<[Vec<Given>]>, Fault> {
+fn value_rows(
+    b: &mut Binder<'_>,
+    table: &TableRef,
+    columns: &[u16],
+    rows: &[Vec<ast::Expr>],
+    named: bool,
+    read: usize,
+) -> Result<Arc<[Vec<Given>]>, Fault> {
     b.reserve_ids(table.columns.len() as u32);
-    b.blocks.push(crate::bind::row_block(table, None, None, 0));
+    b.blocks.push(crate::bind::row_block(table, None, Some(read), 0));
     let mut out = Vec::with_capacity(rows.len());
     for (n, row) in rows.iter().enumerate() {
         // `VALUES ()` is a row of defaults.
@@ -224,10 +234,11 @@ fn on_duplicate(
     i: &ast::Insert,
     columns: &[u16],
     source: Option<&Query>,
+    read: usize,
 ) -> Result<BoundOnDuplicate, Fault> {
     let n = table.columns.len() as u32;
     let need = b.need(Privilege::Update, &table.database_name, &table.name);
-    let mut block = crate::bind::row_block(table, None, None, 0);
+    let mut block = crate::bind::row_block(table, None, Some(read), 0);
     let targets = block.visible.clone();
     if let Some((alias, names)) = &i.row_alias {
         if same_name(alias, &table.name) {

@@ -25,6 +25,7 @@ pub fn bind_load(env: &Bindings<'_>, l: &ast::LoadData) -> Result<BoundLoad, Fau
     let mut source_of = vec![None; table.columns.len()];
     if l.targets.is_empty() {
         for c in named_columns(&table, &[])? {
+            b.need_column(need, &table.columns[c as usize].name);
             source_of[c as usize] = Some(targets.len() as u16);
             targets.push(LoadField::Column(c));
         }

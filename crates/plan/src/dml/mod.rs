@@ -118,6 +118,24 @@ pub enum BoundDelete {
     Rows(RowChanges),
 }
 
+impl BoundUpdate {
+    pub fn needs(&self) -> &[Need] {
+        match self {
+            BoundUpdate::Fragment(plan) => &plan.needs,
+            BoundUpdate::Rows(changes) => &changes.query.needs,
+        }
+    }
+}
+
+impl BoundDelete {
+    pub fn needs(&self) -> &[Need] {
+        match self {
+            BoundDelete::Fragment(plan) => &plan.needs,
+            BoundDelete::Rows(changes) => &changes.query.needs,
+        }
+    }
+}
+
 /// UPDATE or DELETE of what a query finds. A row that the query gives more than once is changed the first time only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowChanges {
