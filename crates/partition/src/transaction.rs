@@ -18,6 +18,7 @@ use crate::read::Snapshot;
 use crate::record::{self, Form, Head, Op};
 use crate::{LogTicket, NotAppended, Outcome};
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use weald_rowstore::{OpenTable, Refusal, WriteSet};
@@ -54,7 +55,7 @@ pub struct Transaction {
 struct Inner {
     sets: Vec<(PartitionId, Arc<Mutex<Set>>)>,
     snapshot: Option<Snapshot>,
-    part: LastPart,
+    parts: Parts,
 }
 
 /// What it did in one partition.
@@ -68,15 +69,16 @@ struct Set {
     entered: Option<Entered>,
 }
 
-/// The part that was appended last; those before it are durable.
+/// Parts that are in the log and not known to be durable, oldest first.
 #[derive(Default)]
-enum LastPart {
-    #[default]
-    Durable,
-    Waiting(LogTicket),
-    /// Somebody has been waiting for it, and went away: it is not known what came of it.
-    Unknown,
+struct Parts {
+    waiting: VecDeque<LogTicket>,
+    /// Somebody waits for the one that was first; or has gone away, and it is not known what came of it.
+    taken: bool,
 }
+
+/// So many parts may wait for their flush while more is changed: the partitions' parts come about the same time.
+const PARTS_AHEAD: usize = 8;
 
 impl Transaction {
     pub fn begin(node: &Arc<NodeContext>, id: TxnId, isolation: Isolation) -> Self {
@@ -180,7 +182,7 @@ impl Transaction {
         crate::change::outcome(done, &self.node, &self.txn)
     }
 
-    /// Gives what a large transaction has changed to the log, and waits for what it gave before. Costs nothing if there is little: call it again and again
+    /// Gives what a large transaction has changed to the log, and waits for some of what it gave before. Costs nothing if there is little: call it again and again
     /// where a statement may change much. An error is that of a commit; roll back then.
     pub async fn log_ahead(&self) -> Result<(), Fault> {
         if !self.is_large.load(Relaxed) {
@@ -188,7 +190,7 @@ impl Transaction {
         }
         let _giving = self.giving.lock().await;
         while self.is_large.load(Relaxed) {
-            self.last_part_durable().await?;
+            self.parts_durable(PARTS_AHEAD).await?;
             let appended = {
                 let limit = self.node.part_bytes.load(Relaxed);
                 let sets: Vec<_> = self.inner.lock().sets.clone();
@@ -205,7 +207,7 @@ impl Transaction {
                 }
             };
             match appended {
-                Ok(ticket) => self.inner.lock().part = LastPart::Waiting(ticket),
+                Ok(ticket) => self.inner.lock().parts.waiting.push_back(ticket),
                 Err(NotAppended::Crowded) => self.node.log.room().await,
                 Err(NotAppended::Refused(fault)) => return Err(fault),
             }
@@ -213,22 +215,28 @@ impl Transaction {
         Ok(())
     }
 
-    async fn last_part_durable(&self) -> Result<(), Fault> {
-        let last = std::mem::replace(&mut self.inner.lock().part, LastPart::Unknown);
-        match last {
-            LastPart::Durable => (),
-            LastPart::Waiting(ticket) => ticket.await?,
-            LastPart::Unknown => return Err(Fault::Internal { incident: "a part of a transaction was given up".into() }),
+    /// Waits until at most so many parts are not known to be durable.
+    async fn parts_durable(&self, left: usize) -> Result<(), Fault> {
+        loop {
+            let first = {
+                let parts = &mut self.inner.lock().parts;
+                if parts.taken {
+                    return Err(Fault::Internal { incident: "a part of a transaction was given up".into() });
+                }
+                let Some(first) = (parts.waiting.len() > left).then(|| parts.waiting.pop_front()).flatten() else { return Ok(()) };
+                parts.taken = true;
+                first
+            };
+            first.await?;
+            self.inner.lock().parts.taken = false;
         }
-        self.inner.lock().part = LastPart::Durable;
-        Ok(())
     }
 
     /// Makes all its changes visible at one timestamp, which is returned, once they are durable as asked. Safe to drop: then it finishes by itself.
     ///
     /// Errors: `DiskFull` or `PartitionUnavailable`, and it is rolled back; `OutcomeUnknown` if the log failed after it had taken the record.
     pub async fn commit(self, durability: Durability) -> Result<Timestamp, Fault> {
-        self.last_part_durable().await?;
+        self.parts_durable(0).await?;
         let inner = std::mem::take(&mut *self.inner.lock());
         let whole = |(id, set): (PartitionId, Arc<Mutex<Set>>)| Some((id, Arc::into_inner(set)?.into_inner()));
         let Some(sets) = inner.sets.into_iter().map(whole).collect::<Option<Vec<(PartitionId, Set)>>>() else {
