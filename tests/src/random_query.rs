@@ -554,7 +554,18 @@ impl<'a> Generator<'a> {
                 (format!("COUNT({distinct}{})", c.text), Kind::Number, false)
             }
             2 | 3 => (format!("SUM({distinct}{})", self.expr(Kind::Number, 1, scope)), Kind::Number, false),
-            4 => (format!("AVG({})", self.expr(Kind::Number, 1, scope)), Kind::Number, false),
+            4 => {
+                // A quotient keeps more decimals inside an expression than it shows.
+                let (n, m) = (self.expr(Kind::Number, 1, scope), self.r.pick(&["3", "7", "1.5"]));
+                let text = match self.r.below(5) {
+                    0 => format!("(AVG({n}) * {m})"),
+                    1 => format!("SUM({n} / {m})"),
+                    2 => format!("(SUM({n}) / {m} * {m})"),
+                    3 => format!("MAX(({n}) / {m} * {m})"),
+                    _ => format!("AVG({n})"),
+                };
+                (text, Kind::Number, false)
+            }
             5 => (format!("SUM({})", self.expr(Kind::Double, 1, scope)), Kind::Double, false),
             6 | 7 => {
                 let c = self.r.pick(scope).clone();

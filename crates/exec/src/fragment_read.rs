@@ -17,7 +17,7 @@ use std::sync::Arc;
 use weald_catalog::{Sharding, TableDef};
 use weald_expr::aggregate::{Accumulator, AggregateSpec};
 use weald_expr::sort::{group_key, sort_key};
-use weald_expr::{EvalContext, Expr, NoRow, eval, is_true};
+use weald_expr::{EvalContext, Expr, NoRow, eval, eval_part, is_true};
 use weald_partition::Table;
 use weald_plan::fragment::{Action, Fragment, FragmentPlan, Target};
 use weald_plan::key_values::{self, Keys};
@@ -233,7 +233,7 @@ async fn read_groups(
             for (a, acc) in aggregates.iter().zip(&mut groups[at].1) {
                 let mut args = Vec::with_capacity(a.args.len());
                 for e in &a.args {
-                    args.push(eval(e, &fields, &ctx)?);
+                    args.push(eval_part(e, &fields, &ctx)?);
                 }
                 let mut order = Vec::with_capacity(a.order_by.len());
                 for k in &a.order_by {

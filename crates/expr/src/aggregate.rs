@@ -1,7 +1,8 @@
 //! Aggregate functions.
 //!
 //! Owns:     one accumulator's state.
-//! Promises: sums of exact numbers are exact; NULLs are left out; DISTINCT is by collation.
+//! Promises: sums of exact numbers are exact; NULLs are left out; DISTINCT is by collation. A mean is a quotient: it has more decimals than its type until it
+//!           leaves the expression it stands in (see `eval`).
 //! Never:    knows about groups: the executor has one accumulator for each.
 
 use crate::function::BindContext;
@@ -60,10 +61,11 @@ pub fn result_type(function: AggregateFunction, args: &[SqlType], ctx: &BindCont
         Count | CountDistinct => SqlType::bigint(false),
         Sum if exact => typing::decimal_type(i + 22, s, true),
         Avg if exact => typing::decimal_type(i, s + ctx.div_precision_increment as u32, true),
-        Sum => SqlType::new(TypeKind::Double { unsigned: false, scale: typing::real_decimals(&first) }, true),
+        Sum => SqlType::new(TypeKind::real(typing::real_decimals(&first)), true),
         Avg => {
             let scale = typing::real_decimals(&first).map(|s| s.saturating_add(ctx.div_precision_increment)).filter(|s| *s < 31);
-            SqlType::new(TypeKind::Double { unsigned: false, scale }, true)
+            let digits = scale.and(first.kind.real_digits()).map(|(digits, _)| digits.saturating_add(ctx.div_precision_increment));
+            SqlType::new(TypeKind::Double { unsigned: false, digits, scale }, true)
         }
         StddevPop | StddevSamp | VarPop | VarSamp => SqlType::double(true),
         Min | Max | AnyValue => match &first.kind {
@@ -348,10 +350,14 @@ impl Accumulator {
     pub fn finish(self, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
         Ok(match self.state {
             State::Count(n) => Value::Int(n),
-            State::Sum(sum) => sum.map_or(Value::Null, |d| at_scale(d, &self.spec.ty)),
+            State::Sum(sum) => sum.map_or(Value::Null, |d| match self.spec.ty.kind {
+                // Counts of several partitions, added up.
+                TypeKind::Int { .. } => d.to_i64().map_or(Value::Decimal(d), Value::Int),
+                _ => Value::Decimal(d),
+            }),
             State::SumDouble(sum) => sum.map_or(Value::Null, Value::Double),
             State::Avg { sum: Some(sum), count } if count > 0 => {
-                sum.div(&Decimal::from_i64(count), ctx.statement.div_precision_increment).map_or(Value::Null, |d| at_scale(d, &self.spec.ty))
+                sum.div_unrounded(&Decimal::from_i64(count), ctx.statement.div_precision_increment).map_or(Value::Null, Value::Decimal)
             }
             State::Avg { .. } => Value::Null,
             State::AvgDouble { sum, count } => {
@@ -388,15 +394,6 @@ fn document(json: Option<Json>) -> Result<Value, Fault> {
         None => Ok(Value::Null),
         Some(j) if j.nests_too_deep() => Err(crate::function::json_too_deep()),
         Some(j) => Ok(Value::Json(Arc::new(j))),
-    }
-}
-
-fn at_scale(d: Decimal, ty: &SqlType) -> Value {
-    match ty.kind {
-        TypeKind::Decimal { scale, .. } if d.scale() != scale => Value::Decimal(d.rescale(scale).unwrap_or(d)),
-        // Counts of several partitions, added up.
-        TypeKind::Int { .. } => d.to_i64().map_or(Value::Decimal(d), Value::Int),
-        _ => Value::Decimal(d),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns:     nothing.
 //! Promises: three-valued logic with short circuit; a column's stored form becomes what SQL sees: ENUM and SET their text, TIMESTAMP session time.
-//!           What [`eval`] returns has the scale of its type; inside an expression a quotient keeps more decimals, as in MySQL.
+//!           What [`eval`] returns has the scale of its type; inside an expression a quotient keeps more decimals, as in MySQL: [`eval_part`].
 //! Never:    waits: subqueries were answered before.
 
 use crate::context::{EvalContext, Row, SubqueryResult};
@@ -14,14 +14,22 @@ use weald_types::{Collation, Fault, SqlMode, SqlType, TypeKind, Value};
 
 /// The value of `e` for `row`, in the form of its type.
 pub fn eval(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    match value(e, row, ctx)? {
-        Value::Decimal(d) => Ok(Value::Decimal(operator::at_scale(d, e.ty()))),
-        v => Ok(v),
+    let v = eval_part(e, row, ctx)?;
+    // A user variable has the decimals that were put in it, whatever is told of its type.
+    Ok(if matches!(e, Expr::UserVariable { .. } | Expr::AssignUserVariable { .. }) { v } else { in_form_of(v, e.ty()) })
+}
+
+/// A value that leaves an expression of type `ty`: a decimal has the type's decimals.
+#[inline]
+pub fn in_form_of(v: Value, ty: &SqlType) -> Value {
+    match v {
+        Value::Decimal(d) => Value::Decimal(operator::at_scale(d, ty)),
+        v => v,
     }
 }
 
-/// The value of a part of an expression.
-fn value(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+/// The value of a part of an expression: what an aggregate is given, what a scalar subquery gives to the expression around it.
+pub fn eval_part(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     Ok(match e {
         Expr::Literal { value, .. } => value.clone(),
         Expr::Param { index, .. } => ctx.params.get(*index as usize).cloned().unwrap_or(Value::Null),
@@ -29,7 +37,7 @@ fn value(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<V
         Expr::ColumnRaw { id, .. } => row.column(*id),
         Expr::UserVariable { name, .. } => ctx.statement.user_variables.lock().get(name).map_or(Value::Null, |v| v.0.clone()),
         Expr::AssignUserVariable { name, value, ty } => {
-            let v = eval(value, row, ctx)?;
+            let v = eval_part(value, row, ctx)?;
             ctx.statement.user_variables.lock().insert(name.clone(), (v.clone(), ty.clone()));
             v
         }
@@ -37,11 +45,11 @@ fn value(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<V
         Expr::Call { function, args, ty, collation } => {
             let call = crate::function::Call { name: function.name, args, ty, collation: *collation };
             if let Some(lazy) = function.lazy {
-                return lazy(&call, &mut |i| value(&args[i], row, ctx), ctx);
+                return lazy(&call, &mut |i| eval_part(&args[i], row, ctx), ctx);
             }
             let mut values = Vec::with_capacity(args.len());
             for a in args {
-                values.push(value(a, row, ctx)?);
+                values.push(eval_part(a, row, ctx)?);
             }
             return ctx.statement.aside_if(values.iter().any(is_large), || (function.eval)(&call, &values, ctx));
         }
@@ -69,7 +77,7 @@ fn value(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<V
             }
         }
         Expr::Cast { expr, ty } => {
-            let v = value(expr, row, ctx)?;
+            let v = eval_part(expr, row, ctx)?;
             return cast::cast(v, expr.ty(), ty, ctx);
         }
         Expr::In { expr, list, negated, collation } => return eval_in(expr, list, *negated, *collation, row, ctx),
@@ -99,12 +107,12 @@ fn operand_of<'a, R: Row + ?Sized>(e: &'a Expr, row: &'a R, ctx: &'a EvalContext
         }
         _ => (),
     }
-    value(e, row, ctx).map(Cow::Owned)
+    eval_part(e, row, ctx).map(Cow::Owned)
 }
 
 /// A branch's value in the type of the whole.
 fn converted(e: &Expr, ty: &SqlType, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
-    let v = value(e, row, ctx)?;
+    let v = eval_part(e, row, ctx)?;
     if same_form(e, ty) { Ok(v) } else { cast::convert(v, e.ty(), ty, ctx) }
 }
 

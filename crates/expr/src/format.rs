@@ -25,7 +25,11 @@ pub fn write_text(v: &Value, ty: &SqlType, out: &mut Vec<u8>) {
             }
             _ => write_uint(*n, out),
         },
-        Value::Decimal(d) => d.write_text(out),
+        // Inside an expression a quotient has more decimals than its text.
+        Value::Decimal(d) => match ty.kind {
+            TypeKind::Decimal { scale, .. } if d.scale() > scale => crate::operator::at_scale(d.clone(), ty).write_text(out),
+            _ => d.write_text(out),
+        },
         Value::Double(d) => match &ty.kind {
             TypeKind::Float { scale: Some(s), .. } | TypeKind::Double { scale: Some(s), .. } => {
                 let _ = write!(out, "{d:.prec$}", prec = *s as usize);

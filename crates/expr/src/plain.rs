@@ -53,8 +53,8 @@ impl Plain {
             TypeKind::Decimal { precision, scale, unsigned } => {
                 Plain::Decimal { scale: *scale, limit: 10i64.checked_pow(*precision as u32).unwrap_or(i64::MAX), unsigned: *unsigned }
             }
-            TypeKind::Float { unsigned, scale: None } => Plain::Double { single: true, unsigned: *unsigned },
-            TypeKind::Double { unsigned, scale: None } => Plain::Double { single: false, unsigned: *unsigned },
+            TypeKind::Float { unsigned, scale: None, .. } => Plain::Double { single: true, unsigned: *unsigned },
+            TypeKind::Double { unsigned, scale: None, .. } => Plain::Double { single: false, unsigned: *unsigned },
             TypeKind::Char { chars } | TypeKind::VarChar { chars } => Plain::Text { chars: *chars as usize, most_bytes: usize::MAX, utf8 },
             TypeKind::Text(size) => Plain::Text { chars: usize::MAX, most_bytes: size.max_bytes() as usize, utf8 },
             TypeKind::Binary { bytes } => Plain::Bytes { least: *bytes as usize, most: *bytes as usize },
@@ -193,8 +193,8 @@ mod tests {
             TypeKind::Int { width: IntWidth::Big, unsigned: false, zerofill: None },
             TypeKind::Decimal { precision: 5, scale: 2, unsigned: false },
             TypeKind::Decimal { precision: 30, scale: 4, unsigned: true },
-            TypeKind::Float { unsigned: false, scale: None },
-            TypeKind::Double { unsigned: true, scale: None },
+            TypeKind::Float { unsigned: false, digits: None, scale: None },
+            TypeKind::Double { unsigned: true, digits: None, scale: None },
             TypeKind::Char { chars: 4 },
             TypeKind::VarChar { chars: 3 },
             TypeKind::Text(BlobSize::Tiny),

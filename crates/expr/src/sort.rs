@@ -32,7 +32,7 @@ fn form_of(v: &Value, ty: &SqlType) -> SqlType {
             },
             unsigned: false,
         },
-        (Value::Double(_), _) => TypeKind::Double { unsigned: false, scale: None },
+        (Value::Double(_), _) => TypeKind::real(None),
         (Value::Bytes(_), _) => TypeKind::VarBinary { bytes: u32::MAX },
         (Value::Date(_), _) => TypeKind::Date,
         (Value::Time(_), _) => TypeKind::Time { fsp: 6 },

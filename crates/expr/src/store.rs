@@ -33,7 +33,7 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
         {
             Ok(Value::Str(if matches!(t.ty.kind, TypeKind::Char { .. }) { trim_end(s) } else { s }))
         }
-        (TypeKind::Double { scale: None, unsigned: false }, Value::Double(d)) => Ok(Value::Double(d)),
+        (TypeKind::Double { scale: None, unsigned: false, .. }, Value::Double(d)) => Ok(Value::Double(d)),
         (TypeKind::Null, v) => Ok(v),
         (TypeKind::Int { .. }, v) => {
             let n = match &v {
@@ -118,7 +118,7 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
                 }
             }
         }
-        (TypeKind::Float { unsigned, scale } | TypeKind::Double { unsigned, scale }, v) => {
+        (TypeKind::Float { unsigned, .. } | TypeKind::Double { unsigned, .. }, v) => {
             let d = match &v {
                 Value::Str(_) | Value::Bytes(_) => {
                     let s = coerce::text(&v, from).unwrap_or_default();
@@ -130,25 +130,18 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
                 }
                 v => coerce::double(v, ctx).unwrap_or(0.0),
             };
-            let d = match scale {
-                Some(s) => {
-                    let p = 10f64.powi(*s as i32);
-                    let r = (d * p).round() / p;
-                    if r.is_finite() { r } else { d }
-                }
-                None => d,
-            };
             let single = matches!(t.ty.kind, TypeKind::Float { .. });
-            let (low, high) = (
-                if *unsigned {
-                    0.0
-                } else if single {
-                    f32::MIN as f64
-                } else {
-                    f64::MIN
-                },
-                if single { f32::MAX as f64 } else { f64::MAX },
-            );
+            let (d, most) = match t.ty.kind.real_digits() {
+                // FLOAT(M,D): D decimals, and M digits in all.
+                Some((digits, scale)) => {
+                    let p = 10f64.powi(scale as i32);
+                    let rounded = d.floor() + ((d - d.floor()) * p).round_ties_even() / p;
+                    (if rounded.is_finite() { rounded } else { d }, 10f64.powi((digits - scale) as i32) - 1.0 / p)
+                }
+                None if single => (d, f32::MAX as f64),
+                None => (d, f64::MAX),
+            };
+            let (low, high) = (if *unsigned { 0.0 } else { -most }, most);
             if d < low || d > high {
                 refuse(Fault::OutOfRange { column: t.column.into(), row: t.row }, ctx)?;
                 return Ok(Value::Double(d.clamp(low, high)));

@@ -149,7 +149,7 @@ pub fn operator(op: Operator, mut args: Vec<Expr>, ctx: &BindContext) -> Result<
                     let (i, s) = digits(args[0].ty());
                     decimal_type(i, s, nullable)
                 }
-                Number::Double => SqlType::new(TypeKind::Double { unsigned: false, scale: real_decimals(args[0].ty()) }, nullable),
+                Number::Double => SqlType::new(TypeKind::real(real_decimals(args[0].ty())), nullable),
             };
             (ty, Collation::BINARY)
         }
@@ -192,7 +192,7 @@ fn arithmetic_type(op: Operator, args: &[Expr], ctx: &BindContext) -> SqlType {
             (Some(x), Some(y)) => Some(x.max(y).saturating_add(if op == Divide { ctx.div_precision_increment } else { 0 })).filter(|s| *s < 31),
             _ => None,
         };
-        return SqlType::new(TypeKind::Double { unsigned: false, scale }, nullable);
+        return SqlType::new(TypeKind::real(scale), nullable);
     }
     if op == Divide {
         let ((i1, s1), (i2, s2)) = (digits_of(a), digits_of(b));
@@ -587,7 +587,8 @@ pub fn fold(e: Expr, ctx: &BindContext) -> Expr {
     }
     let statement = crate::context::StatementContext::for_folding(ctx);
     let c = crate::EvalContext { statement: &statement, params: &[], subqueries: &[] };
-    match crate::eval(&e, &crate::context::NoRow, &c) {
+    // With all the decimals it has where it stands.
+    match crate::eval_part(&e, &crate::context::NoRow, &c) {
         Ok(value) if statement.warnings.lock().total == 0 => {
             let ty = value_type(&e);
             let nullable = value.is_null();

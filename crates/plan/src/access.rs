@@ -364,14 +364,14 @@ fn fit(ty: &SqlType, value: &Expr, collation: Collation, equality: bool) -> Opti
             {
                 return Some((Expr::Literal { value: Value::Int(n), ty: SqlType::bigint(false) }, false));
             }
-            Some((cast(TypeKind::Double { unsigned: false, scale: None }), false))
+            Some((cast(TypeKind::real(None)), false))
         }
         TypeKind::Decimal { .. } if matches!(v.kind, TypeKind::Decimal { .. }) => Some((value.clone(), true)),
         TypeKind::Decimal { .. } if matches!(v.kind, TypeKind::Int { .. }) => {
             Some((cast(TypeKind::Decimal { precision: 20, scale: 0, unsigned: false }), true))
         }
         TypeKind::Double { .. } | TypeKind::Float { .. } if real => Some((value.clone(), true)),
-        TypeKind::Double { .. } | TypeKind::Float { .. } if number => Some((cast(TypeKind::Double { unsigned: false, scale: None }), true)),
+        TypeKind::Double { .. } | TypeKind::Float { .. } if number => Some((cast(TypeKind::real(None)), true)),
         TypeKind::Char { .. } | TypeKind::VarChar { .. } | TypeKind::Text(_) if text && collation == ty.collation => Some((value.clone(), true)),
         TypeKind::Binary { .. } | TypeKind::VarBinary { .. } | TypeKind::Blob(_) if v.kind.is_binary() => Some((value.clone(), true)),
         TypeKind::Binary { .. } | TypeKind::VarBinary { .. } | TypeKind::Blob(_) if text => Some((cast(TypeKind::VarBinary { bytes: 65_535 }), true)),

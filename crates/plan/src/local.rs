@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use weald_catalog::table::TableRef;
 use weald_expr::function::BindContext;
 use weald_expr::{AggregateFunction, Expr, Operator};
-use weald_types::{Collation, ColumnId, SqlType};
+use weald_types::{Collation, ColumnId, SqlType, Value};
 
 /// The whole of an optimized query as one fragment, if it is one.
 pub fn fragment(query: &Query, session: &BindContext) -> Option<FragmentPlan> {
@@ -225,10 +225,7 @@ impl<'q> Shape<'q> {
         let (count, offset) = self.whole_limits();
         match (one, count, offset) {
             (true, count, offset) => (count, offset),
-            (false, Some(c), Some(o)) => {
-                let ty = SqlType::bigint_unsigned(false);
-                (Some(Expr::Operator { op: Operator::Add, args: vec![c, o], ty, collation: Collation::BINARY }), None)
-            }
+            (false, Some(c), Some(o)) => (Some(sum_or_most(c, o)), None),
             (false, count, _) => (count, None),
         }
     }
@@ -362,8 +359,23 @@ impl Parts {
         let count = Aggregate { function: AggregateFunction::Count, ty: SqlType::bigint(false), ..a.clone() };
         let (s, c) = (self.column(sum, AggregateFunction::Sum), self.column(count, AggregateFunction::Sum));
         let quotient = crate::typing::operator(Operator::Divide, vec![read(s, &sum_type), read(c, &SqlType::bigint(false))], session).ok()?;
-        Some(if quotient.ty().kind == a.ty.kind { quotient } else { Expr::Cast { expr: Box::new(quotient), ty: a.ty } })
+        // Not cast: inside an expression a mean has more decimals than its type.
+        Some(match quotient {
+            Expr::Operator { op, args, collation, .. } => Expr::Operator { op, args, ty: a.ty, collation },
+            other => Expr::Cast { expr: Box::new(other), ty: a.ty },
+        })
     }
+}
+
+/// `a + b`, or `a` where that is beyond all numbers: LIMIT 18446744073709551615 means no limit.
+fn sum_or_most(a: Expr, b: Expr) -> Expr {
+    let operator = |op, args, ty| Expr::Operator { op, args, ty, collation: Collation::BINARY };
+    let ty = SqlType::bigint_unsigned(false);
+    let most = Expr::Literal { value: Value::UInt(u64::MAX), ty: ty.clone() };
+    let room = operator(Operator::Subtract, vec![most, b.clone()], ty.clone());
+    let too_many = operator(Operator::Gt, vec![a.clone(), room], SqlType::bigint(false));
+    let sum = operator(Operator::Add, vec![a.clone(), b], ty.clone());
+    Expr::Case { operand: None, branches: vec![(too_many, a)], otherwise: Some(Box::new(sum)), ty }
 }
 
 fn read(i: usize, ty: &SqlType) -> Expr {

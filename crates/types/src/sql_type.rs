@@ -34,13 +34,15 @@ pub enum TypeKind {
         scale: u8,
         unsigned: bool,
     },
-    /// `scale` is the declared number of decimals (`FLOAT(7,4)`), `None` where not declared.
+    /// `digits` and `scale` are M and D of `FLOAT(M,D)`, where they are declared; an expression has D only.
     Float {
         unsigned: bool,
+        digits: Option<u8>,
         scale: Option<u8>,
     },
     Double {
         unsigned: bool,
+        digits: Option<u8>,
         scale: Option<u8>,
     },
     Bit {
@@ -108,7 +110,7 @@ impl SqlType {
         Self::new(TypeKind::Int { width: IntWidth::Big, unsigned: true, zerofill: None }, nullable)
     }
     pub fn double(nullable: bool) -> Self {
-        Self::new(TypeKind::Double { unsigned: false, scale: None }, nullable)
+        Self::new(TypeKind::real(None), nullable)
     }
     pub fn varchar(chars: u32, nullable: bool, collation: Collation) -> Self {
         Self::string(TypeKind::VarChar { chars }, nullable, collation)
@@ -127,6 +129,22 @@ impl SqlType {
 }
 
 impl TypeKind {
+    /// DOUBLE with so many decimals, or as many as it takes.
+    pub const fn real(scale: Option<u8>) -> Self {
+        TypeKind::Double { unsigned: false, digits: None, scale }
+    }
+
+    /// M and D of a FLOAT or DOUBLE that has a fixed number of decimals.
+    pub fn real_digits(&self) -> Option<(u8, u8)> {
+        match *self {
+            TypeKind::Float { digits, scale: Some(scale), .. } | TypeKind::Double { digits, scale: Some(scale), .. } => {
+                // 15 digits that a double holds, a sign and a point, as MySQL counts.
+                Some((digits.unwrap_or_else(|| scale.saturating_add(17)), scale))
+            }
+            _ => None,
+        }
+    }
+
     pub fn is_unsigned(&self) -> bool {
         matches!(
             self,
@@ -288,8 +306,8 @@ impl SqlType {
             TypeKind::Int { width: IntWidth::Int, .. } => Some(10),
             TypeKind::Int { width: IntWidth::Big, unsigned, .. } => Some(if unsigned { 20 } else { 19 }),
             TypeKind::Decimal { precision, .. } => Some(precision as u64),
-            TypeKind::Float { .. } => Some(12),
-            TypeKind::Double { .. } => Some(22),
+            TypeKind::Float { digits, .. } => Some(digits.map_or(12, u64::from)),
+            TypeKind::Double { digits, .. } => Some(digits.map_or(22, u64::from)),
             TypeKind::Bit { bits } => Some(bits as u64),
             _ => None,
         }
@@ -325,8 +343,8 @@ impl SqlType {
                 (IntWidth::Big, _) => 20,
             },
             TypeKind::Decimal { precision, scale, unsigned } => *precision as u32 + u32::from(*scale > 0) + u32::from(!*unsigned),
-            TypeKind::Float { .. } => 12,
-            TypeKind::Double { .. } => 22,
+            TypeKind::Float { .. } => self.kind.real_digits().map_or(12, |(digits, _)| digits as u32),
+            TypeKind::Double { .. } => self.kind.real_digits().map_or(22, |(digits, _)| digits as u32),
             TypeKind::Bit { bits } => *bits as u32,
             TypeKind::Char { chars } | TypeKind::VarChar { chars } => *chars,
             TypeKind::Binary { bytes } | TypeKind::VarBinary { bytes } => *bytes,
@@ -366,8 +384,11 @@ impl fmt::Display for SqlType {
         match &self.kind {
             TypeKind::Int { zerofill: Some(width), .. } => write!(f, "({width})")?,
             TypeKind::Decimal { precision, scale, .. } => write!(f, "({precision},{scale})")?,
-            // The declared number of digits is not kept: 255 is the one that limits nothing.
-            TypeKind::Float { scale: Some(scale), .. } | TypeKind::Double { scale: Some(scale), .. } => write!(f, "(255,{scale})")?,
+            TypeKind::Float { .. } | TypeKind::Double { .. } => {
+                if let Some((digits, scale)) = self.kind.real_digits() {
+                    write!(f, "({digits},{scale})")?
+                }
+            }
             TypeKind::Bit { bits } => write!(f, "({bits})")?,
             TypeKind::Char { chars: n } | TypeKind::VarChar { chars: n } | TypeKind::Binary { bytes: n } | TypeKind::VarBinary { bytes: n } => {
                 write!(f, "({n})")?
@@ -409,7 +430,9 @@ mod tests {
             (int(IntWidth::Int, true, Some(5)), "int(5) unsigned zerofill"),
             (TypeKind::Decimal { precision: 10, scale: 2, unsigned: false }, "decimal(10,2)"),
             (TypeKind::Decimal { precision: 10, scale: 0, unsigned: true }, "decimal(10,0) unsigned"),
-            (TypeKind::Double { unsigned: false, scale: None }, "double"),
+            (TypeKind::real(None), "double"),
+            (TypeKind::real(Some(3)), "double(20,3)"),
+            (TypeKind::Float { unsigned: true, digits: Some(7), scale: Some(4) }, "float(7,4) unsigned"),
             (TypeKind::VarChar { chars: 20 }, "varchar(20)"),
             (TypeKind::Text(BlobSize::Medium), "mediumtext"),
             (TypeKind::Bit { bits: 1 }, "bit(1)"),

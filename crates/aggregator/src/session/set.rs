@@ -7,7 +7,7 @@
 use super::{Change, Outcome, Session, Settings};
 use crate::variables::{self, Effect, Scope, VARIABLES};
 use weald_catalog::{Command, Privilege};
-use weald_expr::{NoRow, eval};
+use weald_expr::{NoRow, eval_part};
 use weald_plan::bind::{self, BoundExpr};
 use weald_sql::ast::{self, SetItem, VarScope};
 use weald_types::{Charset, Collation, Fault, SqlType, Value};
@@ -232,7 +232,8 @@ impl Session {
         let ty = bound.ty().clone();
         if subqueries.is_empty() {
             let c = self.statement();
-            let value = eval(&bound, &NoRow, &weald_expr::EvalContext { statement: &c, params, subqueries: &[] })?;
+            // A user variable keeps all decimals of a quotient.
+            let value = eval_part(&bound, &NoRow, &weald_expr::EvalContext { statement: &c, params, subqueries: &[] })?;
             return Ok((value, ty));
         }
         // With a subquery it is a query: SELECT <expression>.

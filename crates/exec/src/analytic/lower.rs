@@ -30,7 +30,7 @@ use weald_expr::{AggregateFunction, Expr, Operator, StatementContext};
 use weald_plan::Statistics;
 use weald_plan::query::{self, JoinKind, Query, Rel, SetOp};
 use weald_plan::rewrite::estimate;
-use weald_types::{Collation, ColumnId, SqlType, TypeKind, Value};
+use weald_types::{Collation, ColumnId, Decimal, SqlType, TypeKind, Value};
 
 pub struct Lowering<'a> {
     pub query: &'a Query,
@@ -341,17 +341,26 @@ impl Lowering<'_> {
                 out.push(df::ident(key_name).alias(name(c.id)));
             }
         }
+        let mut noted: Vec<query::Column> = group.iter().map(|g| g.1.clone()).collect();
         for (i, (a, c)) in aggregates.iter().enumerate() {
-            out.push(self.call(a, c, i, &mut calls)?.alias(name(c.id)));
+            let (result, inside) = self.call(a, c, i, &mut calls)?;
+            out.push(result.alias(name(c.id)));
+            let mut c = c.clone();
+            // A sum or a mean of quotients is carried with all its decimals.
+            if let (TypeKind::Decimal { precision, scale, .. }, Some(inside)) = (&mut c.ty.kind, inside) {
+                *precision = (*precision - *scale).saturating_add(inside).min(65);
+                *scale = inside;
+            }
+            noted.push(c);
         }
         self.weights.borrow_mut().extend(weights);
-        self.note(&group.iter().map(|g| g.1.clone()).chain(aggregates.iter().map(|a| a.1.clone())).collect::<Vec<_>>());
+        self.note(&noted);
         let grouped = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(plan), keys, calls)?);
         Ok(LogicalPlanBuilder::from(grouped).project(out)?.build()?)
     }
 
-    /// Adds what one aggregate needs to `calls`, and gives the expression that makes its result of them.
-    fn call(&self, a: &query::Aggregate, c: &query::Column, i: usize, calls: &mut Vec<df::Expr>) -> Result<df::Expr, Refused> {
+    /// Adds what one aggregate needs to `calls`, and gives the expression that makes its result of them; and, of an exact number, the decimals it is carried with.
+    fn call(&self, a: &query::Aggregate, c: &query::Column, i: usize, calls: &mut Vec<df::Expr>) -> Result<(df::Expr, Option<u8>), Refused> {
         let mut add = |e: df::Expr, what: &str| -> df::Expr {
             // AVG(x) beside SUM(x) sums once.
             if let Some(df::Expr::Alias(known)) = calls.iter().find(|c| matches!(c, df::Expr::Alias(a) if *a.expr == e)) {
@@ -370,39 +379,46 @@ impl Lowering<'_> {
             return refuse("an ordered aggregate");
         }
         match (a.function, first) {
-            (AggregateFunction::Count, None) => Ok(df::cast(add(expr_fn::count(df::lit(1i64)), "n"), to)),
+            (AggregateFunction::Count, None) => Ok((df::cast(add(expr_fn::count(df::lit(1i64)), "n"), to), None)),
             (AggregateFunction::Count | AggregateFunction::CountDistinct, Some(e)) => {
                 if a.args.len() > 1 {
                     return refuse("COUNT(DISTINCT a, b)");
                 }
                 let key = self.with_exprs(|x| x.key(e))?;
                 let distinct = a.distinct || a.function == AggregateFunction::CountDistinct;
-                Ok(df::cast(add(if distinct { expr_fn::count_distinct(key) } else { expr_fn::count(key) }, "n"), to))
+                Ok((df::cast(add(if distinct { expr_fn::count_distinct(key) } else { expr_fn::count(key) }, "n"), to), None))
             }
             (AggregateFunction::Sum | AggregateFunction::Avg, Some(_)) if a.distinct => refuse("SUM(DISTINCT)"),
             (AggregateFunction::Sum, Some(e)) => {
-                let summed = self.summand(e)?;
-                Ok(df::cast(add(sum(summed, &to), "s"), to))
+                let (summed, inside) = self.summand(e)?;
+                let to = with_scale(to, inside);
+                Ok((df::cast(add(sum(summed, &to), "s"), to), inside))
             }
             (AggregateFunction::Avg, Some(e)) => {
-                let summed = self.summand(e)?;
+                let (summed, inside) = self.summand(e)?;
                 let counted = if e.ty().nullable { expr_fn::count(summed.clone()) } else { expr_fn::count(df::lit(1i64)) };
                 let (s, n) = (add(sum(summed, &to), "s"), add(counted, "n"));
                 match &to {
-                    DataType::Float64 => Ok(s / df::cast(
-                        df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
-                            datafusion::functions::core::nullif(),
-                            vec![n, df::lit(0i64)],
-                        )),
-                        DataType::Float64,
-                    )),
+                    DataType::Float64 => {
+                        let mean = s / df::cast(
+                            df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
+                                datafusion::functions::core::nullif(),
+                                vec![n, df::lit(0i64)],
+                            )),
+                            DataType::Float64,
+                        );
+                        Ok((mean, None))
+                    }
                     _ => {
                         // The division itself makes NULL of no rows, but would warn: the sum is NULL then, and NULL / 0 is not a division by zero.
+                        let inside = Decimal::quotient_scale(inside.unwrap_or(0), 0, self.statement.div_precision_increment);
+                        let to = with_scale(to, Some(inside));
                         let udf = Arithmetic::udf(Operator::Divide, to, "avg".into(), self.statement.clone());
-                        Ok(df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
+                        let mean = df::Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
                             Arc::new(udf),
                             vec![s, df::cast(n, carrier::decimal(20, 0))],
-                        )))
+                        ));
+                        Ok((mean, Some(inside)))
                     }
                 }
             }
@@ -410,30 +426,47 @@ impl Lowering<'_> {
                 // By weight; any of the values that weigh least (or most) will do.
                 let (value, weight) = (self.with_exprs(|x| x.value(e))?, self.with_exprs(|x| x.key(e))?);
                 let order = weight.sort(a.function == AggregateFunction::Min, false);
-                Ok(add(first_value(value, vec![order]), "m"))
+                Ok((add(first_value(value, vec![order]), "m"), None))
             }
             (AggregateFunction::Min | AggregateFunction::Max, Some(e)) => {
                 if matches!(value_type(e).kind, TypeKind::Json) {
                     return refuse("MIN or MAX of JSON");
                 }
-                let value = self.with_exprs(|x| x.value(e))?;
-                Ok(df::cast(add(if a.function == AggregateFunction::Min { expr_fn::min(value) } else { expr_fn::max(value) }, "m"), to))
+                let (value, inside) = match value_type(e).kind {
+                    TypeKind::Decimal { .. } => self.with_exprs(|x| x.part(e)).map(|(value, inside)| (value, Some(inside)))?,
+                    _ => (self.with_exprs(|x| x.value(e))?, None),
+                };
+                let to = with_scale(to, inside);
+                Ok((df::cast(add(if a.function == AggregateFunction::Min { expr_fn::min(value) } else { expr_fn::max(value) }, "m"), to), inside))
             }
             (AggregateFunction::AnyValue, Some(e)) if carrier::data_type(&value_type(e)).as_ref() == Some(&to) => {
-                Ok(add(any_value(self.with_exprs(|x| x.value(e))?), "m"))
+                Ok((add(any_value(self.with_exprs(|x| x.value(e))?), "m"), None))
             }
             _ => refuse("an aggregate that only the row executor has"),
         }
     }
 
-    /// Exact numbers are summed as decimals of 38 digits, the others as doubles.
-    fn summand(&self, e: &Expr) -> Result<df::Expr, Refused> {
+    /// Exact numbers are summed as decimals of 38 digits, of which so many are decimals; the others as doubles.
+    fn summand(&self, e: &Expr) -> Result<(df::Expr, Option<u8>), Refused> {
         match &e.ty().kind {
-            TypeKind::Int { .. } | TypeKind::Year | TypeKind::Bit { .. } => Ok(df::cast(self.with_exprs(|x| x.value(e))?, carrier::decimal(38, 0))),
-            TypeKind::Decimal { scale, .. } => Ok(df::cast(self.with_exprs(|x| x.value(e))?, carrier::decimal(38, *scale))),
-            TypeKind::Float { .. } | TypeKind::Double { .. } => self.with_exprs(|x| x.value(e)),
+            TypeKind::Int { .. } | TypeKind::Year | TypeKind::Bit { .. } => {
+                Ok((df::cast(self.with_exprs(|x| x.value(e))?, carrier::decimal(38, 0)), Some(0)))
+            }
+            TypeKind::Decimal { .. } => {
+                let (value, inside) = self.with_exprs(|x| x.part(e))?;
+                Ok((df::cast(value, carrier::decimal(38, inside)), Some(inside)))
+            }
+            TypeKind::Float { .. } | TypeKind::Double { .. } => Ok((self.with_exprs(|x| x.value(e))?, None)),
             _ => refuse("a sum of what is not a number"),
         }
+    }
+}
+
+/// A decimal carrier with other decimals than the type shows, and as many digits before the point as there is room for.
+fn with_scale(to: DataType, inside: Option<u8>) -> DataType {
+    match (&to, inside) {
+        (DataType::Decimal128(p, s), Some(inside)) => carrier::decimal(p.saturating_sub(*s as u8).saturating_add(inside).min(38), inside),
+        _ => to,
     }
 }
 

@@ -5,7 +5,7 @@
 //! Never:    lowers an expression with side effects or with an unanswered subquery: those are refused.
 
 use super::carrier;
-use super::udf::{Arithmetic, CompareText, Evaluate, OneOf, Weight};
+use super::udf::{Arithmetic, Asked, CompareText, Evaluate, OneOf, Weight};
 use super::{Refused, refuse};
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, ScalarValue};
@@ -17,7 +17,7 @@ use weald_expr::function::Volatility;
 use weald_expr::typing::value_type;
 use weald_expr::walk::transform;
 use weald_expr::{Expr, Operator, StatementContext};
-use weald_types::{Collation, ColumnId, SqlType, TypeKind, Value};
+use weald_types::{Collation, ColumnId, Decimal, SqlType, TypeKind, Value};
 
 pub struct ExprLowering<'a> {
     pub statement: &'a Arc<StatementContext>,
@@ -55,9 +55,19 @@ impl ExprLowering<'_> {
                 Some(value) => self.literal(value, ty),
                 None => refuse("a parameter without a value"),
             },
-            Expr::Column { id, ty } if !is_shown_differently(&ty.kind) => Ok(column(*id)),
+            Expr::Column { id, ty } if !is_shown_differently(&ty.kind) => match (&ty.kind, self.carried_scale(*id)) {
+                (TypeKind::Decimal { precision, scale, .. }, Some(carried)) if carried > *scale => {
+                    Ok(df::cast(column(*id), carrier::decimal(*precision, *scale)))
+                }
+                _ => Ok(column(*id)),
+            },
             Expr::ColumnRaw { id, .. } => Ok(column(*id)),
             Expr::Operator { op, args, ty, .. } => self.operator(e, *op, args, ty),
+            Expr::Case { operand: None, branches, otherwise, .. }
+                if branches.iter().map(|b| &b.1).chain(otherwise.as_deref()).any(|e| self.has_more_inside(e)) =>
+            {
+                self.evaluate(e, false)
+            }
             Expr::Case { operand: None, branches, otherwise, ty } => {
                 let mut when_then = Vec::new();
                 for (when, then) in branches {
@@ -82,10 +92,80 @@ impl ExprLowering<'_> {
         }
     }
 
+    /// The decimals of a column as it is carried.
+    fn carried_scale(&self, id: ColumnId) -> Option<u8> {
+        self.types.get(&id).map(scale_of)
+    }
+
+    /// Whether the value has more decimals inside an expression than it shows: MySQL rounds a quotient when it leaves the expression, not before.
+    fn has_more_inside(&self, e: &Expr) -> bool {
+        let mut more = false;
+        transform(e, &mut |e| {
+            more |= match e {
+                Expr::Operator { op: Operator::Divide, ty, .. } => matches!(ty.kind, TypeKind::Decimal { .. }),
+                Expr::Column { id, ty } => matches!(ty.kind, TypeKind::Decimal { .. }) && self.carried_scale(*id).is_some_and(|s| s > scale_of(ty)),
+                Expr::Literal { value: Value::Decimal(d), ty } => matches!(ty.kind, TypeKind::Decimal { .. }) && d.scale() > scale_of(ty),
+                _ => false,
+            };
+            None
+        });
+        more
+    }
+
+    /// The exact number that `e` is to the expression or aggregate around it, and its decimals.
+    pub fn part(&self, e: &Expr) -> Result<(df::Expr, u8), Refused> {
+        let TypeKind::Decimal { precision, scale, .. } = e.ty().kind else { return Ok((self.to_decimal(e)?, 0)) };
+        if let Expr::Column { id, .. } = e {
+            return Ok((column(*id), self.carried_scale(*id).unwrap_or(scale)));
+        }
+        if !self.has_more_inside(e) {
+            return Ok((self.value(e)?, scale));
+        }
+        let inside = self.scale_inside(e);
+        let to = carrier::decimal((precision - scale).saturating_add(inside).min(38), inside);
+        if let Expr::Operator { op: Operator::Divide, args, .. } = e
+            && let [a, b] = args.as_slice()
+            && exact(a.ty())
+            && exact(b.ty())
+            && !self.has_more_inside(a)
+            && !self.has_more_inside(b)
+        {
+            let udf = Arithmetic::udf(Operator::Divide, to, weald_expr::print::text(e), self.statement.clone());
+            return Ok((call(udf, vec![self.to_decimal(a)?, self.to_decimal(b)?]), inside));
+        }
+        Ok((self.evaluate_as(e, Asked::Part(to))?, inside))
+    }
+
+    /// How many decimals `e` may have inside an expression.
+    fn scale_inside(&self, e: &Expr) -> u8 {
+        let shown = scale_of(e.ty());
+        if !matches!(e.ty().kind, TypeKind::Decimal { .. }) {
+            return 0;
+        }
+        let most = |args: &mut dyn Iterator<Item = &Expr>| args.map(|a| self.scale_inside(a)).max().unwrap_or(0).max(shown);
+        match e {
+            Expr::Literal { value: Value::Decimal(d), .. } => d.scale(),
+            Expr::Column { id, .. } => self.carried_scale(*id).unwrap_or(shown),
+            Expr::Operator { op, args, .. } => match (op, args.as_slice()) {
+                (Operator::Multiply, [a, b]) => (self.scale_inside(a) + self.scale_inside(b)).min(Decimal::MAX_SCALE),
+                (Operator::Divide, [a, b]) => {
+                    Decimal::quotient_scale(self.scale_inside(a), self.scale_inside(b), self.statement.div_precision_increment)
+                }
+                (_, args) => most(&mut args.iter()),
+            },
+            Expr::Case { branches, otherwise, .. } => most(&mut branches.iter().map(|b| &b.1).chain(otherwise.as_deref())),
+            Expr::Call { args, .. } => most(&mut args.iter()),
+            _ => shown,
+        }
+    }
+
     fn operator(&self, e: &Expr, op: Operator, args: &[Expr], ty: &SqlType) -> Result<df::Expr, Refused> {
         match op {
             Operator::Add | Operator::Subtract | Operator::Multiply | Operator::Divide => {
                 let [a, b] = args else { return self.evaluate(e, false) };
+                if self.has_more_inside(a) || self.has_more_inside(b) {
+                    return self.evaluate(e, false);
+                }
                 match &ty.kind {
                     TypeKind::Double { .. } if op != Operator::Divide && is_number(a.ty()) && is_number(b.ty()) => {
                         let (a, b) = (self.to_double(a)?, self.to_double(b)?);
@@ -130,6 +210,7 @@ impl ExprLowering<'_> {
     /// The expression's truth, as Boolean.
     pub fn truth(&self, e: &Expr) -> Result<df::Expr, Refused> {
         match e {
+            Expr::Operator { op: Operator::Between, args, .. } if args.iter().any(|a| self.has_more_inside(a)) => self.evaluate(e, true),
             Expr::Operator { op, args, collation, .. } => match (op, args.as_slice()) {
                 (Operator::And, [a, b]) => Ok(self.truth(a)?.and(self.truth(b)?)),
                 (Operator::Or, [a, b]) => Ok(self.truth(a)?.or(self.truth(b)?)),
@@ -176,6 +257,10 @@ impl ExprLowering<'_> {
         }
         if plain_text(a.ty()) && plain_text(b.ty()) {
             return Ok(Some(call(CompareText::udf(op, collation), vec![self.value(a)?, self.value(b)?])));
+        }
+        // Compared with all their decimals.
+        if self.has_more_inside(a) || self.has_more_inside(b) {
+            return Ok(None);
         }
         let (a, b) = match (class(a.ty()), class(b.ty())) {
             (Some(x), Some(y)) if x == y && x != Class::Decimal => (self.value(a)?, self.value(b)?),
@@ -283,6 +368,9 @@ impl ExprLowering<'_> {
     }
 
     fn cast_or_evaluate(&self, whole: &Expr, e: &Expr, ty: &SqlType) -> Result<df::Expr, Refused> {
+        if self.has_more_inside(e) {
+            return self.evaluate(whole, false);
+        }
         match (&e.ty().kind, &ty.kind) {
             (TypeKind::Int { .. }, TypeKind::Double { .. }) => self.to_double(e),
             (TypeKind::Int { .. }, TypeKind::Decimal { precision, scale, .. }) if precision - scale >= 20 => {
@@ -310,6 +398,16 @@ impl ExprLowering<'_> {
 
     /// Row by row, by MySQL's evaluator.
     pub fn evaluate(&self, e: &Expr, truth: bool) -> Result<df::Expr, Refused> {
+        if truth {
+            return self.evaluate_as(e, Asked::Truth);
+        }
+        match carrier::data_type(&value_type(e)) {
+            Some(to) => self.evaluate_as(e, Asked::Value(to)),
+            None => refuse("a type without a carrier"),
+        }
+    }
+
+    fn evaluate_as(&self, e: &Expr, asked: Asked) -> Result<df::Expr, Refused> {
         let mut reason = None;
         let mut columns: Vec<(ColumnId, SqlType)> = Vec::new();
         transform(e, &mut |e| {
@@ -327,11 +425,8 @@ impl ExprLowering<'_> {
         if let Some(reason) = reason {
             return refuse(reason);
         }
-        if !truth && carrier::data_type(&value_type(e)).is_none() {
-            return refuse("a type without a carrier");
-        }
         let args = columns.iter().map(|c| column(c.0)).collect();
-        Ok(call(Evaluate::udf(e.clone(), columns, self.statement.clone(), self.params.clone(), truth), args))
+        Ok(call(Evaluate::udf(e.clone(), columns, self.statement.clone(), self.params.clone(), asked), args))
     }
 }
 

@@ -16,10 +16,9 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
 use std::sync::{Arc, OnceLock};
-use weald_expr::typing::value_type;
-use weald_expr::{EvalContext, Expr, Operator, Row, StatementContext, eval, is_true};
+use weald_expr::{EvalContext, Expr, Operator, Row, StatementContext, eval, eval_part, is_true};
 use weald_types::collation::LikePattern;
-use weald_types::{Collation, ColumnId, Fault, SqlType, Value};
+use weald_types::{Collation, ColumnId, Decimal, Fault, SqlType, Value};
 
 pub fn fault(f: Fault) -> DataFusionError {
     DataFusionError::External(Box::new(f))
@@ -71,14 +70,24 @@ pub struct Evaluate {
     columns: Vec<(ColumnId, SqlType)>,
     statement: Arc<StatementContext>,
     params: Arc<[Value]>,
-    /// True: the truth of the expression, as Boolean.
-    truth: bool,
+    asked: Asked,
 }
 same!(Evaluate);
 
+/// What is wanted of an expression.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// Its truth, as Boolean.
+    Truth,
+    /// Its value, in its type's carrier.
+    Value(DataType),
+    /// Its value with the decimals it has inside a larger expression.
+    Part(DataType),
+}
+
 impl Evaluate {
-    pub fn udf(expr: Expr, columns: Vec<(ColumnId, SqlType)>, statement: Arc<StatementContext>, params: Arc<[Value]>, truth: bool) -> ScalarUDF {
-        ScalarUDF::new_from_impl(Self { same: Same::new("evaluate"), expr, columns, statement, params, truth })
+    pub fn udf(expr: Expr, columns: Vec<(ColumnId, SqlType)>, statement: Arc<StatementContext>, params: Arc<[Value]>, asked: Asked) -> ScalarUDF {
+        ScalarUDF::new_from_impl(Self { same: Same::new("evaluate"), expr, columns, statement, params, asked })
     }
 }
 
@@ -105,15 +114,15 @@ impl ScalarUDFImpl for Evaluate {
         &self.same.signature
     }
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        if self.truth {
-            return Ok(DataType::Boolean);
-        }
-        carrier::data_type(&value_type(&self.expr)).ok_or_else(|| DataFusionError::Internal("no carrier".into()))
+        Ok(match &self.asked {
+            Asked::Truth => DataType::Boolean,
+            Asked::Value(to) | Asked::Part(to) => to.clone(),
+        })
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = arrays(&args)?;
         let context = EvalContext { statement: &self.statement, params: &self.params, subqueries: &[] };
-        let mut truths = BooleanBuilder::with_capacity(if self.truth { args.number_rows } else { 0 });
+        let mut truths = BooleanBuilder::with_capacity(if matches!(self.asked, Asked::Truth) { args.number_rows } else { 0 });
         let mut builder = Builder::new(&self.return_type(&[])?, args.number_rows);
         let mut known = match arrays.as_slice() {
             [one] => Known::of(one),
@@ -150,7 +159,12 @@ impl ScalarUDFImpl for Evaluate {
                     }
                     warned = self.statement.warnings.lock().total;
                 }
-                let value = eval(&self.expr, &ArrayRow { columns: &self.columns, arrays: &arrays, at }, &context).map_err(fault)?;
+                let row = ArrayRow { columns: &self.columns, arrays: &arrays, at };
+                let value = match self.asked {
+                    Asked::Truth | Asked::Value(_) => eval(&self.expr, &row, &context),
+                    Asked::Part(_) => eval_part(&self.expr, &row, &context),
+                }
+                .map_err(fault)?;
                 append(&value)?;
                 // A value that was warned of is warned of for each row.
                 if let Some(k) = &mut known
@@ -438,7 +452,9 @@ impl Arithmetic {
             }
         };
         let out: PrimitiveArray<Decimal128Type> = if self.op == Operator::Divide {
-            // x / 10^sa over y / 10^sb, to s decimals: x * 10^(s + sb - sa) / y.
+            // x / 10^sa over y / 10^sb with `computed` decimals, as many as MySQL computes: x * 10^(computed + sb - sa) / y, cut, and rounded to s decimals.
+            let computed = Decimal::quotient_scale(sa as u8, sb as u8, self.statement.div_precision_increment) as i32;
+            let (computed, round) = (computed.max(s), pow((computed - s).max(0)));
             let mut builder = Decimal128Builder::with_capacity(a.len());
             for (x, y) in a.iter().zip(b.iter()) {
                 match (x, y) {
@@ -447,12 +463,9 @@ impl Arithmetic {
                         builder.append_null();
                     }
                     (Some(x), Some(y)) => {
-                        let up = s + sb - sa;
-                        let value = if up >= 0 {
-                            pow(up).and_then(|p| x.checked_mul(p)).map(|n| trunc_round(n, y))
-                        } else {
-                            pow(-up).and_then(|p| y.checked_mul(p)).map(|d| trunc_round(x, d))
-                        };
+                        let up = computed + sb - sa;
+                        let quotient = if up >= 0 { pow(up).and_then(|p| x.checked_mul(p)).map(|n| n / y) } else { None };
+                        let value = quotient.zip(round).map(|(q, by)| round_div(q, by));
                         builder.append_value(value.ok_or_else(|| fault(super::carrier_overflow()))?);
                     }
                     _ => builder.append_null(),
@@ -522,11 +535,6 @@ fn product(x: i128, y: i128) -> Option<i128> {
 fn round_div(v: i128, by: i128) -> i128 {
     let (q, r) = (v / by, v % by);
     if r.unsigned_abs() * 2 >= by.unsigned_abs() { q + if (v < 0) == (by < 0) { 1 } else { -1 } } else { q }
-}
-
-/// MySQL's division keeps more digits than it shows and rounds when it shows them; at the scale of the result that is rounding.
-fn trunc_round(n: i128, d: i128) -> i128 {
-    round_div(n, d)
 }
 
 impl ScalarUDFImpl for Arithmetic {

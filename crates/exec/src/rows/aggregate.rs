@@ -91,7 +91,7 @@ async fn run(
             for c in &calls {
                 let mut args = Vec::with_capacity(c.args.len());
                 for a in &c.args {
-                    args.push(a.eval(row, &scope).await?);
+                    args.push(a.eval_part(row, &scope).await?);
                 }
                 let mut order = Vec::with_capacity(c.order_by.len());
                 for o in &c.order_by {

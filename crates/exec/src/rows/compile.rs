@@ -271,7 +271,8 @@ impl<'q> Compiler<'q> {
     fn projection(&self, e: &Expr, from: &Slots) -> Result<Projection, Fault> {
         // What is stored as it is shown need not be evaluated.
         if let Expr::Column { id, ty } = e
-            && !matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Timestamp { .. })
+            // A mean is rounded on its way out.
+            && !matches!(ty.kind, TypeKind::Enum(_) | TypeKind::Set(_) | TypeKind::Timestamp { .. } | TypeKind::Decimal { .. })
             && let Some(slot) = from.get(id)
         {
             return Ok(Projection::Slot(*slot));
@@ -347,6 +348,10 @@ impl<'q> Compiler<'q> {
                 "Window with RANGE N PRECEDING/FOLLOWING frame requires exactly one ORDER BY expression, of numeric or temporal type",
             ));
         };
+        // A distance in time was applied when the window was bound.
+        if by.ty().kind.is_temporal() {
+            return Ok(Some(Box::new(sort::Key { expr: self.scalar(by, from)?, descending: key.descending })));
+        }
         let op = if back != key.descending { Operator::Subtract } else { Operator::Add };
         // Same type as the key, so that the bytes compare.
         let moved = Expr::Cast {
@@ -408,7 +413,19 @@ impl<'q> Compiler<'q> {
             })
             .collect();
         let (inner, outer) = self.below(slots, &free, &columns);
-        Ok(SubqueryUse { index, node: inner.node(rel)?.0, outer, kind, constant: free.is_empty() })
+        let node = match (&kind, rel) {
+            (weald_expr::SubqueryKind::Scalar, Rel::Project { input, exprs, .. })
+                if exprs.iter().all(|e| matches!(e.ty().kind, TypeKind::Decimal { .. })) =>
+            {
+                let (input, from) = inner.node(input)?;
+                let exprs = exprs.iter().map(|e| Ok(Projection::Part(inner.scalar(e, &from)?))).collect::<Result<_, Fault>>()?;
+                let node = Arc::new(Node::Project { input, exprs });
+                inner.note(&node, rel);
+                node
+            }
+            _ => inner.node(rel)?.0,
+        };
+        Ok(SubqueryUse { index, node, outer, kind, constant: free.is_empty() })
     }
 
     /// An expression over a table's ordinals, outer columns being parameters.

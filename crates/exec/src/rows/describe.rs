@@ -282,7 +282,7 @@ pub(crate) fn steps(node: &Arc<Node>, notes: &Notes, meter: Option<&Meter>) -> S
         }
         Node::Project { input, exprs } => {
             scalars.extend(exprs.iter().filter_map(|e| match e {
-                Projection::Compute(s) => Some(s),
+                Projection::Compute(s) | Projection::Part(s) => Some(s),
                 Projection::Slot(_) => None,
             }));
             step.inputs.push(below(input));

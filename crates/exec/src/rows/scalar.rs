@@ -7,7 +7,7 @@
 use super::{Batch, BoxStream, Held, Node, Row, Scope, Steps, Stream, open};
 use futures::future::BoxFuture;
 use std::sync::Arc;
-use weald_expr::{Expr, SubqueryKind, SubqueryResult, eval};
+use weald_expr::{Expr, SubqueryKind, SubqueryResult, eval, eval_part};
 use weald_types::{Fault, Value};
 
 /// An expression over slots of a row.
@@ -37,6 +37,15 @@ impl Scalar {
         }
         let answers = self.answers(row, scope).await?;
         eval(&self.expr, row, &scope.context(&answers))
+    }
+
+    /// The value as part of a larger expression: with all its decimals.
+    pub async fn eval_part(&self, row: &[Value], scope: &Scope) -> Result<Value, Fault> {
+        if self.subqueries.is_empty() {
+            return eval_part(&self.expr, row, &scope.context(&[]));
+        }
+        let answers = self.answers(row, scope).await?;
+        eval_part(&self.expr, row, &scope.context(&answers))
     }
 
     async fn answers(&self, row: &[Value], scope: &Scope) -> Result<Vec<Option<SubqueryResult>>, Fault> {
@@ -98,6 +107,8 @@ impl SubqueryUse {
 pub enum Projection {
     Slot(u32),
     Compute(Scalar),
+    /// What a scalar subquery gives to the expression around it.
+    Part(Scalar),
 }
 
 pub struct ValuesStream {
@@ -201,6 +212,7 @@ impl Stream for ProjectStream {
                     projected.push(match e {
                         Projection::Slot(s) => row[*s as usize].clone(),
                         Projection::Compute(e) => e.eval(&row, &self.scope).await?,
+                        Projection::Part(e) => e.eval_part(&row, &self.scope).await?,
                     });
                 }
                 out.push(projected);

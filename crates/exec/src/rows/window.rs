@@ -9,6 +9,7 @@ use super::sort::{Key, key_of, sorted_in_turns};
 use super::{BoxStream, Held, Lazy, Node, Row, Scope, Steps, collect, open, row_bytes};
 use std::sync::Arc;
 use weald_expr::aggregate::{Accumulator, AggregateSpec};
+use weald_expr::in_form_of;
 use weald_expr::sort::group_key;
 use weald_plan::query::WindowKind;
 use weald_types::{Fault, Value};
@@ -170,7 +171,8 @@ impl Function {
                         }
                         held.add(acc.update(&args, &[], &scope.context(&[]))?)?;
                     }
-                    let value = acc.clone().finish(&scope.context(&[]))?;
+                    // As if from a column: what is made of it does not see more decimals than are shown.
+                    let value = in_form_of(acc.clone().finish(&scope.context(&[]))?, &spec.ty);
                     running = Some((end.max(done), acc));
                     value
                 }

@@ -8,7 +8,7 @@ use super::result_type::truth;
 use super::{ANY, BindContext, Call, FunctionDef};
 use crate::{EvalContext, Expr, cast, compare, typing};
 use std::cmp::Ordering;
-use weald_types::{Collation, Fault, SqlType, Value};
+use weald_types::{Collation, Fault, SqlType, TypeKind, Value};
 
 pub const FUNCTIONS: &[FunctionDef] = &[
     FunctionDef::new("COALESCE", 1, ANY, |a, _| unified(a, "coalesce"), eager).lazily(coalesce),
@@ -39,19 +39,27 @@ fn coalesce(call: &Call<'_>, get: &mut dyn FnMut(usize) -> Result<Value, Fault>,
     for i in 0..call.args.len() {
         let v = get(i)?;
         if !v.is_null() {
-            return cast::cast(v, call.args[i].ty(), call.ty, ctx);
+            return in_type_of(call, v, i, ctx);
         }
     }
     Ok(Value::Null)
 }
 
+/// Argument `i` in the type of the whole. A decimal keeps its decimals: it is rounded when it leaves the expression.
+fn in_type_of(call: &Call<'_>, v: Value, i: usize, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    match (&v, &call.ty.kind) {
+        (Value::Decimal(_), TypeKind::Decimal { .. }) => Ok(v),
+        _ => cast::cast(v, call.args[i].ty(), call.ty, ctx),
+    }
+}
+
 fn extreme(call: &Call<'_>, values: &[Value], wanted: Ordering, ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let mut best: Option<Value> = None;
-    for (v, e) in values.iter().zip(call.args) {
+    for (i, v) in values.iter().enumerate() {
         if v.is_null() {
             return Ok(Value::Null);
         }
-        let v = cast::cast(v.clone(), e.ty(), call.ty, ctx)?;
+        let v = in_type_of(call, v.clone(), i, ctx)?;
         if best.as_ref().is_none_or(|b| compare::compare(&v, b, call.collation, ctx) == Some(wanted)) {
             best = Some(v);
         }

@@ -54,7 +54,7 @@ pub const FUNCTIONS: &[FunctionDef] = &[
         "PI",
         0,
         0,
-        |_, _| Ok((SqlType::new(TypeKind::Double { unsigned: false, scale: Some(6) }, false), Collation::BINARY)),
+        |_, _| Ok((SqlType::new(TypeKind::real(Some(6)), false), Collation::BINARY)),
         |_, _, _| Ok(Value::Double(std::f64::consts::PI)),
     ),
     FunctionDef::new("POW", 2, 2, double, |call, v, ctx| {

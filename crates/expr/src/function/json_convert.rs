@@ -49,7 +49,7 @@ pub fn store_strictly(value: Value, ty: &SqlType, ctx: &EvalContext<'_>) -> Opti
     // Most values are of the right form already.
     match (&ty.kind, &value) {
         (TypeKind::VarChar { chars }, Value::Str(s)) if s.len() <= *chars as usize && ty.collation.max_len() == 4 => return Some(value),
-        (TypeKind::Double { scale: None, unsigned: false }, Value::Double(_)) => return Some(value),
+        (TypeKind::Double { scale: None, unsigned: false, .. }, Value::Double(_)) => return Some(value),
         (TypeKind::Int { unsigned: false, .. }, Value::Int(n))
             if ty.kind.integer_range().is_some_and(|(low, high)| (low..=high).contains(&(*n as i128))) =>
         {

@@ -45,7 +45,7 @@ fn numeric(e: &Expr) -> SqlType {
                 typing::decimal_type(14, fsp as u32, ty.nullable)
             }
         }
-        TypeKind::Float { scale, .. } => SqlType::new(TypeKind::Double { unsigned: false, scale }, ty.nullable),
+        TypeKind::Float { scale, .. } => SqlType::new(TypeKind::real(scale), ty.nullable),
         _ => SqlType::double(ty.nullable),
     }
 }
@@ -83,7 +83,7 @@ fn bind_whole(args: &mut [Expr], _: &BindContext) -> Bound {
             let digits = (precision - scale) as u32 + u32::from(scale > 0);
             if digits <= 18 { SqlType::bigint(ty.nullable) } else { typing::decimal_type(digits, 0, ty.nullable) }
         }
-        TypeKind::Double { .. } => SqlType::new(TypeKind::Double { unsigned: false, scale: Some(0) }, ty.nullable),
+        TypeKind::Double { .. } => SqlType::new(TypeKind::real(Some(0)), ty.nullable),
         _ => ty,
     })
 }
@@ -145,7 +145,7 @@ fn bind_round(args: &mut [Expr], _: &BindContext, cut: Cut) -> Bound {
             let carry = u32::from(cut == Cut::Round && kept < scale as u32);
             typing::decimal_type((precision - scale) as u32 + carry, kept, nullable)
         }
-        _ => SqlType::new(TypeKind::Double { unsigned: false, scale: (places < 31).then(|| places.max(0) as u8) }, nullable),
+        _ => SqlType::new(TypeKind::real((places < 31).then(|| places.max(0) as u8)), nullable),
     })
 }
 

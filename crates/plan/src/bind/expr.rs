@@ -61,6 +61,11 @@ impl Binder<'_> {
     fn expr_inner(&mut self, e: &ast::Expr) -> Result<Expr, Fault> {
         match e {
             ast::Expr::Literal(l) => self.literal(l),
+            ast::Expr::UserVariable(_) | ast::Expr::SystemVariable { .. } | ast::Expr::Assign { .. } | ast::Expr::Param(_)
+                if self.stars.is_some() =>
+            {
+                Err(Fault::mysql(1351, "HY000", "View's SELECT contains a variable or parameter"))
+            }
             ast::Expr::Param(n) => Ok(self.param(*n)),
             ast::Expr::Column { database, table, name, .. } => self.resolve(database.as_deref(), table.as_deref(), name),
             ast::Expr::UserVariable(name) => Ok(self.user_variable(name)),
@@ -340,6 +345,11 @@ impl Binder<'_> {
             .names
             .user_variable(&name)
             .map_or_else(|| SqlType::string(TypeKind::Text(BlobSize::Long), true, self.env.session.collation_connection), |t| t.with_nullable(true));
+        // A decimal variable may hold any decimal.
+        let ty = match ty.kind {
+            TypeKind::Decimal { .. } => weald_expr::typing::decimal_type(35, 30, true),
+            _ => ty,
+        };
         Expr::UserVariable { name, ty }
     }
 
@@ -417,7 +427,7 @@ impl Binder<'_> {
             CastType::Float { precision } => match precision {
                 Some(p) if *p > 53 => return Err(too_big(1426, "precision", *p as u64, "CAST", 53)),
                 Some(p) if *p > 24 => SqlType::double(nullable),
-                _ => SqlType::new(TypeKind::Float { unsigned: false, scale: None }, nullable),
+                _ => SqlType::new(TypeKind::Float { unsigned: false, digits: None, scale: None }, nullable),
             },
             CastType::Double => {
                 let real = self.sql_mode().has(SqlMode::REAL_AS_FLOAT);

@@ -36,11 +36,17 @@ pub fn resolve_type(d: &ast::DataType, name: &str, nullable: bool, collation: Co
             if d.length.unwrap_or(0) < s as u32 {
                 return Err(m_ge_d(name));
             }
+            if d.length.is_some_and(|l| l > 255) {
+                return Err(Fault::mysql(1439, "42000", format!("Display width out of range for column '{name}' (max = 255)")));
+            }
+        } else if d.length.is_some_and(|bits| bits > 53) {
+            return Err(Fault::mysql(1063, "42000", format!("Incorrect column specifier for column '{name}'")));
         }
+        let digits = d.decimals.and(d.length).map(|m| m as u8);
         Ok(if double || d.decimals.is_none() && d.length.is_some_and(|l| l > 24) {
-            TypeKind::Double { unsigned: d.unsigned, scale: d.decimals }
+            TypeKind::Double { unsigned: d.unsigned, digits, scale: d.decimals }
         } else {
-            TypeKind::Float { unsigned: d.unsigned, scale: d.decimals }
+            TypeKind::Float { unsigned: d.unsigned, digits, scale: d.decimals }
         })
     };
     let kind = match d.name.as_str() {

@@ -2,14 +2,14 @@
 //!
 //! Owns:     nothing.
 //! Promises: only what has one value for ever is computed, under the session's modes; what would warn or fail is left to execution, where the warning
-//!           belongs. A quotient is not computed for itself: it keeps more decimals inside an expression than it has outside.
+//!           belongs. A constant quotient keeps the decimals that it has inside the expression.
 //! Never:    touches params.
 
 use crate::query::Rel;
 use crate::walk;
 use weald_expr::function::BindContext;
 use weald_expr::{Expr, Operator};
-use weald_types::{TypeKind, Value};
+use weald_types::Value;
 
 pub fn fold_rel(rel: &mut Rel, session: &BindContext) {
     rel.exprs_mut(&mut |e| fold(e, session));
@@ -35,17 +35,15 @@ pub fn fold_condition(e: &mut Expr, session: &BindContext) {
 }
 
 pub fn fold(e: &mut Expr, session: &BindContext) {
-    walk::children_mut(e, &mut |c| {
-        if is_quotient(c) { walk::children_mut(c, &mut |c| fold(c, session)) } else { fold(c, session) }
-    });
+    walk::children_mut(e, &mut |c| fold(c, session));
     let ready = match e {
-        Expr::Operator { args, .. } | Expr::Call { args, .. } => args.iter().all(is_constant),
-        Expr::Cast { expr, .. } => is_constant(expr),
-        Expr::In { expr, list, .. } => is_constant(expr) && list.iter().all(is_constant),
+        Expr::Operator { args, .. } | Expr::Call { args, .. } => args.iter().all(is_literal),
+        Expr::Cast { expr, .. } => is_literal(expr),
+        Expr::In { expr, list, .. } => is_literal(expr) && list.iter().all(is_literal),
         Expr::Case { operand, branches, otherwise, .. } => {
-            operand.as_deref().is_none_or(is_constant)
-                && branches.iter().all(|(w, t)| is_constant(w) && is_constant(t))
-                && otherwise.as_deref().is_none_or(is_constant)
+            operand.as_deref().is_none_or(is_literal)
+                && branches.iter().all(|(w, t)| is_literal(w) && is_literal(t))
+                && otherwise.as_deref().is_none_or(is_literal)
         }
         Expr::Literal { .. }
         | Expr::Param { .. }
@@ -64,18 +62,8 @@ pub fn fold(e: &mut Expr, session: &BindContext) {
     }
 }
 
-/// A literal, or a quotient of such.
-fn is_constant(e: &Expr) -> bool {
-    match e {
-        Expr::Literal { .. } => true,
-        Expr::Operator { op: Operator::Divide, args, .. } => args.iter().all(is_constant),
-        _ => false,
-    }
-}
-
-/// A division of exact numbers.
-fn is_quotient(e: &Expr) -> bool {
-    matches!(e, Expr::Operator { op: Operator::Divide, ty, .. } if matches!(ty.kind, TypeKind::Decimal { .. }))
+fn is_literal(e: &Expr) -> bool {
+    matches!(e, Expr::Literal { .. })
 }
 
 /// Simplifies where only truth counts: in a filter NULL is as good as false.

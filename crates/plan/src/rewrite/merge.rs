@@ -8,8 +8,8 @@ use super::Rewriter;
 use crate::query::Rel;
 use crate::walk;
 use std::collections::BTreeMap;
-use weald_expr::Expr;
-use weald_types::ColumnId;
+use weald_expr::{AggregateFunction, Expr, Operator};
+use weald_types::{ColumnId, TypeKind};
 
 impl Rewriter<'_> {
     pub fn merge_derived(&mut self, root: &mut Rel) {
@@ -80,9 +80,11 @@ fn merge(rel: &mut Rel, fixed: bool, renamed: &mut BTreeMap<ColumnId, Expr>) {
     if fixed {
         return;
     }
-    if let Rel::Project { exprs, columns, .. } = rel {
-        // An ENUM or a TIMESTAMP changes its form on the way through: that cannot be left out.
-        let plain = exprs.iter().all(|e| matches!(e, Expr::Column { ty, .. } if crate::bind::evaluated(ty).kind == ty.kind));
+    if let Rel::Project { input, exprs, columns } = rel {
+        // An ENUM or a TIMESTAMP changes its form on the way through, a mean is rounded: that cannot be left out.
+        let plain = exprs
+            .iter()
+            .all(|e| matches!(e, Expr::Column { id, ty } if crate::bind::evaluated(ty).kind == ty.kind && !has_more_decimals(input, *id)));
         if !plain {
             return;
         }
@@ -93,5 +95,30 @@ fn merge(rel: &mut Rel, fixed: bool, renamed: &mut BTreeMap<ColumnId, Expr>) {
             Rel::Project { input, .. } => *input,
             other => other,
         });
+    }
+}
+
+/// Whether a column is an aggregate whose value has more decimals than its type: a mean, or something made of quotients.
+fn has_more_decimals(rel: &Rel, id: ColumnId) -> bool {
+    match rel {
+        Rel::Aggregate { aggregates, .. } => {
+            let quotient = |e: &Expr| walk::any(e, &|n| matches!(n, Expr::Operator { op: Operator::Divide, .. }));
+            aggregates.iter().any(|(a, c)| {
+                c.id == id && matches!(a.ty.kind, TypeKind::Decimal { .. }) && (a.function == AggregateFunction::Avg || a.args.iter().any(quotient))
+            })
+        }
+        Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Lock { input, .. } | Rel::Window { input, .. } => {
+            has_more_decimals(input, id)
+        }
+        Rel::Scan { .. }
+        | Rel::Virtual { .. }
+        | Rel::JsonTable { .. }
+        | Rel::Values { .. }
+        | Rel::Project { .. }
+        | Rel::Join { .. }
+        | Rel::Distinct { .. }
+        | Rel::SetOp { .. }
+        | Rel::Recursive { .. }
+        | Rel::RecursionInput { .. } => false,
     }
 }

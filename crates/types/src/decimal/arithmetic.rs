@@ -41,6 +41,13 @@ fn fit(v: I256, scale: u32) -> Option<Decimal> {
     Decimal::wide(divide_rounded(v, drop), (scale - drop) as u8)
 }
 
+/// Decimals that MySQL computes of a quotient of numbers with `s` and `t` decimals: whole words of nine digits.
+fn computed_decimals(s: u32, t: u32, increment: u32) -> u32 {
+    let (ws, wt) = (s.next_multiple_of(9), t.next_multiple_of(9));
+    let spare = ws - s + wt - t;
+    (ws + wt + increment.saturating_sub(spare)).next_multiple_of(9)
+}
+
 impl Decimal {
     pub fn add(&self, other: &Self) -> Option<Self> {
         if let (Repr::Small(a, s), Repr::Small(b, t)) = (&self.0, &other.0) {
@@ -98,12 +105,13 @@ impl Decimal {
         self.quotient(other, computed, computed.min(Self::MAX_SCALE as u32))
     }
 
-    /// Decimals that MySQL computes of a quotient: whole words of nine digits.
     fn quotient_decimals(&self, other: &Self, increment: u8) -> u32 {
-        let (s, t) = (self.scale() as u32, other.scale() as u32);
-        let (ws, wt) = (s.next_multiple_of(9), t.next_multiple_of(9));
-        let spare = ws - s + wt - t;
-        (ws + wt + (increment as u32).saturating_sub(spare)).next_multiple_of(9)
+        computed_decimals(self.scale() as u32, other.scale() as u32, increment as u32)
+    }
+
+    /// Decimals of what [`div_unrounded`](Self::div_unrounded) gives for operands with so many decimals.
+    pub fn quotient_scale(s: u8, t: u8, increment: u8) -> u8 {
+        computed_decimals(s as u32, t as u32, increment as u32).min(Self::MAX_SCALE as u32) as u8
     }
 
     /// The quotient cut after `computed` decimals, then rounded to `scale`.

@@ -50,7 +50,7 @@ fn typed_values() -> impl Strategy<Value = (SqlType, Vec<Value>)> {
             .boxed()
     }
     let decimal = |p, s| TypeKind::Decimal { precision: p, scale: s, unsigned: false };
-    let double = TypeKind::Double { unsigned: false, scale: None };
+    let double = TypeKind::real(None);
     prop_oneof![
         of(int(IntWidth::Tiny, false), any::<i8>(), |v| Value::Int(v as i64)),
         of(int(IntWidth::Medium, false), -(1i64 << 23)..(1 << 23), Value::Int),

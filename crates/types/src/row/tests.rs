@@ -94,10 +94,10 @@ fn any_field() -> impl Strategy<Value = (SqlType, Value)> {
     let value = prop_oneof![
         (signed.clone(), any::<i64>()).prop_map(|((w, bits), v)| (int(w, false), Value::Int(v >> (64 - bits)))),
         (signed, any::<u64>()).prop_map(|((w, bits), v)| (int(w, true), Value::UInt(v >> (64 - bits)))),
-        any::<f64>().prop_filter("finite", |v| v.is_finite()).prop_map(|v| (TypeKind::Double { unsigned: false, scale: None }, Value::Double(v))),
+        any::<f64>().prop_filter("finite", |v| v.is_finite()).prop_map(|v| (TypeKind::real(None), Value::Double(v))),
         any::<f32>()
             .prop_filter("finite", |v| v.is_finite())
-            .prop_map(|v| (TypeKind::Float { unsigned: false, scale: None }, Value::Double(v as f64))),
+            .prop_map(|v| (TypeKind::Float { unsigned: false, digits: None, scale: None }, Value::Double(v as f64))),
         (1u8..=65, 0u8..=30, any::<[u8; 32]>()).prop_map(|(p, s, bytes)| {
             let s = s.min(p);
             let greatest = Decimal::max_value(p, s).unscaled();
