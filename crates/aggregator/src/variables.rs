@@ -495,6 +495,9 @@ impl Variable {
                     Value::UInt(n) => SqlMode::from_number(*n).ok_or_else(|| wrong_value(self.name, &n.to_string()))?,
                     _ => return Err(wrong_type()),
                 };
+                if mode.has(SqlMode::PAD_CHAR_TO_FULL_LENGTH) {
+                    return Err(Fault::not_supported("sql_mode PAD_CHAR_TO_FULL_LENGTH"));
+                }
                 Ok((Value::str(mode.to_string()), false))
             }
             Kind::TimeZone => match value {

@@ -53,7 +53,7 @@ pub fn table(t: &TableDef, auto_increment: u64) -> String {
     }
     let _ = write!(out, " DEFAULT CHARSET={}", t.collation.charset());
     // MySQL names the collation where it is not the charset's default, and always for utf8mb4.
-    if t.collation.charset() == "utf8mb4" || Collation::default_of(t.collation.charset()) != Some(t.collation) {
+    if t.collation.charset() == "utf8mb4" || !is_primary(t.collation) {
         let _ = write!(out, " COLLATE={}", t.collation.name());
     }
     if !t.comment.is_empty() {
@@ -64,11 +64,14 @@ pub fn table(t: &TableDef, auto_increment: u64) -> String {
 
 fn column(c: &ColumnDef, table: Collation) -> String {
     let mut out = format!("{} {}", quote(&c.name), c.ty);
-    if c.ty.kind.is_text() && c.ty.collation != table {
-        if c.ty.collation.charset() != table.charset() {
-            let _ = write!(out, " CHARACTER SET {}", c.ty.collation.charset());
+    if c.ty.kind.is_text() {
+        let own = c.ty.collation;
+        if own != table {
+            let _ = write!(out, " CHARACTER SET {}", own.charset());
         }
-        let _ = write!(out, " COLLATE {}", c.ty.collation.name());
+        if !is_primary(own) || own != table && own.charset() == "utf8mb4" {
+            let _ = write!(out, " COLLATE {}", own.name());
+        }
     }
     if let Some(g) = &c.generated {
         let _ = write!(out, " GENERATED ALWAYS AS ({}) {}", g.expression, if g.stored { "STORED" } else { "VIRTUAL" });
@@ -112,6 +115,11 @@ fn column(c: &ColumnDef, table: Collation) -> String {
     out
 }
 
+/// Whether it is the collation that its charset has where none is named.
+fn is_primary(c: Collation) -> bool {
+    Collation::default_of(c.charset()) == Some(c)
+}
+
 fn fsp(kind: &TypeKind) -> u8 {
     match kind {
         TypeKind::Time { fsp } | TypeKind::DateTime { fsp } | TypeKind::Timestamp { fsp } => *fsp,
@@ -149,7 +157,8 @@ fn index_line(t: &TableDef, index: &IndexDef, primary: bool) -> String {
 
 pub fn database(d: &DatabaseDef, if_not_exists: bool) -> String {
     let exists = if if_not_exists { "/*!32312 IF NOT EXISTS*/ " } else { "" };
-    let collate = if d.collation.charset() == "utf8mb4" { format!(" COLLATE {}", d.collation.name()) } else { String::new() };
+    let named = d.collation.charset() == "utf8mb4" || !is_primary(d.collation);
+    let collate = if named { format!(" COLLATE {}", d.collation.name()) } else { String::new() };
     format!(
         "CREATE DATABASE {exists}{} /*!40100 DEFAULT CHARACTER SET {}{collate} */ /*!80016 DEFAULT ENCRYPTION='N' */",
         quote(&d.name),

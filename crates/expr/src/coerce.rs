@@ -367,6 +367,8 @@ pub fn read_datetime(v: &Value, mode: SqlMode, ctx: &EvalContext<'_>) -> Option<
         Value::Int(_) | Value::UInt(_) | Value::Decimal(_) | Value::Double(_) => {
             let (whole, micros) = split(&decimal(v, ctx)?);
             match whole.filter(|n| *n >= 0).map(|n| DateTime::from_number(n, 0, mode)) {
+                // Zero and part-zero dates are no days to add to, yet may be allowed.
+                Some(Parsed::Ok(d)) if micros == 0 => Reading::Clean(d),
                 Some(Parsed::Ok(d)) => d.add_micros(micros).map_or(Reading::NoSuch, Reading::Clean),
                 _ => Reading::NoSuch,
             }

@@ -73,6 +73,7 @@ impl Binder<'_> {
     pub fn call(&mut self, name: &str, args: Vec<Expr>) -> Result<Expr, Fault> {
         match function::bind_call(name, args, &self.env.session) {
             // MySQL names the function with the database it would be stored in.
+            Err(Fault::NoSuchFunction { .. }) if is_of_mysql(name) => Err(Fault::not_supported(format!("the function {}", name.to_uppercase()))),
             Err(Fault::NoSuchFunction { name }) => {
                 let database = self.env.names.current_database().unwrap_or_default();
                 Err(Fault::NoSuchFunction { name: if database.is_empty() { name } else { format!("{database}.{name}") } })
@@ -137,6 +138,49 @@ impl Binder<'_> {
             if matches!(a, Expr::Param { .. }) {
                 *a = self.give_type(a.clone(), &known);
             }
+        }
+    }
+}
+
+/// MySQL's own functions that are not here: nobody is told that they do not exist.
+fn is_of_mysql(name: &str) -> bool {
+    const OTHERS: &[&str] = &[
+        "EXTRACTVALUE",
+        "GEOMCOLLECTION",
+        "GEOMETRYCOLLECTION",
+        "GTID_SUBSET",
+        "GTID_SUBTRACT",
+        "ICU_VERSION",
+        "LINESTRING",
+        "LOAD_FILE",
+        "MASTER_POS_WAIT",
+        "MULTILINESTRING",
+        "MULTIPOINT",
+        "MULTIPOLYGON",
+        "POINT",
+        "POLYGON",
+        "PS_CURRENT_THREAD_ID",
+        "PS_THREAD_ID",
+        "ROLES_GRAPHML",
+        "SOURCE_POS_WAIT",
+        "STATEMENT_DIGEST",
+        "STATEMENT_DIGEST_TEXT",
+        "UPDATEXML",
+        "VALIDATE_PASSWORD_STRENGTH",
+        "WAIT_FOR_EXECUTED_GTID_SET",
+    ];
+    let upper = name.to_uppercase();
+    OTHERS.binary_search(&upper.as_str()).is_ok() || upper.starts_with("ST_") || upper.starts_with("MBR")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn functions_of_mysql_are_told_from_unknown_ones() {
+        for (name, known) in
+            [("ExtractValue", true), ("st_astext", true), ("wait_for_executed_gtid_set", true), ("geomcollection", true), ("nosuch", false)]
+        {
+            assert_eq!(super::is_of_mysql(name), known, "{name}");
         }
     }
 }

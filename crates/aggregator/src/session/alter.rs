@@ -258,6 +258,7 @@ impl Session {
             }
         }
         let moved = def.auto_increment_start != old.auto_increment_start;
+        let only_renamed = def.name != old.name && def.columns == old.columns && def.indexes == old.indexes;
         let mut trial = Trial::new(&self.server, old);
         match self.in_place_steps(&mut trial, def).await {
             Ok(()) => trial.finished = true,
@@ -269,7 +270,8 @@ impl Session {
         if moved {
             self.server.engine.reset_auto_increment(old);
         }
-        Outcome::ok()
+        // A new name alone has nothing to tell.
+        if only_renamed { Outcome::ok() } else { altered(0, &self.statement()) }
     }
 
     async fn in_place_steps(&self, trial: &mut Trial, mut def: TableDef) -> Result<(), Fault> {
@@ -311,7 +313,7 @@ impl Session {
                 return Err(fault);
             }
         }
-        Outcome::ok()
+        self::altered(0, &self.statement())
     }
 
     async fn index_steps(&self, trial: &mut Trial, altered: ddl::Altered) -> Result<(), Fault> {

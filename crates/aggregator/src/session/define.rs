@@ -371,6 +371,7 @@ pub(super) fn insert_of_select(
 ) -> ast::Insert {
     ast::Insert {
         replace: c.select_duplicates == Some(ast::LoadDuplicates::Replace),
+        delayed: false,
         ignore: c.select_duplicates == Some(ast::LoadDuplicates::Ignore),
         table: ast::ObjectName { database: Some(database.into()), name: name.name.clone() },
         columns: from.iter().map(|f| f.name.clone()).collect(),
@@ -396,6 +397,8 @@ fn described(query: &Query, names: &[String]) -> Vec<ColumnDef> {
         name: names.get(i).map_or(&*c.name, String::as_str).into(),
         ty: c.ty.clone(),
         default: match origin_of(query, c) {
+            // A counter's column is an ordinary one in a view, with 0 for its default.
+            Some(o) if o.auto_increment => DefaultValue::Literal("0".into()),
             Some(o) => o.default,
             None if c.ty.nullable => DefaultValue::Null,
             None => DefaultValue::None,

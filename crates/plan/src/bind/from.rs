@@ -21,6 +21,9 @@ use weald_sql::ast;
 use weald_types::sql_type::IntWidth;
 use weald_types::{Collation, Fault, SqlType, TypeKind};
 
+/// Tables of one FROM clause, as many as MySQL's optimizer can number.
+const MOST_TABLES: usize = 61;
+
 /// One table expression, bound.
 struct Part {
     rel: Rel,
@@ -299,6 +302,9 @@ impl Binder<'_> {
             return Err(Fault::mysql(1066, "42000", format!("Not unique table/alias: '{}'", scope.name)));
         }
         let at = block.tables.len();
+        if at == MOST_TABLES {
+            return Err(Fault::mysql(1116, "HY000", format!("Too many tables; MySQL can only use {MOST_TABLES} tables in a join")));
+        }
         let visible: Vec<Place> = (0..scope.columns.len()).map(|c| (at, c)).collect();
         block.tables.push(scope);
         block.defs.push(def);

@@ -244,8 +244,8 @@ impl Binder<'_> {
         };
         let name = &window.name;
         let illegal = || Fault::mysql(3586, "HY000", format!("Window '{name}': frame start or end is negative, NULL or of non-integral type"));
-        let start = self.frame_bound(&f.start, f.rows, name)?;
-        let end = self.frame_bound(&f.end, f.rows, name)?;
+        let start = self.frame_bound(&f.start, f.rows, name, order_by)?;
+        let end = self.frame_bound(&f.end, f.rows, name, order_by)?;
         if start == Bound::UnboundedFollowing {
             return Err(Fault::mysql(3584, "HY000", format!("Window '{name}': frame start cannot be UNBOUNDED FOLLOWING.")));
         }
@@ -264,10 +264,7 @@ impl Binder<'_> {
                 kind.is_integer() || kind.is_temporal() || matches!(kind, TypeKind::Decimal { .. } | TypeKind::Float { .. } | TypeKind::Double { .. })
             };
             if !ok {
-                let text = format!(
-                    "Window '{name}' with RANGE N PRECEDING/FOLLOWING frame requires exactly one ORDER BY expression, of numeric or temporal type"
-                );
-                return Err(Fault::mysql(3587, "HY000", text));
+                return Err(one_ordered_by(name));
             }
         }
         if !framed {
@@ -280,13 +277,55 @@ impl Binder<'_> {
         Ok(Frame { rows: f.rows, start, end })
     }
 
-    fn frame_bound(&mut self, b: &ast::FrameBound, rows: bool, name: &str) -> Result<Bound, Fault> {
+    /// A distance in time becomes the ORDER BY value moved by it: what the others are compared with.
+    fn distance_in_time(
+        &mut self,
+        (amount, unit): (&ast::Expr, ast::IntervalUnit),
+        back: bool,
+        rows: bool,
+        name: &str,
+        order_by: &[SortKey],
+    ) -> Result<Expr, Fault> {
+        if rows {
+            return Err(Fault::mysql(3596, "HY000", format!("Window '{name}': INTERVAL can only be used with RANGE frames.")));
+        }
+        let [key] = order_by else { return Err(one_ordered_by(name)) };
+        let ty = value_type(&key.expr);
+        if !ty.kind.is_temporal() {
+            let text = format!("Window '{name}' with RANGE frame has ORDER BY expression of numeric type, INTERVAL bound value not allowed.");
+            return Err(Fault::mysql(3589, "HY000", text));
+        }
+        let amount = self.expr(amount)?;
+        if !walk::is_constant(&amount) {
+            return Err(Fault::mysql(3590, "HY000", format!("Window '{name}' has a non-constant frame bound.")));
+        }
+        let negative =
+            matches!(&amount, Expr::Literal { value: Value::Int(n), .. } if *n < 0) || matches!(&amount, Expr::Operator { op: Operator::Negate, .. });
+        if negative || matches!(&amount, Expr::Literal { value: Value::Null, .. }) {
+            return Err(Fault::mysql(3586, "HY000", format!("Window '{name}': frame start or end is negative, NULL or of non-integral type")));
+        }
+        let moved = self.date_arith(key.expr.clone(), amount, unit, back != key.descending)?;
+        // Of the same type as the ORDER BY value: they are compared.
+        Ok(Expr::Cast { expr: Box::new(moved), ty: ty.with_nullable(true) })
+    }
+
+    fn frame_bound(&mut self, b: &ast::FrameBound, rows: bool, name: &str, order_by: &[SortKey]) -> Result<Bound, Fault> {
         let illegal = || Fault::mysql(3586, "HY000", format!("Window '{name}': frame start or end is negative, NULL or of non-integral type"));
         Ok(match b {
             ast::FrameBound::UnboundedPreceding => Bound::UnboundedPreceding,
             ast::FrameBound::CurrentRow => Bound::CurrentRow,
             ast::FrameBound::UnboundedFollowing => Bound::UnboundedFollowing,
             ast::FrameBound::Preceding(e) | ast::FrameBound::Following(e) => {
+                let back = matches!(b, ast::FrameBound::Preceding(_));
+                if let ast::Expr::DateArith { amount, unit, .. } = &**e {
+                    let moved = self.distance_in_time((amount, *unit), back, rows, name, order_by)?;
+                    return Ok(if back { Bound::Preceding(moved) } else { Bound::Following(moved) });
+                }
+                if !rows && matches!(order_by, [key] if value_type(&key.expr).kind.is_temporal()) {
+                    let text =
+                        format!("Window '{name}' with RANGE frame has ORDER BY expression of datetime type. Only INTERVAL bound value allowed.");
+                    return Err(Fault::mysql(3588, "HY000", text));
+                }
                 let e2 = self.expr(e)?;
                 if !walk::is_constant(&e2) {
                     return Err(Fault::mysql(3590, "HY000", format!("Window '{name}' has a non-constant frame bound.")));
@@ -297,10 +336,16 @@ impl Binder<'_> {
                 if matches!(&e2, Expr::Operator { op: Operator::Negate, .. }) {
                     return Err(illegal());
                 }
-                if matches!(b, ast::FrameBound::Preceding(_)) { Bound::Preceding(e2) } else { Bound::Following(e2) }
+                if back { Bound::Preceding(e2) } else { Bound::Following(e2) }
             }
         })
     }
+}
+
+fn one_ordered_by(name: &str) -> Fault {
+    let text =
+        format!("Window '{name}' with RANGE N PRECEDING/FOLLOWING frame requires exactly one ORDER BY expression, of numeric or temporal type");
+    Fault::mysql(3587, "HY000", text)
 }
 
 fn no_such_window(name: &str) -> Fault {

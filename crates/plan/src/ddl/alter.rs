@@ -86,8 +86,9 @@ pub fn alter_table(old: &TableDef, actions: &[AlterAction], ctx: &mut DdlContext
                 }
                 let at = place(&t, position, t.columns.len())?;
                 insert_column(&mut t, &mut from, at, c, None);
-                if let Some(check) = &def.options.check {
+                for check in &def.options.checks {
                     add_check(&mut t, check)?;
+                    copy |= check.enforced;
                 }
             }
             AlterAction::DropColumn { name, if_exists } => {

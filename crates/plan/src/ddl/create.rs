@@ -44,9 +44,11 @@ pub fn create_table(c: &ast::CreateTable, name: &str, from_query: &[SelectedColu
         }
         columns.push(column);
     }
-    // CREATE … SELECT: what the query brings beyond the columns written.
+    // CREATE … SELECT: what the query brings stands behind the columns that are only written, in the query's order; of a column in both, the written type counts.
     for SelectedColumn { name, ty, origin } in from_query {
-        if columns.iter().any(|c: &ColumnDef| c.name.eq_ignore_ascii_case(name)) {
+        if let Some(at) = columns.iter().position(|c: &ColumnDef| c.name.eq_ignore_ascii_case(name)) {
+            let written = columns.remove(at);
+            columns.push(written);
             continue;
         }
         let ty = if origin.is_some() { ty.clone() } else { evaluated(ty).as_number() };
@@ -104,7 +106,7 @@ pub fn create_table(c: &ast::CreateTable, name: &str, from_query: &[SelectedColu
             _ => add_index(&mut t, i)?,
         }
     }
-    for check in c.checks.iter().chain(c.columns.iter().filter_map(|c| c.options.check.as_ref())) {
+    for check in &c.checks {
         add_check(&mut t, check)?;
     }
     for fk in c.foreign_keys.iter().chain(c.columns.iter().filter_map(|c| c.options.references.as_ref())) {

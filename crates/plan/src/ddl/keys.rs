@@ -158,12 +158,24 @@ pub(super) fn null_in_primary_key() -> Fault {
     Fault::mysql(1171, "42000", "All parts of a PRIMARY KEY must be NOT NULL; if you need NULL in a key, use UNIQUE instead")
 }
 
+/// Named checks have their name, the others the table's and a number; they are kept in the order of their names, as MySQL shows and tests them.
 pub(super) fn add_check(t: &mut TableDef, c: &ast::CheckDef) -> Result<(), Fault> {
-    let name = c.name.clone().unwrap_or_else(|| format!("{}_chk_{}", t.name, t.checks.len() + 1));
+    let name = match &c.name {
+        Some(name) => {
+            check_name(name, 3822, "check constraint")?;
+            name.clone()
+        }
+        None => {
+            let prefix = format!("{}_chk_", t.name);
+            let number = |x: &CheckConstraint| x.name.strip_prefix(&prefix).and_then(|n| n.parse::<u32>().ok());
+            format!("{prefix}{}", t.checks.iter().filter_map(number).max().unwrap_or(0) + 1)
+        }
+    };
     if t.checks.iter().any(|x| x.name.eq_ignore_ascii_case(&name)) {
         return Err(Fault::mysql(3822, "HY000", format!("Duplicate check constraint name '{name}'.")));
     }
-    t.checks.push(CheckConstraint { name: name.into(), expression: print::stored_expr(&c.expr).into(), enforced: c.enforced });
+    let at = t.checks.partition_point(|x| x.name.as_ref() < name.as_str());
+    t.checks.insert(at, CheckConstraint { name: name.into(), expression: print::stored_expr(&c.expr).into(), enforced: c.enforced });
     Ok(())
 }
 

@@ -7,7 +7,8 @@
 use super::{DdlContext, duplicate_column};
 use std::collections::HashSet;
 use weald_catalog::{Sharding, TableDef};
-use weald_types::Fault;
+use weald_types::sql_type::{BlobSize, IntWidth};
+use weald_types::{Fault, SqlType, TypeKind};
 
 /// What the user has been told of the table's place before.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,13 @@ pub(super) fn finish(t: &mut TableDef, shard: Option<Vec<u16>>, reference: bool,
         if !seen.insert(c.name.to_lowercase()) {
             return Err(duplicate_column(&c.name));
         }
+    }
+    if row_bytes(t) > 65535 {
+        return Err(Fault::mysql(
+            1118,
+            "42000",
+            "Row size too large. The maximum row size for the used table type, not counting BLOBs, is 65535. This includes storage overhead, check the manual. You have to change some columns to TEXT or BLOBs",
+        ));
     }
     let auto: Vec<usize> = t.columns.iter().enumerate().filter(|(_, c)| c.auto_increment).map(|(i, _)| i).collect();
     if auto.len() > 1 || auto.iter().any(|a| !t.indexes.iter().any(|i| i.parts[0].column as usize == *a)) {
@@ -103,4 +111,45 @@ pub(super) fn finish(t: &mut TableDef, shard: Option<Vec<u16>>, reference: bool,
 /// Tables that stay whole are spread by their names.
 fn single_partition(t: &TableDef, ctx: &DdlContext<'_>) -> Sharding {
     Sharding::Single { ordinal: (weald_types::key::shard_hash(t.name.as_bytes()) % ctx.partitions.max(1) as u64) as u32 }
+}
+
+/// What MySQL takes a row's width for: every column at its longest, TEXT and BLOB by the pointer to them, a bit for each column that may be NULL.
+fn row_bytes(t: &TableDef) -> u64 {
+    let column = |ty: &SqlType| -> u64 {
+        let longest = ty.character_octet_length().unwrap_or(0);
+        match &ty.kind {
+            TypeKind::VarChar { .. } | TypeKind::VarBinary { .. } => longest + if longest > 255 { 2 } else { 1 },
+            TypeKind::Char { .. } | TypeKind::Binary { .. } => longest,
+            TypeKind::Text(size) | TypeKind::Blob(size) => match size {
+                BlobSize::Tiny => 9,
+                BlobSize::Plain => 10,
+                BlobSize::Medium => 11,
+                BlobSize::Long => 12,
+            },
+            TypeKind::Json => 12,
+            TypeKind::Int { width, .. } => match width {
+                IntWidth::Tiny => 1,
+                IntWidth::Small => 2,
+                IntWidth::Medium => 3,
+                IntWidth::Int => 4,
+                IntWidth::Big => 8,
+            },
+            TypeKind::Float { .. } => 4,
+            TypeKind::Double { .. } => 8,
+            TypeKind::Decimal { precision, .. } => *precision as u64 / 2 + 1,
+            TypeKind::Bit { bits } => (*bits as u64).div_ceil(8),
+            TypeKind::Date | TypeKind::Time { .. } => 3,
+            TypeKind::DateTime { .. } | TypeKind::Timestamp { .. } | TypeKind::Set(_) => 8,
+            TypeKind::Year | TypeKind::Null => 1,
+            TypeKind::Enum(members) => {
+                if members.len() > 255 {
+                    2
+                } else {
+                    1
+                }
+            }
+        }
+    };
+    let nullable = t.columns.iter().filter(|c| c.ty.nullable).count() as u64;
+    t.columns.iter().map(|c| column(&c.ty)).sum::<u64>() + nullable.div_ceil(8)
 }

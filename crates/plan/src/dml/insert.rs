@@ -16,7 +16,7 @@ use std::sync::Arc;
 use weald_catalog::table::TableRef;
 use weald_catalog::{Privilege, TableDef};
 use weald_sql::ast;
-use weald_types::{ColumnId, Fault};
+use weald_types::{ColumnId, Fault, Warning, WarningLevel};
 
 pub fn bind_insert(env: &Bindings<'_>, statistics: &dyn Statistics, i: &ast::Insert) -> Result<BoundInsert, Fault> {
     let mut b = Binder::new(env);
@@ -58,6 +58,11 @@ pub fn bind_insert(env: &Bindings<'_>, statistics: &dyn Statistics, i: &ast::Ins
             (InsertSource::Query(Box::new(query)), Some(shown))
         }
     };
+    if i.delayed {
+        let verb = if i.replace { "REPLACE" } else { "INSERT" };
+        let text = format!("{verb} DELAYED is no longer supported. The statement was converted to {verb}.");
+        b.warnings.push(Warning { level: WarningLevel::Warning, fault: Fault::mysql(3005, "HY000", text) });
+    }
     // Known before a row is looked at, where rows are certain to come.
     let strict = env.session.sql_mode.is_strict() && !i.ignore;
     if let (true, InsertSource::Rows(rows)) = (strict, &source)

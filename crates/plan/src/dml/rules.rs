@@ -10,7 +10,7 @@ use crate::names::Bindings;
 use std::sync::Arc;
 use weald_catalog::table::TableRef;
 use weald_expr::Expr;
-use weald_types::{Fault, SqlType, Value};
+use weald_types::{Fault, SqlType, TypeKind, Value};
 
 /// The rules of `table` for a statement that assigns `assigned` (None: an INSERT).
 pub fn row_rules(env: &Bindings<'_>, table: &TableRef, assigned: Option<&[u16]>) -> Result<Arc<RowRules>, Fault> {
@@ -49,6 +49,8 @@ pub fn fill(b: &mut Binder<'_>, table: &TableRef, i: usize) -> Result<Fill, Faul
     Ok(match b.default_value(table, c)? {
         Some(e) => Fill::Default(e),
         None if c.ty.nullable => Fill::Default(Expr::Literal { value: Value::Null, ty: SqlType::null() }),
+        // An ENUM that must not be NULL begins with its first member.
+        None if matches!(c.ty.kind, TypeKind::Enum(_)) => Fill::Default(Expr::Literal { value: Value::Int(1), ty: SqlType::bigint(false) }),
         None => Fill::Missing,
     })
 }

@@ -9,6 +9,8 @@ use super::*;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Insert {
     pub replace: bool,
+    /// DELAYED: carried out as if it were not there, with a warning.
+    pub delayed: bool,
     pub ignore: bool,
     pub table: ObjectName,
     /// Empty: all columns in order.

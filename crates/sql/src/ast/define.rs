@@ -55,7 +55,8 @@ pub struct ColumnOptions {
     pub collation: Option<String>,
     pub generated: Option<Generated>,
     pub invisible: bool,
-    pub check: Option<CheckDef>,
+    /// CHECKs written with the column; those of CREATE TABLE stand in [`CreateTable::checks`], in the order of the text.
+    pub checks: Vec<CheckDef>,
     pub references: Option<ForeignKeyDef>,
 }
 #[derive(Clone, Debug, PartialEq)]

@@ -76,7 +76,8 @@ impl Parser<'_> {
         let sharding = (self.at(Kw::SHARD) || self.at(Kw::SORT)) && self.next_at(Kw::KEY);
         if !sharding && self.at_ident() {
             let name = self.ident()?;
-            let column = self.column_def(name)?;
+            let mut column = self.column_def(name)?;
+            t.checks.append(&mut column.options.checks);
             t.columns.push(column);
             return Ok(());
         }

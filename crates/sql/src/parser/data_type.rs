@@ -309,11 +309,8 @@ impl Parser<'_> {
             Kw::SRID => return self.not_supported("SRID"),
             Kw::ENGINE_ATTRIBUTE | Kw::SECONDARY_ENGINE_ATTRIBUTE => return self.not_supported(self.tok.kw.name()),
             Kw::CONSTRAINT | Kw::CHECK => {
-                if o.check.is_some() {
-                    return self.not_supported("more than one CHECK of a column");
-                }
                 let name = if self.eat(Kw::CONSTRAINT) && self.at_ident() { Some(self.ident()?) } else { None };
-                o.check = Some(self.check(name)?);
+                o.checks.push(self.check(name)?);
             }
             Kw::REFERENCES => o.references = Some(self.references(None, vec![])?),
             _ => return Ok(false),

@@ -1,7 +1,7 @@
 //! INSERT, REPLACE, UPDATE, DELETE.
 //!
 //! Owns:     nothing.
-//! Promises: LOW_PRIORITY, DELAYED, HIGH_PRIORITY and QUICK are read and dropped: as in InnoDB, they change nothing.
+//! Promises: LOW_PRIORITY, HIGH_PRIORITY and QUICK are read and dropped: as in InnoDB, they change nothing.
 //! Never:    checks columns against a table.
 
 use super::{Parsed, Parser};
@@ -13,7 +13,8 @@ impl Parser<'_> {
     pub(super) fn insert(&mut self) -> Parsed<Statement> {
         let replace = self.at(Kw::REPLACE);
         self.bump();
-        if self.at_any(&[Kw::LOW_PRIORITY, Kw::DELAYED]) || (self.at(Kw::HIGH_PRIORITY) && !replace) {
+        let delayed = self.eat(Kw::DELAYED);
+        if !delayed && (self.at(Kw::LOW_PRIORITY) || (self.at(Kw::HIGH_PRIORITY) && !replace)) {
             self.bump();
         }
         let ignore = !replace && self.eat(Kw::IGNORE);
@@ -35,7 +36,7 @@ impl Parser<'_> {
             }
             self.insert_source()?
         };
-        let mut insert = Insert { replace, ignore, table, columns, source, row_alias: None, on_duplicate: vec![] };
+        let mut insert = Insert { replace, delayed, ignore, table, columns, source, row_alias: None, on_duplicate: vec![] };
         if !replace {
             if matches!(insert.source, InsertSource::Values(_)) && self.eat(Kw::AS) {
                 let alias = self.ident()?;
@@ -88,10 +89,9 @@ impl Parser<'_> {
         self.expect(Kw::SET)?;
         let assignments = self.list(Self::assignment)?;
         let filter = self.filter()?;
-        let single = matches!(tables.as_slice(), [TableRef::Table { .. }]);
-        // With more tables than one the clauses after WHERE do not exist.
-        let order_by = if single { self.order_by()? } else { vec![] };
-        let limit = if single { self.row_limit()? } else { None };
+        // Of several tables these are read too: they are a wrong usage, not a wrong text.
+        let order_by = self.order_by()?;
+        let limit = self.row_limit()?;
         Ok(Statement::Update(Box::new(Update { with, ignore, tables, assignments, filter, order_by, limit })))
     }
 
