@@ -7,10 +7,10 @@
 
 use crate::auth::Sha2Cache;
 use crate::login::{self, Entered, Exchange, Salt};
-use crate::pipe::{End, FLUSH_BYTES, Pipe, wire_fault};
+use crate::pipe::{End, FLUSH_BYTES, Packets, Pipe, wire_fault};
 use crate::server::Server;
 use crate::session::{Done, Outcome, Session, Shared};
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -68,6 +68,7 @@ pub async fn serve(door: Arc<Door>, socket: TcpStream, host: String) {
         long: HashMap::new(),
         types: HashMap::new(),
         cursors: HashMap::new(),
+        definitions: Vec::new(),
         door,
         host,
         salt,
@@ -107,12 +108,24 @@ struct Connection {
     /// Parameter types bound by an earlier execution.
     types: HashMap<u32, Vec<u16>>,
     cursors: HashMap<u32, Cursor>,
+    definitions: Vec<Definitions>,
     door: Arc<Door>,
     host: String,
     salt: Salt,
     /// Under TLS.
     secure: bool,
 }
+
+/// The packets that define a result's columns, as they were sent last.
+struct Definitions {
+    columns: Arc<[Column]>,
+    /// What character sets they speak of.
+    labels: (Option<Collation>, Option<Charset>),
+    packets: Packets,
+}
+
+/// Of so many statements.
+const DEFINITIONS_KEPT: usize = 8;
 
 /// A parameter in pieces. Nothing can be answered to a piece: what is wrong with it is told at execution.
 enum LongData {
@@ -125,6 +138,22 @@ struct Cursor {
     rows: std::vec::IntoIter<Row>,
     /// What they take, until the client has fetched them.
     _memory: Budget,
+}
+
+/// While it lives, what is under way may not be dropped before it ends by itself.
+struct Whole<'a>(&'a Shared);
+
+impl<'a> Whole<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        shared.executing.store(true, Ordering::Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Whole<'_> {
+    fn drop(&mut self) {
+        self.0.executing.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Connection {
@@ -166,14 +195,6 @@ impl Connection {
                 return Err(End::Killed);
             }
         }
-    }
-
-    /// Marks what may not be dropped before it ends by itself.
-    async fn execute_whole<T>(shared: &Shared, work: impl Future<Output = T>) -> T {
-        shared.executing.store(true, Ordering::Relaxed);
-        let done = work.await;
-        shared.executing.store(false, Ordering::Relaxed);
-        done
     }
 
     async fn command(&mut self, command: Command<'_>) -> Result<(), End> {
@@ -328,7 +349,9 @@ impl Connection {
     /// False: it failed, and what follows is not run.
     async fn statement(&mut self, text: &[u8], more: bool) -> Result<bool, End> {
         let text = self.session.in_utf8(text);
-        let done = Self::execute_whole(&self.shared, self.session.query(&text)).await;
+        let whole = Whole::begin(&self.shared);
+        let done = self.session.query(&text).await;
+        drop(whole);
         self.answer(done, false, more).await
     }
 
@@ -396,16 +419,31 @@ impl Connection {
     }
 
     /// `cursor`: what follows the definitions says that there is one.
-    fn columns(&mut self, columns: &[Column], cursor: bool) {
+    fn columns(&mut self, columns: &Arc<[Column]>, cursor: bool) {
         let (metadata, capabilities) = (self.metadata(), self.capabilities);
-        self.pipe.write(|o| reply::column_count(o, columns.len(), metadata, capabilities));
-        if metadata == reply::Metadata::Full {
-            for c in columns {
-                self.column(c, None);
+        if metadata != reply::Metadata::Full {
+            return self.pipe.write(|o| reply::column_count(o, columns.len(), metadata, capabilities));
+        }
+        let labels = (self.session.results_collation(), self.session.results_charset());
+        let before = self.pipe.mark();
+        match self.definitions.iter().find(|d| Arc::ptr_eq(&d.columns, columns) && d.labels == labels && d.packets.follows(before)) {
+            Some(d) => self.pipe.repeat(&d.packets),
+            None => {
+                self.pipe.write(|o| reply::column_count(o, columns.len(), metadata, capabilities));
+                for c in columns.iter() {
+                    self.column(c, None);
+                }
+                // A plan holds them, too: the statement may come again.
+                if Arc::strong_count(columns) > 1 {
+                    let packets = self.pipe.written_since(before);
+                    self.definitions.truncate(DEFINITIONS_KEPT - 1);
+                    self.definitions.extend(packets.map(|packets| Definitions { columns: columns.clone(), labels, packets }));
+                    self.definitions.rotate_right(1);
+                }
             }
-            if !cursor && self.capabilities & client::DEPRECATE_EOF == 0 {
-                self.eof(0);
-            }
+        }
+        if !cursor && self.capabilities & client::DEPRECATE_EOF == 0 {
+            self.eof(0);
         }
     }
 
@@ -429,9 +467,14 @@ impl Connection {
         });
     }
 
+    async fn next_of(shared: &Shared, rows: &mut BoxStream) -> Result<Option<Vec<Row>>, Fault> {
+        let _whole = Whole::begin(shared);
+        rows.next().await
+    }
+
     async fn rows(&mut self, columns: Arc<[Column]>, mut rows: BoxStream, binary: bool, more: bool) -> Result<bool, End> {
         // The first rows decide between an answer and an error: nothing is sent before.
-        let mut batch = match Self::execute_whole(&self.shared, rows.next()).await {
+        let mut batch = match Self::next_of(&self.shared, &mut rows).await {
             Ok(b) => b,
             Err(f) => {
                 self.session.end_of_rows(0, Some(&f));
@@ -451,7 +494,7 @@ impl Connection {
                 }
             }
             sent += b.len() as u64;
-            batch = match Self::execute_whole(&self.shared, rows.next()).await {
+            batch = match Self::next_of(&self.shared, &mut rows).await {
                 Ok(b) => b,
                 Err(f) => {
                     self.session.end_of_rows(sent, Some(&f));
@@ -477,10 +520,13 @@ impl Connection {
             }
             // The client cannot be stopped: it sends all of its file, and then hears what was wrong with it.
             if read.is_ok() {
-                read = Self::execute_whole(&self.shared, self.session.load_chunk(&piece)).await;
+                let _whole = Whole::begin(&self.shared);
+                read = self.session.load_chunk(&piece).await;
             }
         }
-        let done = Self::execute_whole(&self.shared, self.session.load_end(read)).await;
+        let whole = Whole::begin(&self.shared);
+        let done = self.session.load_end(read).await;
+        drop(whole);
         match done {
             Ok(d) => {
                 self.ok(d, more);
@@ -593,8 +639,12 @@ impl Connection {
                 (None, None) => Value::Null,
             });
         }
-        self.types.insert(id, e.types);
-        let done = Self::execute_whole(&self.shared, self.session.execute(id, &params)).await;
+        if kept != e.types {
+            self.types.insert(id, e.types);
+        }
+        let whole = Whole::begin(&self.shared);
+        let done = self.session.execute(id, &params).await;
+        drop(whole);
         match done {
             Ok(Outcome::Rows { columns, rows }) if e.cursor => self.open_cursor(id, columns, rows).await,
             done => {
@@ -609,13 +659,13 @@ impl Connection {
         let mut all = Vec::new();
         let memory = self.session.budget();
         let read = async {
-            while let Some(b) = rows.next().await? {
+            while let Some(b) = Self::next_of(&self.shared, &mut rows).await? {
                 memory.take(b.iter().map(|r| row_bytes(r)).sum())?;
                 all.extend(b);
             }
             Ok(())
         };
-        let done: Result<(), Fault> = Self::execute_whole(&self.shared, read).await;
+        let done: Result<(), Fault> = read.await;
         drop(rows);
         self.session.end_of_rows(all.len() as u64, done.as_ref().err());
         if let Err(f) = done {

@@ -25,6 +25,8 @@ pub(crate) const FLUSH_BYTES: usize = 16 << 10;
 const LOGIN_BYTES: usize = 128 << 10;
 /// A buffer that a giant answer grew beyond this is not kept.
 const KEPT_BYTES: usize = 1 << 20;
+/// Packets that take more are made anew each time.
+const REPEATED_BYTES: usize = 4 << 10;
 /// How long, and how much, is read from a client that was just told why it is cut off: a socket closed over unread bytes would reset the connection, and
 /// the client would never see the reason.
 const LINGER: Duration = Duration::from_secs(2);
@@ -51,6 +53,28 @@ pub(crate) enum End {
     /// The client has been told.
     #[error("refused")]
     Refused,
+}
+
+/// A place among the packets that are sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    at: usize,
+    sequence: u8,
+}
+
+/// Packets with their numbers.
+pub(crate) struct Packets {
+    bytes: Box<[u8]>,
+    first: u8,
+    /// The number behind the last of them.
+    next: u8,
+}
+
+impl Packets {
+    /// Whether they are numbered for this place.
+    pub fn follows(&self, mark: Mark) -> bool {
+        self.first == mark.sequence
+    }
 }
 
 pub(crate) struct Pipe {
@@ -189,6 +213,21 @@ impl Pipe {
         let start = frame::open(&mut self.out);
         f(&mut self.out);
         frame::close(&mut self.out, start, &mut self.sequence);
+    }
+
+    /// Where the next packet begins.
+    pub fn mark(&self) -> Mark {
+        Mark { at: self.out.len(), sequence: self.sequence }
+    }
+    /// What was written since the mark, and not flushed; `None` if it is long.
+    pub fn written_since(&self, mark: Mark) -> Option<Packets> {
+        let bytes = self.out.get(mark.at..).filter(|b| b.len() <= REPEATED_BYTES)?;
+        Some(Packets { bytes: bytes.into(), first: mark.sequence, next: self.sequence })
+    }
+    /// The same packets again.
+    pub fn repeat(&mut self, packets: &Packets) {
+        self.out.extend_from_slice(&packets.bytes);
+        self.sequence = packets.next;
     }
 
     pub fn error(&mut self, fault: &Fault) {

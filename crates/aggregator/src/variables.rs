@@ -5,8 +5,8 @@
 //!           from their default. All others are unknown (1193).
 //! Never:    acts on a change: the session re-reads what it caches.
 
+use foldhash::HashMap;
 use parking_lot::RwLock;
-use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use weald_types::{Charset, Collation, Fault, SqlMode, SqlType, Value};
 

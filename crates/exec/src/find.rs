@@ -5,7 +5,7 @@
 //! Never:    evaluates a filter.
 
 use crate::turns::{PIECE_ROWS, Turns};
-use std::collections::HashSet;
+use foldhash::{HashSet, HashSetExt};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

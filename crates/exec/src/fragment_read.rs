@@ -35,8 +35,9 @@ impl Engine {
             return Ok((0..partitions).collect());
         }
         let keys = key_values::shard_keys(table, columns, target, &mut |e| eval(e, &NoRow, ctx), &find::to_utc(ctx))?;
-        Ok(match keys {
+        Ok(match keys.as_deref() {
             None => (0..partitions).collect(),
+            Some([key]) => vec![self.partition_of_key(table, columns, key, partitions)],
             Some(keys) => {
                 let mut at: Vec<usize> = keys.iter().map(|k| self.partition_of_key(table, columns, k, partitions)).collect();
                 at.sort_unstable();
@@ -144,6 +145,9 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
         order.sort_by(|a, b| keyed[*a].cmp(&keyed[*b]));
         let mut slots: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
         rows = order.into_iter().filter_map(|i| slots[i].take()).collect();
+    }
+    if offset == 0 && limit.is_none_or(|l| rows.len() as u64 <= l) {
+        return Ok(rows);
     }
     Ok(rows.into_iter().skip(offset as usize).take(limit.map_or(usize::MAX, |l| l as usize)).collect())
 }

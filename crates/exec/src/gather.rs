@@ -18,7 +18,7 @@ use weald_types::{Fault, SqlType, Value};
 /// `one`: there was one partition only, which sorted and limited already.
 pub fn gather(
     plan: &FragmentPlan,
-    answers: Vec<Vec<Row>>,
+    mut answers: Vec<Vec<Row>>,
     one: bool,
     statement: &Arc<StatementContext>,
     params: &[Value],
@@ -26,7 +26,13 @@ pub fn gather(
     let g = &plan.gather;
     let ctx = EvalContext { statement, params, subqueries: &[] };
     let grouped = g.group > 0 || !g.merge.is_empty();
-    let mut rows: Vec<Row> = if grouped && !one { merge_groups(plan, answers, &ctx)? } else { answers.into_iter().flatten().collect() };
+    let mut rows: Vec<Row> = match answers.pop() {
+        Some(only) if answers.is_empty() && (one || !grouped) => only,
+        last => {
+            answers.extend(last);
+            if grouped && !one { merge_groups(plan, answers, &ctx)? } else { answers.into_iter().flatten().collect() }
+        }
+    };
     if let Some(having) = &g.having {
         let mut kept = Vec::with_capacity(rows.len());
         for r in rows {

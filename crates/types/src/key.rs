@@ -197,6 +197,12 @@ fn put_decimal(v: &Decimal, precision: u8, scale: u8, out: &mut Vec<u8>) {
 /// `id < 1000` on a TINYINT is "up to 127", `Greater`, so 127 is inside. Only numbers can lie between or beyond; others come back as they are.
 pub fn within(value: &Value, ty: &SqlType) -> (Value, Ordering) {
     if let Some((least, greatest)) = ty.kind.integer_range() {
+        // The usual case, for which a DECIMAL would be long.
+        match value {
+            Value::Int(v) if (least..=greatest).contains(&(*v as i128)) => return (whole_of(*v as i128, ty), Ordering::Equal),
+            Value::UInt(v) if (least..=greatest).contains(&(*v as i128)) => return (whole_of(*v as i128, ty), Ordering::Equal),
+            _ => (),
+        }
         let exact = match value {
             Value::Int(v) => Some(Decimal::from_i64(*v)),
             Value::UInt(v) => Some(Decimal::from_u64(*v)),
@@ -208,9 +214,7 @@ pub fn within(value: &Value, ty: &SqlType) -> (Value, Ordering) {
         let nearest =
             exact.round(0).and_then(|r| r.to_i128()).unwrap_or(if exact.is_negative() { i128::MIN } else { i128::MAX }).clamp(least, greatest);
         let order = exact.cmp(&Decimal::from_i128(nearest));
-        // Clamped to a range of at most 64 bits.
-        let nearest = if ty.kind.is_unsigned() && ty.kind != TypeKind::Year { Value::UInt(nearest as u64) } else { Value::Int(nearest as i64) };
-        return (nearest, order);
+        return (whole_of(nearest, ty), order);
     }
     match (&ty.kind, value) {
         (TypeKind::Decimal { precision, scale, .. }, Value::Decimal(v)) => {
@@ -221,6 +225,11 @@ pub fn within(value: &Value, ty: &SqlType) -> (Value, Ordering) {
         }
         _ => (value.clone(), Ordering::Equal),
     }
+}
+
+/// A number within the range of an integer type.
+fn whole_of(v: i128, ty: &SqlType) -> Value {
+    if ty.kind.is_unsigned() && ty.kind != TypeKind::Year { Value::UInt(v as u64) } else { Value::Int(v as i64) }
 }
 
 /// Appends the bytes with which the key part of every string begins that starts with `prefix` (under the collation): the lower bound of

@@ -6,7 +6,7 @@
 
 use super::scalar::Scalar;
 use super::{BoxStream, Held, Lazy, Node, Row, Scope, Steps, open};
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 use std::sync::Arc;
 use weald_expr::aggregate::{Accumulator, AggregateSpec};
 use weald_expr::sort::group_key;

@@ -5,8 +5,8 @@
 //! Never:    sorts.
 
 use super::{BoxStream, Held, Lazy, Node, Row, Scope, Stream, open};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use futures::future::BoxFuture;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use weald_expr::sort::group_key;
 use weald_plan::query;

@@ -7,8 +7,8 @@
 
 use super::scalar::Scalar;
 use super::{Batch, BoxStream, Held, Node, Row, Scope, Steps, Stream, collect, open, ready};
+use foldhash::{HashMap, HashMapExt};
 use futures::future::BoxFuture;
-use std::collections::HashMap;
 use std::sync::Arc;
 use weald_catalog::TableRef;
 use weald_expr::Expr;

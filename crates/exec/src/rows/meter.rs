@@ -5,9 +5,9 @@
 //! Never:    is there in an ordinary execution: nothing is counted then.
 
 use super::{BoxStream, Node, Row, Stream};
+use foldhash::HashMap;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use weald_types::Fault;

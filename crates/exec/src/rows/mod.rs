@@ -250,7 +250,12 @@ impl Ready {
         Self { rows: rows.into_iter() }
     }
     pub fn take(&mut self) -> Option<Vec<Row>> {
-        let batch: Vec<Row> = self.rows.by_ref().take(BATCH_ROWS).collect();
+        let batch: Vec<Row> = if self.rows.len() <= BATCH_ROWS {
+            // Which keeps the vector that they came in.
+            std::mem::take(&mut self.rows).collect()
+        } else {
+            self.rows.by_ref().take(BATCH_ROWS).collect()
+        };
         if batch.is_empty() { None } else { Some(batch) }
     }
 }
