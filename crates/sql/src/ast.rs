@@ -67,7 +67,6 @@ pub enum Statement {
     AlterTable {
         name: ObjectName,
         actions: Vec<AlterAction>,
-        ignore: bool,
     },
     DropTable {
         names: Vec<ObjectName>,

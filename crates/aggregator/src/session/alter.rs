@@ -43,7 +43,7 @@ use weald_plan::dml::{self, BoundCopy};
 use weald_plan::{bind, ddl};
 use weald_sql::ast;
 use weald_types::row::RowLayout;
-use weald_types::{Fault, IndexId, SqlMode};
+use weald_types::{Fault, IndexId, SqlMode, TypeKind};
 
 /// Rounds of step 2 at most, and the number of changed rows at which the rest is left to step 4.
 const ROUNDS: usize = 10;
@@ -219,6 +219,16 @@ impl Session {
         self.check_definition(&altered.def)?;
         for w in warnings {
             self.warn(w);
+        }
+        if let Some(c) =
+            altered.added_zero_date().filter(|_| self.settings.sql_mode.has(SqlMode::NO_ZERO_DATE) && self.server.engine.size(&old).0 > 0)
+        {
+            let (kind, zero) = if c.ty.kind == TypeKind::Date { ("date", "0000-00-00") } else { ("datetime", "0000-00-00 00:00:00") };
+            let fault = Fault::IncorrectValue { kind, value: zero.into(), column: c.name.to_string(), row: 1 };
+            if self.settings.sql_mode.is_strict() {
+                return Err(fault);
+            }
+            self.warn(fault);
         }
         if altered.copy || (!altered.fill.is_empty() && !altered.only_indexes(&old)) {
             // Also where an index is to be filled and something else changes: the whole of it happens, or nothing.

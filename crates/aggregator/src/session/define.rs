@@ -8,11 +8,13 @@ use super::{Outcome, Session};
 use std::sync::Arc;
 use weald_catalog::table::TableRef;
 use weald_catalog::{ColumnDef, Command, DatabaseDef, DefaultValue, Privilege, TableDef, ViewDef};
+use weald_expr::{Expr, Operator};
 use weald_plan::ddl::{self, DdlContext};
-use weald_plan::query::{Column, Query};
+use weald_plan::query::{Column, Query, Rel};
 use weald_plan::{bind, dml};
 use weald_sql::ast::{self, Statement};
-use weald_types::{Collation, Fault, TableId};
+use weald_types::sql_type::IntWidth;
+use weald_types::{Collation, ColumnId, Fault, SqlType, TableId, TypeKind, Value};
 
 impl Session {
     pub(crate) async fn define(&mut self, s: &Statement, text: &str) -> Result<Outcome, Fault> {
@@ -59,7 +61,7 @@ impl Session {
             Statement::DropTable { names, if_exists, temporary, .. } => self.drop_tables(names, *if_exists, *temporary).await,
             Statement::RenameTable(moves) => self.rename_tables(moves).await,
             Statement::Truncate(name) => self.truncate(name).await,
-            Statement::CreateIndex { table, index, if_not_exists, .. } => {
+            Statement::CreateIndex { table, index, if_not_exists, algorithm, lock } => {
                 if *if_not_exists
                     && index
                         .name
@@ -68,13 +70,13 @@ impl Session {
                 {
                     return Outcome::ok();
                 }
-                self.alter(table, &[ast::AlterAction::AddIndex(index.clone())], Privilege::Index).await
+                self.alter(table, &with_options(ast::AlterAction::AddIndex(index.clone()), algorithm, lock), Privilege::Index).await
             }
-            Statement::DropIndex { table, name, if_exists, .. } => {
+            Statement::DropIndex { table, name, if_exists, algorithm, lock } => {
                 if *if_exists && self.table_def(table).is_ok_and(|t| !t.indexes.iter().any(|i| i.name.eq_ignore_ascii_case(name))) {
                     return Outcome::ok();
                 }
-                self.alter(table, &[ast::AlterAction::DropIndex(name.clone())], Privilege::Index).await
+                self.alter(table, &with_options(ast::AlterAction::DropIndex(name.clone()), algorithm, lock), Privilege::Index).await
             }
             Statement::CreateView(v) => self.create_view(v, text).await,
             Statement::DropView { names, if_exists } => {
@@ -243,7 +245,12 @@ impl Session {
         let Some(q) = &c.select else { return Ok(Vec::new()) };
         let bound = self.bind(text, &[], |env| bind::bind_query(env, q))?;
         self.check(&bound.needs)?;
-        Ok(bound.columns.iter().map(|c| ddl::SelectedColumn { name: c.name.to_string(), ty: c.ty.clone(), origin: origin_of(&bound, c) }).collect())
+        let column = |c: &Column| {
+            let int = TypeKind::Int { width: IntWidth::Int, unsigned: false, zerofill: None };
+            let ty = if short_number(&bound, c) { SqlType::new(int, c.ty.nullable) } else { c.ty.clone() };
+            ddl::SelectedColumn { name: c.name.to_string(), ty, origin: origin_of(&bound, c) }
+        };
+        Ok(bound.columns.iter().map(column).collect())
     }
 
     /// Expressions of the definition must bind: defaults, generated columns, checks.
@@ -383,6 +390,31 @@ pub(super) fn insert_of_select(
 
 fn no_database_to_drop(name: &str) -> Fault {
     Fault::mysql(1008, "HY000", format!("Can't drop database '{name}'; database doesn't exist"))
+}
+
+/// CREATE INDEX and DROP INDEX as the ALTER TABLE they stand for.
+fn with_options(action: ast::AlterAction, algorithm: &Option<String>, lock: &Option<String>) -> Vec<ast::AlterAction> {
+    let options = [algorithm.clone().map(ast::AlterAction::Algorithm), lock.clone().map(ast::AlterAction::Lock)];
+    [action].into_iter().chain(options.into_iter().flatten()).collect()
+}
+
+/// A number that takes few digits is an INT for CREATE TABLE … SELECT, whatever it is computed as; a truth value too.
+fn short_number(query: &Query, c: &Column) -> bool {
+    fn made(rel: &Rel, id: ColumnId) -> Option<&Expr> {
+        match rel {
+            Rel::Project { exprs, columns, .. } => columns.iter().position(|c| c.id == id).map(|i| &exprs[i]),
+            Rel::Sort { input, .. } | Rel::Limit { input, .. } | Rel::Distinct { input } => made(input, id),
+            _ => None,
+        }
+    }
+    c.ty.kind.is_truth()
+        || match made(&query.root, c.id) {
+            Some(Expr::Literal { value: Value::Int(n), .. }) => n.unsigned_abs() < 1_000_000_000,
+            Some(Expr::Operator { op: Operator::Negate, args, .. }) => {
+                matches!(args.as_slice(), [Expr::Literal { value: Value::Int(n), .. }] if n.unsigned_abs() < 1_000_000_000)
+            }
+            _ => false,
+        }
 }
 
 /// The table's column that a query gives unchanged.

@@ -32,6 +32,14 @@ pub struct Altered {
 }
 
 impl Altered {
+    /// The first new column that would hold a zero date in the rows there are.
+    pub fn added_zero_date(&self) -> Option<&ColumnDef> {
+        self.added.iter().map(|i| &self.def.columns[*i as usize]).find(|c| {
+            let dated = matches!(c.ty.kind, TypeKind::Date | TypeKind::DateTime { .. } | TypeKind::Timestamp { .. });
+            dated && !c.ty.nullable && matches!(c.default, DefaultValue::None) && c.generated.is_none()
+        })
+    }
+
     /// The table as it is, in another place.
     pub fn unchanged(def: TableDef, from: Vec<Option<u16>>) -> Self {
         Self { def, copy: true, from, added: Vec::new(), fill: Vec::new(), rename: None }.by_copy()
@@ -64,7 +72,21 @@ pub fn alter_table(old: &TableDef, actions: &[AlterAction], ctx: &mut DdlContext
         Sharding::Hash { columns, declared: true } => Some(columns.iter().map(|c| old.columns[*c as usize].name.clone()).collect::<Vec<_>>()),
         _ => None,
     };
-    for a in actions {
+    // The key goes before columns are changed: what is no longer part of it may be NULL.
+    let is_primary = |a: &AlterAction| match a {
+        AlterAction::DropPrimaryKey => true,
+        AlterAction::DropIndex(name) | AlterAction::DropConstraint(name) => name.eq_ignore_ascii_case("PRIMARY"),
+        _ => false,
+    };
+    let drops_primary = actions.iter().position(is_primary);
+    if drops_primary.is_some() {
+        drop_primary(&mut t, &no_key)?;
+        copy = true;
+    }
+    for (n, a) in actions.iter().enumerate() {
+        if drops_primary == Some(n) {
+            continue;
+        }
         match a {
             AlterAction::AddColumn { column: def, position, if_not_exists } => {
                 if t.column(&def.name).is_some() {
@@ -212,7 +234,16 @@ pub fn alter_table(old: &TableDef, actions: &[AlterAction], ctx: &mut DdlContext
             AlterAction::Force => copy = true,
             AlterAction::DisableKeys | AlterAction::EnableKeys => ctx.warn("DISABLE KEYS and ENABLE KEYS have no effect here"),
             AlterAction::OrderBy(_) => ctx.warn("ALTER TABLE … ORDER BY has no effect on a table with ordered indexes"),
-            AlterAction::Algorithm(_) | AlterAction::Lock(_) => (),
+            AlterAction::Algorithm(name) => {
+                if !["DEFAULT", "INPLACE", "COPY", "INSTANT"].contains(&name.as_str()) {
+                    return Err(Fault::mysql(1800, "HY000", format!("Unknown ALGORITHM '{name}'")));
+                }
+            }
+            AlterAction::Lock(name) => {
+                if !["DEFAULT", "NONE", "SHARED", "EXCLUSIVE"].contains(&name.as_str()) {
+                    return Err(Fault::mysql(1801, "HY000", format!("Unknown LOCK type '{name}'")));
+                }
+            }
         }
     }
     let known: HashSet<IndexId> = t.indexes.iter().map(|i| i.id).collect();
@@ -275,6 +306,15 @@ pub fn alter_table(old: &TableDef, actions: &[AlterAction], ctx: &mut DdlContext
             fields: old.columns.iter().map(|c| c.ty.clone()).collect(),
             columns: map(&FieldSource::Field),
         });
+    }
+    if actions.iter().any(|a| matches!(a, AlterAction::Algorithm(name) if name == "INSTANT")) {
+        if copy {
+            let text = "ALGORITHM=INSTANT is not supported. Reason: the table must be rebuilt. Try ALGORITHM=COPY/INPLACE.";
+            return Err(Fault::mysql(1846, "0A000", text));
+        }
+        if !fill.is_empty() {
+            return Err(Fault::mysql(1845, "0A000", "ALGORITHM=INSTANT is not supported for this operation. Try ALGORITHM=COPY/INPLACE."));
+        }
     }
     Ok(Altered { def: t, copy, from, added, fill, rename })
 }

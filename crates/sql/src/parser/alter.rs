@@ -11,9 +11,8 @@ use crate::keyword::Kw;
 use crate::lexer::Tok;
 
 impl Parser<'_> {
-    /// After ALTER, at `[IGNORE | ONLINE] TABLE`.
+    /// After ALTER, at `[ONLINE] TABLE`.
     pub(super) fn alter_table(&mut self) -> Parsed<Statement> {
-        let ignore = self.eat(Kw::IGNORE);
         self.eat(Kw::ONLINE);
         self.expect(Kw::TABLE)?;
         let name = self.object_name()?;
@@ -26,7 +25,7 @@ impl Parser<'_> {
                 }
             }
         }
-        Ok(Statement::AlterTable { name, actions, ignore })
+        Ok(Statement::AlterTable { name, actions })
     }
 
     fn alter_action(&mut self, out: &mut Vec<AlterAction>) -> Parsed<()> {

@@ -72,7 +72,7 @@ impl Parser<'_> {
     pub(super) fn alter(&mut self) -> Parsed<Statement> {
         self.expect(Kw::ALTER)?;
         match self.tok.kw {
-            Kw::TABLE | Kw::IGNORE | Kw::ONLINE => self.alter_table(),
+            Kw::TABLE | Kw::ONLINE => self.alter_table(),
             Kw::DATABASE | Kw::SCHEMA => {
                 self.bump();
                 // The name may be left out, and an option's first word is not a name.
