@@ -99,15 +99,17 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
     let mut rows: Vec<Row> = Vec::new();
     let mut keyed: Vec<Vec<u8>> = Vec::new();
     let mut fault = None;
+    let mut longest_key = 0;
     let mut meter = Meter::new(&work.statement.memory);
     find::visit(table, schema, keys, work.snapshot, &ctx, &mut |found| {
         if !passed_by.is_empty() && passed_by.contains(found.handle_bytes()) {
             return ControlFlow::Continue(());
         }
         let fields = Fields { schema, version: found.version, bytes: found.bytes };
-        match one_row(&fields, f.filter.as_ref(), exprs, if *distinct { &[] } else { sort }, &ctx) {
+        match one_row(&fields, f.filter.as_ref(), exprs, if *distinct { &[] } else { sort }, longest_key, &ctx) {
             Ok(None) => (),
             Ok(Some((mut row, key))) => {
+                longest_key = longest_key.max(key.len());
                 row.extend(place.map(|at| locator(at, found.handle_bytes())));
                 if let Err(full) = meter.keep(|| row_bytes(&row) + 24 + key.len() as u64) {
                     fault = Some(full);
@@ -135,8 +137,8 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
     // Several answers are made distinct together; here only to know which rows the limit leaves.
     if *distinct && (alone || limit.is_some()) {
         let types: Vec<SqlType> = exprs.iter().map(|e| e.1.clone()).collect();
-        let mut seen = HashSet::new();
-        rows.retain(|r| seen.insert(crate::gather::row_key(r, &types)));
+        let (mut seen, mut longest) = (HashSet::new(), 0);
+        rows.retain(|r| seen.insert(crate::gather::row_key(r, &types, &mut longest)));
         if !sort.is_empty() {
             rows = crate::gather::sorted(rows, sort, &ctx)?;
         }
@@ -154,11 +156,13 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
 
 type Keyed = (Row, Vec<u8>);
 
+/// A row that passes the filter, with its sort key, for which so much room is made.
 fn one_row(
     fields: &Fields<'_>,
     filter: Option<&Expr>,
     exprs: &[(Expr, SqlType)],
     sort: &[SortKey],
+    key_room: usize,
     ctx: &EvalContext<'_>,
 ) -> Result<Option<Keyed>, Fault> {
     if let Some(e) = filter
@@ -170,7 +174,7 @@ fn one_row(
     for (e, _) in exprs {
         row.push(eval(e, fields, ctx)?);
     }
-    let mut key = Vec::new();
+    let mut key = Vec::with_capacity(key_room);
     for k in sort {
         sort_key(&eval(&k.expr, fields, ctx)?, k.expr.ty(), k.descending, &mut key);
     }

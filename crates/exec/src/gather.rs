@@ -56,7 +56,8 @@ pub fn gather(
     if g.distinct && (!one || grouped) {
         let mut seen = HashSet::new();
         let types: Vec<SqlType> = plan.columns.iter().map(|c| c.ty.clone()).collect();
-        rows.retain(|r| seen.insert(row_key(r, &types)));
+        let mut longest = 0;
+        rows.retain(|r| seen.insert(row_key(r, &types, &mut longest)));
     }
     // What one partition did not do itself: order and limits of groups.
     if !one || grouped {
@@ -74,23 +75,27 @@ pub fn gather(
     Ok(rows)
 }
 
-pub(crate) fn row_key(row: &Row, types: &[SqlType]) -> Vec<u8> {
+/// `longest`: of the keys so far, which the next one is likely to be as long as.
+pub(crate) fn row_key(row: &Row, types: &[SqlType], longest: &mut usize) -> Vec<u8> {
     let null = SqlType::varchar(u32::MAX, true, weald_types::Collation::UTF8MB4_GENERAL_CI);
-    let mut key = Vec::with_capacity(16 * row.len());
+    let mut key = Vec::with_capacity(*longest.max(&mut 16));
     for (i, v) in row.iter().enumerate() {
         group_key(v, types.get(i).unwrap_or(&null), &mut key);
     }
+    *longest = key.len().max(*longest);
     key
 }
 
 /// Rows in the order of keys over `ColumnId(position)`.
 pub(crate) fn sorted(rows: Vec<Row>, keys: &[SortKey], ctx: &EvalContext<'_>) -> Result<Vec<Row>, Fault> {
     let mut keyed = Vec::with_capacity(rows.len());
+    let mut longest = 16;
     for r in rows {
-        let mut key = Vec::new();
+        let mut key = Vec::with_capacity(longest);
         for k in keys {
             sort_key(&eval(&k.expr, r.as_slice(), ctx)?, k.expr.ty(), k.descending, &mut key);
         }
+        longest = longest.max(key.len());
         keyed.push((key, r));
     }
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
@@ -103,9 +108,10 @@ fn merge_groups(plan: &FragmentPlan, answers: Vec<Vec<Row>>, ctx: &EvalContext<'
     let group_types: Vec<SqlType> = group.iter().map(|e| e.ty().clone()).collect();
     let mut index: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut groups: Vec<(Row, Vec<Accumulator>)> = Vec::new();
+    let mut longest = 0;
     for mut row in answers.into_iter().flatten() {
         let partials = row.split_off(g.group);
-        let key = row_key(&row, &group_types);
+        let key = row_key(&row, &group_types, &mut longest);
         let at = match index.get(&key) {
             Some(at) => *at,
             None => {

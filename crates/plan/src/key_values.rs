@@ -50,13 +50,13 @@ pub fn resolve(
     eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>,
     to_utc: &dyn Fn(DateTime) -> DateTime,
 ) -> Result<Keys, Fault> {
-    let types = |index: IndexId| -> Vec<&SqlType> {
+    let types = |index: IndexId| {
         let parts = table.indexes.iter().find(|i| i.id == index).map(|i| &i.parts[..]).unwrap_or_default();
-        parts.iter().map(|p| &table.columns[p.column as usize].ty).collect()
+        parts.iter().map(|p| &table.columns[p.column as usize].ty)
     };
     Ok(match access {
         Access::Full => Keys::All,
-        Access::Point { index, key } => match equal(&types(*index), key, eval, to_utc)? {
+        Access::Point { index, key } => match equal(types(*index), key, eval, to_utc)? {
             Some(key) => Keys::Equal { index: *index, keys: vec![key] },
             None => Keys::Nothing,
         },
@@ -64,7 +64,7 @@ pub fn resolve(
             let types = types(*index);
             let mut found: Vec<Vec<Value>> = Vec::with_capacity(keys.len());
             for key in keys {
-                if let Some(key) = equal(&types, key, eval, to_utc)?
+                if let Some(key) = equal(types.clone(), key, eval, to_utc)?
                     && (found.len() > FEW || !found.contains(&key))
                 {
                     found.push(key);
@@ -74,8 +74,8 @@ pub fn resolve(
         }
         Access::Range { index, prefix, low, high, reverse } => {
             let types = types(*index);
-            let Some(values) = prefix_values(&types, prefix, eval, to_utc)? else { return Ok(Keys::Nothing) };
-            let next = types.get(prefix.len());
+            let Some(values) = prefix_values(types.clone(), prefix, eval, to_utc)? else { return Ok(Keys::Nothing) };
+            let next = types.clone().nth(prefix.len());
             let low = match bound(next, low, Side::Low, eval, to_utc)? {
                 Some(b) => b,
                 None => return Ok(Keys::Nothing),
@@ -87,7 +87,7 @@ pub fn resolve(
             Keys::Range { index: *index, prefix: values, low, high, reverse: *reverse }
         }
         Access::Like { index, prefix, pattern, escape } => {
-            let Some(values) = prefix_values(&types(*index), prefix, eval, to_utc)? else { return Ok(Keys::Nothing) };
+            let Some(values) = prefix_values(types(*index), prefix, eval, to_utc)? else { return Ok(Keys::Nothing) };
             match eval(pattern)? {
                 Value::Null => Keys::Nothing,
                 Value::Str(p) => match literal_start(&p, *escape) {
@@ -110,7 +110,7 @@ pub fn shard_keys(
     eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>,
     to_utc: &dyn Fn(DateTime) -> DateTime,
 ) -> Result<Option<Vec<Vec<Value>>>, Fault> {
-    let types: Vec<&SqlType> = columns.iter().map(|c| &table.columns[*c as usize].ty).collect();
+    let types = columns.iter().map(|c| &table.columns[*c as usize].ty);
     let keys = match target {
         Target::Key(key) => std::slice::from_ref(key),
         Target::Keys(keys) => &keys[..],
@@ -118,7 +118,7 @@ pub fn shard_keys(
     };
     let mut out: Vec<Vec<Value>> = Vec::with_capacity(keys.len());
     for key in keys {
-        if let Some(key) = prefix_values(&types, key, eval, to_utc)?
+        if let Some(key) = prefix_values(types.clone(), key, eval, to_utc)?
             && (out.len() > FEW || !out.contains(&key))
         {
             out.push(key);
@@ -127,8 +127,8 @@ pub fn shard_keys(
     Ok(Some(out))
 }
 
-fn equal(
-    types: &[&SqlType],
+fn equal<'t>(
+    types: impl Iterator<Item = &'t SqlType>,
     key: &[Expr],
     eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>,
     to_utc: &dyn Fn(DateTime) -> DateTime,
@@ -144,8 +144,8 @@ fn equal(
 }
 
 /// As [`equal`], but a literal NULL stands for IS NULL.
-fn prefix_values(
-    types: &[&SqlType],
+fn prefix_values<'t>(
+    types: impl Iterator<Item = &'t SqlType>,
     prefix: &[Expr],
     eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>,
     to_utc: &dyn Fn(DateTime) -> DateTime,
@@ -194,7 +194,7 @@ enum Side {
 }
 
 fn bound(
-    ty: Option<&&SqlType>,
+    ty: Option<&SqlType>,
     b: &Bound<Expr>,
     side: Side,
     eval: &mut dyn FnMut(&Expr) -> Result<Value, Fault>,
