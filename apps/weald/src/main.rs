@@ -5,6 +5,7 @@
 //!           answered.
 //! Never:    does what a room can do.
 
+mod allocator;
 mod settings;
 mod sql;
 
@@ -18,12 +19,7 @@ use weald_env::Env;
 use weald_node::Ready;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-unsafe extern "C" {
-    /// The allocator's own; its Rust interface does not have it.
-    safe fn mi_collect(force: bool);
-}
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 #[derive(Parser)]
 #[command(
@@ -90,7 +86,7 @@ fn serve(config: &weald_node::Config) -> Result<(), String> {
     weald_node::keep_files_private();
     let env = Env::real();
     let begun = env.clock.now();
-    weald_node::give_back_with(|| mi_collect(true));
+    weald_node::give_back_with(allocator::give_back);
     weald_node::run(config, opened, |_| say(&format!("ready after {}", seconds(env.clock.now() - begun)))).map_err(|e| e.line())
 }
 
