@@ -3,8 +3,9 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use std::time::Duration;
-use weald_tests::client::{Client, Error};
+use weald_tests::client::{Client, Error, Param};
 use weald_tests::server::Server;
+use weald_wire::constants::column;
 
 const MB: u64 = 1 << 20;
 
@@ -255,4 +256,69 @@ fn a_large_transaction_ends_or_is_refused_and_others_go_on() {
     assert_eq!(h.c.query("SELECT COUNT(*) FROM u").unwrap().first(), "20001");
     h.server.restart();
     assert_eq!(h.server.connect().unwrap().query("SELECT COUNT(*) FROM d.u").unwrap().first(), "20001");
+}
+
+#[test]
+fn what_sessions_keep_between_statements_is_counted() {
+    let mut h = Hall::new(&["--maximum-memory", "400", "--maximum-table-memory", "100"]);
+    h.c.query("SELECT COUNT(*) FROM t").unwrap();
+    h.forget_peak();
+    let before = h.peak();
+    let enter = |h: &Hall| {
+        let c = Client::connect("127.0.0.1", h.server.port, "root", "", Some("d")).unwrap();
+        c.set_timeout(Duration::from_secs(300)).unwrap();
+        c
+    };
+    let fits = |h: &Hall, what: &str| {
+        let grown = h.peak().saturating_sub(before);
+        assert!(grown < 700 * MB, "{what}: {} MB", grown / MB);
+    };
+    // User variables, many in one session and a few in many.
+    let mut c = enter(&h);
+    let refused = (0..200).find_map(|n| c.query(&format!("SET @v{n} = REPEAT('x', 10000000)")).err());
+    assert_eq!(refused.expect("two gigabytes of variables").code(), 1712);
+    // What is there stays, and may be changed for something smaller.
+    assert_eq!(c.query("SELECT LENGTH(@v0)").unwrap().first(), "10000000");
+    c.query("SET @v0 = 'small'").unwrap();
+    drop(c);
+    let mut held = Vec::new();
+    let refused = (0..60).find_map(|_| {
+        let mut c = enter(&h);
+        let refused = c.query("SELECT REPEAT('x', 20000000) INTO @a").err();
+        held.push(c);
+        refused
+    });
+    assert_eq!(refused.expect("a gigabyte of variables").code(), 1712);
+    drop(held);
+    fits(&h, "variables");
+    // Long data of prepared statements: what is wrong with it is told at the execution.
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        let mut c = enter(&h);
+        let (id, _) = c.prepare("SELECT LENGTH(?)").unwrap();
+        for _ in 0..3 {
+            c.send_long_data(id, 0, &[b'x'; 8_000_000]).unwrap();
+        }
+        held.push((c, id));
+    }
+    let refused = held.iter_mut().find_map(|(c, id)| c.execute_prepared(*id, &[Param::Long(column::BLOB)]).err());
+    assert_eq!(refused.expect("a gigabyte of long data").code(), 1712);
+    drop(held);
+    fits(&h, "long data");
+    // Packets that are not whole yet: who sends one that finds no room is told so and cut off.
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        let mut c = enter(&h);
+        // Of a query of sixteen megabytes, all but the end.
+        if c.write_raw(&[&[0xFE, 0xFF, 0xFF, 0, 3][..], &vec![b' '; 16_000_000]].concat()).is_ok() {
+            held.push(c);
+        }
+    }
+    let told = held.into_iter().filter_map(|mut c| {
+        c.set_timeout(Duration::from_millis(200)).unwrap();
+        c.read_packet().ok()
+    });
+    assert!(told.into_iter().any(|p| p[0] == 0xFF && u16::from_le_bytes([p[1], p[2]]) == 1712), "nobody was refused");
+    fits(&h, "packets");
+    assert_eq!(h.c.query("SELECT COUNT(*) FROM s").unwrap().first(), "300");
 }

@@ -51,7 +51,7 @@ pub async fn serve(door: Arc<Door>, socket: TcpStream, host: String) {
         refused => {
             server.counters.aborted_connects.fetch_add(1, Ordering::Relaxed);
             match refused {
-                Ok(Err(End::Wire(e))) => pipe.refuse(&e),
+                Ok(Err(End::Wire(e))) => pipe.refuse(&wire_fault(&e)),
                 Ok(Err(end)) => tracing::debug!(id, %host, %end, "connection refused"),
                 _ => tracing::debug!(id, %host, "the login took too long"),
             }
@@ -77,7 +77,8 @@ pub async fn serve(door: Arc<Door>, socket: TcpStream, host: String) {
     let end = c.run_until_killed().await;
     match &end {
         End::Quit | End::Gone | End::Refused | End::Io(_) => (),
-        End::Wire(e) => c.pipe.refuse(e),
+        End::Wire(e) => c.pipe.refuse(&wire_fault(e)),
+        End::NoMemory => c.pipe.refuse(&Fault::OutOfMemory),
         // MySQL 8.0.24 and later; earlier clients see a lost connection either way.
         End::Timeout => c.pipe.notice(&Fault::mysql(
             4031,
@@ -87,7 +88,7 @@ pub async fn serve(door: Arc<Door>, socket: TcpStream, host: String) {
         End::Killed if server.draining.load(Ordering::Relaxed) => c.pipe.notice(&Fault::mysql(1053, "08S01", "Server shutdown in progress")),
         End::Killed => c.pipe.notice(&Fault::mysql(3169, "HY000", "Session was killed")),
     }
-    if matches!(end, End::Gone | End::Io(_) | End::Wire(_) | End::Timeout) {
+    if matches!(end, End::Gone | End::Io(_) | End::Wire(_) | End::NoMemory | End::Timeout) {
         server.metrics.aborted_clients.fetch_add(1, Ordering::Relaxed);
     }
     tracing::debug!(id, %end, "connection ended");
@@ -129,7 +130,7 @@ const DEFINITIONS_KEPT: usize = 8;
 
 /// A parameter in pieces. Nothing can be answered to a piece: what is wrong with it is told at execution.
 enum LongData {
-    Bytes(Vec<u8>),
+    Bytes(Vec<u8>, Budget),
     Bad(Fault),
 }
 
@@ -583,12 +584,13 @@ impl Connection {
         }
         let limit = self.door.server.variables.values().int("max_allowed_packet") as usize;
         let others: usize = self.long.iter().filter(|(k, _)| **k != (statement, param)).map(|(_, d)| d.len()).sum();
-        let held = self.long.entry((statement, param)).or_insert(LongData::Bytes(Vec::new()));
-        let LongData::Bytes(bytes) = held else { return };
+        let budget = self.session.budget();
+        let held = self.long.entry((statement, param)).or_insert(LongData::Bytes(Vec::new(), budget));
+        let LongData::Bytes(bytes, memory) = held else { return };
         if bytes.len() + data.len() > limit {
             let text = "Parameter of prepared statement which is set through mysql_send_long_data() is longer than 'max_allowed_packet' bytes";
             *held = LongData::Bad(Fault::mysql(1105, "HY000", text));
-        } else if (others + bytes.len() + data.len()) as u64 > self.door.server.query_memory {
+        } else if (others + bytes.len() + data.len()) as u64 > self.door.server.query_memory || memory.take(data.len() as u64).is_err() {
             *held = LongData::Bad(Fault::OutOfMemory);
         } else {
             bytes.extend_from_slice(data);
@@ -628,10 +630,10 @@ impl Connection {
             params.push(match (v, long_data.get(&(i as u16))) {
                 (Some(v), _) if command::is_text(e.types.get(i).copied().unwrap_or_default()) => self.session.parameter(v),
                 (Some(v), _) => v,
-                (None, Some(LongData::Bytes(b))) if command::is_text(e.types.get(i).copied().unwrap_or_default()) => {
+                (None, Some(LongData::Bytes(b, _))) if command::is_text(e.types.get(i).copied().unwrap_or_default()) => {
                     self.session.parameter(Value::bytes(&**b))
                 }
-                (None, Some(LongData::Bytes(b))) => command::text(b),
+                (None, Some(LongData::Bytes(b, _))) => command::text(b),
                 (None, Some(LongData::Bad(fault))) => {
                     self.pipe.error(fault);
                     return Ok(());
@@ -740,7 +742,7 @@ impl Connection {
 impl LongData {
     fn len(&self) -> usize {
         match self {
-            LongData::Bytes(b) => b.len(),
+            LongData::Bytes(b, _) => b.len(),
             LongData::Bad(_) => 0,
         }
     }

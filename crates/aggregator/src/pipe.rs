@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
+use weald_types::memory::Budget;
 use weald_types::{Charset, Fault};
 use weald_wire::compress::{Algorithm, Compressor};
 use weald_wire::{frame, reply};
@@ -23,6 +24,8 @@ use weald_wire::{frame, reply};
 pub(crate) const FLUSH_BYTES: usize = 16 << 10;
 /// Until a client is known, it may send so much in one packet: a login with all its attributes.
 const LOGIN_BYTES: usize = 128 << 10;
+/// What is read of a packet is counted in steps of this.
+const COUNTED_BYTES: u64 = 256 << 10;
 /// A buffer that a giant answer grew beyond this is not kept.
 const KEPT_BYTES: usize = 1 << 20;
 /// Packets that take more are made anew each time.
@@ -46,6 +49,8 @@ pub(crate) enum End {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Wire(#[from] weald_wire::Error),
+    #[error("no memory for what the client sends")]
+    NoMemory,
     #[error("time is up")]
     Timeout,
     #[error("killed")]
@@ -82,6 +87,8 @@ pub(crate) struct Pipe {
     raw: BytesMut,
     plain: BytesMut,
     decoder: frame::Decoder,
+    /// What has been read of packets that are not whole yet.
+    memory: Budget,
     /// The number of the next packet that is sent.
     sequence: u8,
     pub out: Vec<u8>,
@@ -103,6 +110,7 @@ impl Pipe {
             raw: BytesMut::new(),
             plain: BytesMut::with_capacity(4096),
             decoder: frame::Decoder::new(LOGIN_BYTES),
+            memory: Budget::new(server.engine.node.memory.clone(), u64::MAX),
             sequence: 0,
             out: Vec::with_capacity(4096),
             compressor: None,
@@ -177,6 +185,7 @@ impl Pipe {
 
     /// The next packet. Answers that are ready are written before anything is waited for.
     async fn packet(&mut self, timeout: Duration) -> Result<bytes::Bytes, End> {
+        self.memory.give(u64::MAX);
         loop {
             if let Some(p) = self.decoder.next(&mut self.plain)? {
                 self.sequence = self.decoder.sequence();
@@ -193,6 +202,10 @@ impl Pipe {
             self.server.counters.bytes_received.fetch_add(n as u64, Ordering::Relaxed);
             if let Some(c) = &mut self.compressor {
                 c.expand(&mut self.raw, &mut self.plain)?;
+            }
+            let held = (self.raw.len() + self.plain.len() + self.decoder.held()) as u64;
+            if held > self.memory.used() + COUNTED_BYTES {
+                self.memory.take(held - self.memory.used()).map_err(|_| End::NoMemory)?;
             }
         }
     }
@@ -252,9 +265,9 @@ impl Pipe {
     }
 
     /// The last words to a client whose packet could not be read.
-    pub fn refuse(&mut self, e: &weald_wire::Error) {
+    pub fn refuse(&mut self, fault: &Fault) {
         self.sequence = self.decoder.sequence().wrapping_add(1);
-        self.error(&wire_fault(e));
+        self.error(fault);
     }
 
     /// Sends what is left, says that nothing follows, and gives the client time to read it.

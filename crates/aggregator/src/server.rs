@@ -189,6 +189,9 @@ impl Server {
             ("maximum_table_memory", Value::UInt(mb)) => memory.set_table_limit(mb.saturating_mul(1 << 20)),
             _ => (),
         }
+        if let Some((name, follows)) = variables::follower(VARIABLES[at].name, &value) {
+            self.variables.set(name, follows);
+        }
         self.variables.put(at, value);
     }
 

@@ -121,7 +121,7 @@ pub static VARIABLES: &[Variable] = &[
     v("cte_max_recursion_depth", Both, int(0, 4294967295), "1000", Live),
     v("datadir", Global, Text, "", ReadOnly),
     v("default_authentication_plugin", Global, Text, "caching_sha2_password", ReadOnly),
-    v("default_collation_for_utf8mb4", Both, COLLATIONS, "utf8mb4_general_ci", Live),
+    v("default_collation_for_utf8mb4", Both, COLLATIONS, "utf8mb4_general_ci", ReadOnly),
     v("default_partitions_per_leaf", Global, int(1, 1024), "8", Live),
     v("default_storage_engine", Both, Text, "InnoDB", Inert),
     v("default_tmp_storage_engine", Both, Text, "InnoDB", Inert),
@@ -153,11 +153,10 @@ pub static VARIABLES: &[Variable] = &[
     v("ignore_foreign_keys", Both, Bool, "OFF", Live),
     v("information_schema_stats_expiry", Both, int(0, 31536000), "86400", Inert),
     v("init_connect", Global, Text, "", ReadOnly),
-    v("innodb_buffer_pool_size", Global, int(0, U64), "134217728", ReadOnly),
     v("innodb_lock_wait_timeout", Both, int(1, 1073741824), "60", Live),
     v("innodb_read_only", Global, Bool, "OFF", ReadOnly),
     v("innodb_strict_mode", Both, Bool, "ON", Inert),
-    v("insert_id", Session, int(0, U64), "0", Live),
+    v("insert_id", Session, int(0, U64), "0", Inert),
     v("interactive_timeout", Both, int(1, 31536000), "28800", Live),
     v("last_insert_id", Session, int(0, U64), "0", Live),
     v("lc_messages", Both, Text, "en_US", ReadOnly),
@@ -185,7 +184,7 @@ pub static VARIABLES: &[Variable] = &[
     v("max_user_connections", Global, int(0, 4294967295), "0", Live),
     v("maximum_column_cache_memory", Global, int(0, U64), "0", Live),
     v("maximum_memory", Global, int(64, U64), "0", Live),
-    v("maximum_query_memory", Both, int(1, U64), "0", Live),
+    v("maximum_query_memory", Both, int(0, U64), "0", Live),
     v("maximum_table_memory", Global, int(16, U64), "0", Live),
     v("net_buffer_length", Both, int(1024, 1048576), "16384", ReadOnly),
     v("net_read_timeout", Both, int(1, 31536000), "30", Live),
@@ -203,8 +202,8 @@ pub static VARIABLES: &[Variable] = &[
     v("pseudo_thread_id", Session, int(0, U64), "0", ReadOnly),
     v("query_alloc_block_size", Both, int(1024, 4294966272), "8192", Inert),
     v("query_prealloc_size", Both, int(8192, U64), "8192", Inert),
-    v("rand_seed1", Session, int(0, U64), "0", Live),
-    v("rand_seed2", Session, int(0, U64), "0", Live),
+    v("rand_seed1", Session, int(0, U64), "0", Inert),
+    v("rand_seed2", Session, int(0, U64), "0", Inert),
     v("range_optimizer_max_mem_size", Both, int(0, U64), "8388608", Inert),
     v("read_buffer_size", Both, int(8192, 2147479552), "131072", Inert),
     v("read_only", Global, Bool, "OFF", ReadOnly),
@@ -281,6 +280,20 @@ static BY_NAME: LazyLock<HashMap<&'static str, usize>> = LazyLock::new(|| VARIAB
 /// Position of a variable; its name in any case.
 pub fn find(name: &str) -> Option<usize> {
     BY_NAME.get(name.to_ascii_lowercase().as_str()).copied()
+}
+
+/// A character set and its collation are two variables that say one thing: the one that follows when the other is set, and to what.
+pub fn follower(name: &str, value: &Value) -> Option<(&'static str, Value)> {
+    let Value::Str(value) = value else { return None };
+    match name {
+        "character_set_server" => Collation::default_of(value).map(|c| ("collation_server", Value::str(c.name()))),
+        "collation_server" => Collation::by_name(value).map(|c| ("character_set_server", Value::str(c.charset()))),
+        "character_set_connection" => Collation::default_of(value).map(|c| ("collation_connection", Value::str(c.name()))),
+        "collation_connection" => Collation::by_name(value).map(|c| ("character_set_connection", Value::str(c.charset()))),
+        "character_set_database" => Collation::default_of(value).map(|c| ("collation_database", Value::str(c.name()))),
+        "collation_database" => Collation::by_name(value).map(|c| ("character_set_database", Value::str(c.charset()))),
+        _ => None,
+    }
 }
 
 /// 1193

@@ -403,7 +403,7 @@ fn write_all(values: &[Value], types: &[SqlType], out: &mut Vec<u8>) {
     }
 }
 
-fn heap_bytes(v: &Value) -> u64 {
+pub(crate) fn heap_bytes(v: &Value) -> u64 {
     match v {
         Value::Str(s) => s.len() as u64,
         Value::Bytes(b) => b.len() as u64,

@@ -63,7 +63,7 @@ pub struct SessionFacts {
     pub max_allowed_packet: u64,
     /// `block_encryption_mode`
     pub encryption_mode: crate::function::EncryptionMode,
-    pub user_variables: UserVariables,
+    pub user_variables: Arc<UserVariables>,
     pub server: Arc<crate::server::ServerState>,
     /// Raised when the statement must stop (KILL, time-out): looked at by everything that loops, awaited by what waits.
     pub interrupted: Arc<Interrupt>,
@@ -115,8 +115,39 @@ pub struct Cost {
     pub lock_micros: AtomicU64,
 }
 
-/// `@name`, in lower case: its value and type.
-pub type UserVariables = Arc<Mutex<HashMap<Arc<str>, (Value, SqlType)>>>;
+/// `@name`, in lower case: its value and type. They outlive statements, so what they hold is counted apart from any.
+#[derive(Debug)]
+pub struct UserVariables {
+    set: Mutex<HashMap<Arc<str>, (Value, SqlType)>>,
+    memory: Budget,
+}
+
+/// About what a variable takes besides its value.
+const VARIABLE_BYTES: u64 = 100;
+
+impl UserVariables {
+    pub fn new(memory: Budget) -> Self {
+        Self { set: Mutex::default(), memory }
+    }
+    pub fn get(&self, name: &str) -> Option<(Value, SqlType)> {
+        self.set.lock().get(name).cloned()
+    }
+    /// [`Fault::OutOfMemory`] leaves it as it was.
+    pub fn set(&self, name: Arc<str>, value: Value, ty: SqlType) -> Result<(), Fault> {
+        let mut set = self.set.lock();
+        let before = set.get(&name).map_or(0, |(v, _)| VARIABLE_BYTES + name.len() as u64 + crate::aggregate::heap_bytes(v));
+        let after = VARIABLE_BYTES + name.len() as u64 + crate::aggregate::heap_bytes(&value);
+        self.memory.give(before);
+        if let Err(refused) = self.memory.take(after) {
+            self.memory.give(after);
+            // It was there before, so it may be there again.
+            let _ = self.memory.take(before);
+            return Err(refused);
+        }
+        set.insert(name, (value, ty));
+        Ok(())
+    }
+}
 
 /// Session time zone.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,6 +168,8 @@ pub struct Warnings {
     pub kept: Vec<Warning>,
     pub total: u64,
     pub limit: usize,
+    /// sql_notes is off: notes are neither kept nor counted.
+    pub without_notes: bool,
 }
 
 impl StatementContext {
@@ -159,7 +192,7 @@ impl StatementContext {
             default_week_format: 0,
             max_allowed_packet: 1 << 26,
             encryption_mode: Default::default(),
-            user_variables: Arc::default(),
+            user_variables: Arc::new(UserVariables::new(Budget::new(NodeMemory::unlimited(), u64::MAX))),
             server: Arc::default(),
             interrupted: Arc::default(),
         };
@@ -184,6 +217,9 @@ impl StatementContext {
 
     pub fn warn(&self, level: WarningLevel, fault: Fault) {
         let mut w = self.warnings.lock();
+        if w.without_notes && level == WarningLevel::Note {
+            return;
+        }
         w.total += 1;
         if w.kept.len() < w.limit {
             w.kept.push(Warning { level, fault });

@@ -35,10 +35,10 @@ pub fn eval_part(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> 
         Expr::Param { index, .. } => ctx.params.get(*index as usize).cloned().unwrap_or(Value::Null),
         Expr::Column { id, ty } => shown(row.column(*id), ty, ctx),
         Expr::ColumnRaw { id, .. } => row.column(*id),
-        Expr::UserVariable { name, .. } => ctx.statement.user_variables.lock().get(name).map_or(Value::Null, |v| v.0.clone()),
+        Expr::UserVariable { name, .. } => ctx.statement.user_variables.get(name).map_or(Value::Null, |v| v.0),
         Expr::AssignUserVariable { name, value, ty } => {
             let v = eval_part(value, row, ctx)?;
-            ctx.statement.user_variables.lock().insert(name.clone(), (v.clone(), ty.clone()));
+            ctx.statement.user_variables.set(name.clone(), v.clone(), ty.clone())?;
             v
         }
         Expr::Operator { op, args, ty, collation } => return eval_operator(e, *op, args, ty, *collation, row, ctx),

@@ -141,7 +141,7 @@ fn of_server(t: &mut Text, server: &Server) {
     t.gauge("connections", "Clients connected.", server.connected());
     t.gauge("connections_max", "The limit max_connections.", server.variables.values().int("max_connections"));
     t.gauge("connections_used_max", "Most clients that were connected at once.", n(&m.max_used_connections));
-    t.counter("connections_total", "Connections accepted.", n(&c.connections));
+    t.counter("connections_accepted_total", "Connections accepted.", n(&c.connections));
     t.counter("connections_refused_total", "Connections refused because there were too many.", n(&m.refused_connections));
     t.counter("connections_aborted_total", "Connections that did not get through the login.", n(&c.aborted_connects));
     t.counter("clients_aborted_total", "Clients that went away without saying so, or were idle for too long.", n(&m.aborted_clients));

@@ -36,6 +36,11 @@ impl Decoder {
         self.sequence = n
     }
 
+    /// Bytes of a packet that goes on in the next frame.
+    pub fn held(&self) -> usize {
+        self.joined.len()
+    }
+
     /// The next whole packet in `input`; `None`: more bytes are needed. Without copying, where it is one frame.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, Error> {
         loop {

@@ -147,7 +147,7 @@ impl Session {
             }
             return Err(fault);
         }
-        let default = Collation::by_name(self.server.variables.values().text("collation_server")).unwrap_or(Collation::UTF8MB4_GENERAL_CI);
+        let default = Collation::by_name(self.variables.text("collation_server")).unwrap_or(Collation::UTF8MB4_GENERAL_CI);
         let collation = ddl::charset_and_collation(o.charset.as_deref(), o.collation.as_deref(), default)?;
         let partitions = o.partitions.unwrap_or_else(|| self.server.variables.values().int("default_partitions_per_leaf") as u32);
         if !(1..=4096).contains(&partitions) {

@@ -23,8 +23,7 @@ impl Session {
 
     /// `None`: the long way.
     pub(crate) async fn try_fast(&mut self, text: &str) -> Option<Result<Outcome, Fault>> {
-        // A plan that others share must not know of a table that only this session has.
-        if !self.temporary.is_empty() {
+        if !self.shares_plans() {
             return None;
         }
         let mut n = std::mem::take(&mut self.normal);
@@ -37,6 +36,11 @@ impl Session {
         self.normal = n;
         let entry = found?;
         self.run_entry(&entry, &params).await
+    }
+
+    /// A plan that others share must not know of a table that only this session has; and where the session limits what a statement may do, each is looked at.
+    fn shares_plans(&self) -> bool {
+        self.temporary.is_empty() && self.settings.select_limit.is_none() && !self.settings.safe_updates
     }
 
     fn slot_value(&self, text: &str, n: &weald_sql::Normalised, s: &weald_sql::normalise::Slot) -> Value {
@@ -154,7 +158,7 @@ impl Session {
         if !p.is_text || !matches!(&*p.statement, Statement::Select(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Insert(_)) {
             return None;
         }
-        if !self.temporary.is_empty() {
+        if !self.shares_plans() {
             return None;
         }
         let version = self.catalog().version;

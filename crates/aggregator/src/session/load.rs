@@ -275,7 +275,7 @@ impl Session {
                         Some(Field::Bytes(raw)) => text_of(raw, load.charset).unwrap_or_else(Value::bytes),
                         Some(Field::Null) | None => Value::Null,
                     };
-                    self.user_variables.lock().insert(name.clone(), (value, text_type()));
+                    self.user_variables.set(name.clone(), value, text_type())?;
                 }
                 LoadField::Column(c) => {
                     let column = &b.table.columns[*c as usize];

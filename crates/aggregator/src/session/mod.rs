@@ -56,6 +56,7 @@ use weald_plan::Bindings;
 use weald_plan::query::Column;
 use weald_sql::ast::{self, Statement};
 use weald_sql::{ParseOptions, parse};
+use weald_types::memory::Budget;
 use weald_types::{Charset, Collation, Fault, SqlMode, SqlType, Value, Warning};
 
 /// What a statement gives its client.
@@ -150,14 +151,14 @@ pub struct Session {
     facts: Option<Arc<Facts>>,
     /// For RAND().
     random: u64,
-    pub(crate) user_variables: UserVariables,
+    pub(crate) user_variables: Arc<UserVariables>,
     pub(crate) temporary: Temporary,
     pub(crate) transaction: Option<Open>,
     /// SET TRANSACTION without a scope: for the next one only.
     pub(crate) next_isolation: Option<ast::Isolation>,
     pub(crate) next_read_only: Option<bool>,
     pub(crate) statements: HashMap<u32, Arc<Prepared>>,
-    pub(crate) named: HashMap<String, Arc<str>>,
+    pub(crate) named: HashMap<String, prepared::Named>,
     pub(crate) next_statement: u32,
     /// The last statement's.
     pub(crate) warnings: Vec<Warning>,
@@ -225,6 +226,9 @@ pub(crate) struct Settings {
     pub idle: Duration,
     pub net_write: Duration,
     pub executor: query::Executor,
+    /// sql_select_limit, where it is one.
+    pub select_limit: Option<u64>,
+    pub safe_updates: bool,
 }
 
 impl Settings {
@@ -242,6 +246,8 @@ impl Settings {
             idle: Duration::from_secs(v.int("wait_timeout")),
             net_write: Duration::from_secs(v.int("net_write_timeout")),
             executor: query::Executor::of(v),
+            select_limit: Some(v.int("sql_select_limit")).filter(|n| *n < u64::MAX),
+            safe_updates: v.on("sql_safe_updates"),
         }
     }
 }
@@ -253,6 +259,7 @@ impl Session {
         let settings = Settings::of(&variables);
         let random = server.random();
         let temporary = Temporary::new(&server.engine);
+        let budget = Budget::new(server.engine.node.memory.clone(), server.query_memory);
         Self {
             server,
             shared,
@@ -264,7 +271,7 @@ impl Session {
             settings,
             facts: None,
             random,
-            user_variables: Arc::default(),
+            user_variables: Arc::new(UserVariables::new(budget)),
             temporary,
             transaction: None,
             next_isolation: None,
@@ -386,7 +393,10 @@ impl Session {
         match statement {
             Statement::Select(q) => {
                 self.limit_time()?;
-                self.select(q, text, params).await
+                match self.settings.select_limit.filter(|_| query::is_open_ended(q)) {
+                    Some(most) => self.select(&query::limited(q, most), text, params).await,
+                    None => self.select(q, text, params).await,
+                }
             }
             Statement::Insert(i) => self.insert(i, text, params).await,
             Statement::Update(u) => self.update(u, text, params).await,

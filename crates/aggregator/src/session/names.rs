@@ -69,6 +69,6 @@ impl Names for SessionNames<'_> {
     }
 
     fn user_variable(&self, name: &str) -> Option<SqlType> {
-        self.session.user_variables.lock().get(name.to_lowercase().as_str()).map(|v| v.1.clone().as_number())
+        self.session.user_variables.get(&name.to_lowercase()).map(|v| v.1.as_number())
     }
 }

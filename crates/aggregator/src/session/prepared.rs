@@ -27,6 +27,13 @@ pub struct Prepared {
     _memory: Budget,
 }
 
+/// A statement of PREPARE, which is parsed each time.
+#[derive(Debug)]
+pub struct Named {
+    pub text: Arc<str>,
+    pub _memory: Budget,
+}
+
 /// A statement's tree takes so many times as much as its text, about.
 const TREE_FACTOR: u64 = 8;
 
@@ -165,7 +172,7 @@ impl Session {
     pub(crate) fn prepare_named(&mut self, name: &str, source: &PrepareSource) -> Result<Outcome, Fault> {
         let text = match source {
             PrepareSource::Text(t) => t.clone(),
-            PrepareSource::Variable(v) => match self.user_variables.lock().get(v.to_lowercase().as_str()) {
+            PrepareSource::Variable(v) => match self.user_variables.get(&v.to_lowercase()) {
                 Some((Value::Str(s), _)) => s.to_string(),
                 _ => "NULL".into(),
             },
@@ -173,17 +180,19 @@ impl Session {
         // Whatever comes of the new one, the old one of the name is gone, as in MySQL.
         self.forget_named(name);
         self.one_more_prepared()?;
+        let memory = self.budget();
+        memory.take(text.len() as u64)?;
         self.parse_for_later(text.as_bytes(), &text)?;
-        self.named.insert(name.to_lowercase(), text.into());
+        self.named.insert(name.to_lowercase(), Named { text: text.into(), _memory: memory });
         self.server.count_prepared(1);
         Outcome::ok()
     }
 
     pub(crate) async fn execute_named(&mut self, name: &str, using: &[String]) -> Result<Outcome, Fault> {
-        let text = self.named.get(&name.to_lowercase()).cloned().ok_or_else(|| unknown_handler(name, "EXECUTE"))?;
+        let text = self.named.get(&name.to_lowercase()).map(|n| n.text.clone()).ok_or_else(|| unknown_handler(name, "EXECUTE"))?;
         let (p, _) = self.parse_for_later(text.as_bytes(), &text)?;
         let params: Vec<Value> =
-            using.iter().map(|v| self.user_variables.lock().get(v.to_lowercase().as_str()).map_or(Value::Null, |v| v.0.clone())).collect();
+            using.iter().map(|v| self.user_variables.get(&v.to_lowercase()).map_or(Value::Null, |v| v.0)).collect();
         if params.len() != p.params as usize {
             return Err(Fault::mysql(1210, "HY000", "Incorrect arguments to EXECUTE"));
         }

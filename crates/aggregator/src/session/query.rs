@@ -30,6 +30,20 @@ pub const SMALL_QUERY_ROWS: u64 = 20_000;
 /// A statement may meet a table that is being changed, or rows that changed under it, so many times before the client hears of it.
 pub const RETRIES: usize = 16;
 
+/// Whether the statement leaves to sql_select_limit how many rows there are at most.
+pub(super) fn is_open_ended(q: &ast::Query) -> bool {
+    let inner = match &q.body {
+        ast::SetExpr::Query(inner) => is_open_ended(inner),
+        ast::SetExpr::Select(_) | ast::SetExpr::Values(_) | ast::SetExpr::Table(_) | ast::SetExpr::SetOp { .. } => true,
+    };
+    q.limit.is_none() && inner
+}
+
+pub(super) fn limited(q: &ast::Query, most: u64) -> ast::Query {
+    let count = ast::Expr::Literal(ast::Literal::Integer(most));
+    ast::Query { limit: Some(ast::Limit { count, offset: None }), ..q.clone() }
+}
+
 impl Session {
     pub(crate) async fn select(&mut self, q: &ast::Query, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
         let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
@@ -364,12 +378,10 @@ impl Session {
             self.warn(Fault::mysql(1329, "02000", "No data - zero rows fetched, selected, or processed"));
             return Outcome::affected(0);
         };
-        let mut variables = self.user_variables.lock();
         for (name, v) in names.iter().zip(row) {
             let ty = super::prepared::type_of(&v);
-            variables.insert(name.to_lowercase().into(), (v, ty));
+            self.user_variables.set(name.to_lowercase().into(), v, ty)?;
         }
-        drop(variables);
         Ok(Outcome::Ok(Done { affected: 1, ..Done::default() }))
     }
 }

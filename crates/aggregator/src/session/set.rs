@@ -48,7 +48,7 @@ impl Session {
         }
         let autocommit = self.settings.autocommit;
         for a in assignments {
-            self.carry_out(a);
+            self.carry_out(a)?;
         }
         self.settings = Settings::of(&self.variables);
         if !autocommit && self.settings.autocommit {
@@ -104,15 +104,15 @@ impl Session {
         })
     }
 
-    fn carry_out(&mut self, a: Assignment) {
+    /// Nothing can be wrong with it any more; but for a user variable the memory may be missing.
+    fn carry_out(&mut self, a: Assignment) -> Result<(), Fault> {
         match a {
-            Assignment::User { name, value, ty } => {
-                self.user_variables.lock().insert(name.into(), (value, ty));
-            }
+            Assignment::User { name, value, ty } => self.user_variables.set(name.into(), value, ty)?,
             Assignment::System { at, scope, value } => self.put(at, scope, value),
             Assignment::Charsets { charset, collation } => self.set_charsets(&charset, collation),
             Assignment::Nothing => (),
         }
+        Ok(())
     }
 
     fn set_charsets(&mut self, charset: &str, collation: Collation) {
@@ -141,8 +141,7 @@ impl Session {
     pub(crate) fn assign(&mut self, name: &'static str, scope: VarScope, value: Value) -> Result<(), Fault> {
         let at = variables::find(name).ok_or_else(|| variables::unknown(name))?;
         let a = self.checked(at, scope, value)?;
-        self.carry_out(a);
-        Ok(())
+        self.carry_out(a)
     }
 
     /// Whether a system variable may be set to this by this session, and what that comes to.
@@ -187,23 +186,14 @@ impl Session {
             return;
         }
         let v = &VARIABLES[at];
+        if let Some((name, follows)) = variables::follower(v.name, &value) {
+            self.variables.set(name, follows);
+        }
         match v.name {
             "last_insert_id" | "identity" => {
                 if let Value::UInt(n) = value {
                     self.last_insert_id = n
                 }
-            }
-            "character_set_connection" => {
-                if let Some(c) = text(&value).and_then(Collation::default_of) {
-                    self.variables.set("collation_connection", Value::str(c.name()));
-                }
-                self.variables.put(at, value);
-            }
-            "collation_connection" => {
-                if let Some(c) = text(&value).and_then(Collation::by_name) {
-                    self.variables.set("character_set_connection", Value::str(c.charset()));
-                }
-                self.variables.put(at, value);
             }
             // Two names for one thing.
             "tx_isolation" | "transaction_isolation" => {
@@ -350,12 +340,6 @@ impl Session {
     }
 }
 
-fn text(v: &Value) -> Option<&str> {
-    match v {
-        Value::Str(s) => Some(s),
-        _ => None,
-    }
-}
 fn read_only(name: &str) -> Fault {
     Fault::mysql(1238, "HY000", format!("Variable '{name}' is a read only variable"))
 }

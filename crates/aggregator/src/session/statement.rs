@@ -34,6 +34,7 @@ pub(crate) struct Facts {
     /// SET timestamp = …
     pub fixed_now: Option<i64>,
     pub warnings_kept: usize,
+    pub without_notes: bool,
     pub lock_wait: Duration,
     /// What a statement may hold, in bytes.
     pub memory: u64,
@@ -114,6 +115,7 @@ impl Session {
             session: Arc::new(session),
             fixed_now: (fixed > 0.0).then_some((fixed * 1e6) as i64),
             warnings_kept: v.int("max_error_count") as usize,
+            without_notes: !v.on("sql_notes"),
             lock_wait: Duration::from_secs(v.int("lock_wait_timeout")),
             memory: match v.int("maximum_query_memory") {
                 0 => self.server.query_memory,
@@ -141,7 +143,7 @@ impl Session {
             modifies_data: false,
             ignore_errors: false,
             single_row: true,
-            warnings: Mutex::new(Warnings { kept: Vec::new(), total: 0, limit: facts.warnings_kept }),
+            warnings: Mutex::new(Warnings { kept: Vec::new(), total: 0, limit: facts.warnings_kept, without_notes: facts.without_notes }),
             warned_constants: Mutex::default(),
             set_last_insert_id: Mutex::new(None),
             random_seed: self.random,

@@ -18,12 +18,15 @@ pub use load::bind_load;
 pub use rules::row_rules;
 pub use update::{bind_update, locator_type};
 
-use crate::fragment::FragmentPlan;
-use crate::query::{Need, Query};
+use crate::fragment::{Access, FragmentPlan};
+use crate::query::{Need, Query, Rel};
+use crate::walk;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use weald_catalog::TableDef;
 use weald_catalog::table::TableRef;
 use weald_expr::Expr;
-use weald_types::{SqlType, Warning};
+use weald_types::{ColumnId, SqlType, Warning};
 
 /// What every row of a table must be given and must satisfy, over `ColumnId(ordinal)` of the new row.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -125,6 +128,13 @@ impl BoundUpdate {
             BoundUpdate::Rows(changes) => &changes.query.needs,
         }
     }
+    /// Whether what is changed is looked for by a key.
+    pub fn finds_by_key(&self) -> bool {
+        match self {
+            BoundUpdate::Fragment(plan) => plan.fragment.access != Access::Full,
+            BoundUpdate::Rows(changes) => changes.find_by_key(),
+        }
+    }
 }
 
 impl BoundDelete {
@@ -134,6 +144,43 @@ impl BoundDelete {
             BoundDelete::Rows(changes) => &changes.query.needs,
         }
     }
+    pub fn finds_by_key(&self) -> bool {
+        match self {
+            BoundDelete::Fragment(plan) => plan.fragment.access != Access::Full,
+            BoundDelete::Rows(changes) => changes.find_by_key(),
+        }
+    }
+}
+
+impl RowChanges {
+    /// Whether a condition speaks of a key's first column, for every table that is changed.
+    fn find_by_key(&self) -> bool {
+        self.targets.iter().all(|t| {
+            let mut keys = BTreeSet::new();
+            key_columns(&self.query.root, &t.table, &mut keys);
+            speaks_of(&self.query.root, &keys)
+        })
+    }
+}
+
+/// The columns under `rel` by which rows of `table` can be looked up.
+fn key_columns(rel: &Rel, table: &TableDef, found: &mut BTreeSet<ColumnId>) {
+    match rel {
+        Rel::Scan { table: t, ordinals, columns } if t.id == table.id => {
+            let first = |ordinal: u16| t.indexes.iter().any(|i| i.ready && i.parts.first().is_some_and(|p| p.column == ordinal));
+            found.extend(ordinals.iter().zip(columns).filter(|(o, _)| first(**o)).map(|(_, c)| c.id));
+        }
+        other => other.inputs().into_iter().for_each(|r| key_columns(r, table, found)),
+    }
+}
+
+fn speaks_of(rel: &Rel, keys: &BTreeSet<ColumnId>) -> bool {
+    let here = match rel {
+        Rel::Filter { predicate, .. } => walk::columns(predicate).iter().any(|c| keys.contains(c)),
+        Rel::Join { on: Some(on), .. } => walk::columns(on).iter().any(|c| keys.contains(c)),
+        _ => false,
+    };
+    here || rel.inputs().into_iter().any(|r| speaks_of(r, keys))
 }
 
 /// UPDATE or DELETE of what a query finds. A row that the query gives more than once is changed the first time only.
