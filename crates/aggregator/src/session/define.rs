@@ -257,6 +257,7 @@ impl Session {
     pub(super) fn check_definition(&self, def: &TableDef) -> Result<(), Fault> {
         let table = Arc::new(def.clone());
         self.bind("", &[], |env| {
+            dml::rules::check_expressions(env, &table)?;
             dml::rules::row_rules(env, &table, None)?;
             let mut b = bind::Binder::new(env);
             dml::rules::fills(&mut b, &table).map(|_| ())
@@ -274,8 +275,12 @@ impl Session {
     async fn drop_tables(&mut self, names: &[ast::ObjectName], if_exists: bool, temporary: bool) -> Result<Outcome, Fault> {
         let (own, names): (Vec<_>, Vec<_>) = names.iter().cloned().map(|n| (self.temporary_table(&n), n)).partition(|(t, _)| t.is_some());
         let names: Vec<ast::ObjectName> = names.into_iter().map(|(_, n)| n).collect();
+        let mut seen = std::collections::HashSet::new();
         for n in &names {
             let d = self.database_of(n.database.as_deref())?;
+            if !seen.insert((d.to_string(), n.name.clone())) {
+                return Err(Fault::mysql(1066, "42000", format!("Not unique table/alias: '{}'", n.name)));
+            }
             if !temporary {
                 self.require_on_table(Privilege::Drop, d, &n.name)?;
             }
@@ -316,9 +321,15 @@ impl Session {
         if v.check_option.is_some() {
             return Err(Fault::not_supported("WITH CHECK OPTION (views are read-only)"));
         }
+        if v.query.into.is_some() {
+            return Err(Fault::mysql(1350, "HY000", "View's SELECT contains a 'INTO' clause"));
+        }
         let mut query = v.query.clone();
         let (bound, stars) = self.bind(text, &[], |env| bind::bind_view_text(env, &query))?;
         self.check(&bound.needs)?;
+        if let Some(t) = bound.tables.iter().find(|t| t.options.temporary) {
+            return Err(Fault::mysql(1352, "HY000", format!("View's SELECT refers to a temporary table '{}'", t.name)));
+        }
         if !v.columns.is_empty() && v.columns.len() != bound.columns.len() {
             return Err(Fault::mysql(
                 1353,

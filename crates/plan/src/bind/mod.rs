@@ -20,7 +20,7 @@ mod table;
 mod window;
 
 pub(crate) use table::{RowScope, row_block, row_table};
-pub use table::{bind_over_row, parse_and_bind_over_row};
+pub use table::{bind_over_row, parse_and_bind_over_row, subquery_in_definition};
 
 use crate::names::Bindings;
 use crate::query::{Column, Need, Query, Rel};

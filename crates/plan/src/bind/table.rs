@@ -46,9 +46,14 @@ pub fn bind_over_row(env: &Bindings<'_>, table: &TableRef, e: &ast::Expr) -> Res
         return Err(super::aggregate::invalid_use());
     }
     if !b.subqueries.is_empty() {
-        return Err(Fault::not_supported("a subquery in a column's expression"));
+        return Err(subquery_in_definition());
     }
     Ok(bound)
+}
+
+/// What a definition's expression is told that holds a subquery, until it is known whose expression it is.
+pub fn subquery_in_definition() -> Fault {
+    Fault::not_supported("a subquery in a column's expression")
 }
 
 pub fn parse_and_bind_over_row(env: &Bindings<'_>, table: &TableRef, text: &str) -> Result<Expr, Fault> {

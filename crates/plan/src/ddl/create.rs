@@ -8,7 +8,7 @@ use super::column::column;
 use super::column_type::table_collation;
 use super::keys::{add_check, add_index, foreign_key, key_column, single};
 use super::whole_table::{Said, finish};
-use super::{DdlContext, check_name, engine_and_ignored};
+use super::{DdlContext, check_name, duplicate_column, engine_and_ignored};
 use crate::bind::evaluated;
 use weald_catalog::table::TableOptions;
 use weald_catalog::{ColumnDef, DefaultValue, Sharding, TableDef};
@@ -45,7 +45,10 @@ pub fn create_table(c: &ast::CreateTable, name: &str, from_query: &[SelectedColu
         columns.push(column);
     }
     // CREATE … SELECT: what the query brings stands behind the columns that are only written, in the query's order; of a column in both, the written type counts.
-    for SelectedColumn { name, ty, origin } in from_query {
+    for (i, SelectedColumn { name, ty, origin }) in from_query.iter().enumerate() {
+        if from_query[..i].iter().any(|other| other.name.eq_ignore_ascii_case(name)) {
+            return Err(duplicate_column(name));
+        }
         if let Some(at) = columns.iter().position(|c: &ColumnDef| c.name.eq_ignore_ascii_case(name)) {
             let written = columns.remove(at);
             columns.push(written);
