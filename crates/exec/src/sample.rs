@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use weald_catalog::TableDef;
 use weald_catalog::TableRef;
-use weald_expr::{EvalContext, Expr, StatementContext, eval, is_true};
+use weald_expr::{EvalContext, Expr, StatementContext, eval, is_true, sorted_list};
 use weald_partition::{Cursor, Reading, Step, TableSchema};
 use weald_plan::Statistics;
 use weald_types::{SchemaVersion, TableId, Value};
@@ -141,6 +141,8 @@ impl Statistics for Sampled<'_> {
             }
             let sample = self.engine.sample(table)?;
             let ctx = EvalContext { statement: self.statement, params: self.params, subqueries: &[] };
+            let sorted = sorted_list::prepare(filter, &ctx);
+            let filter = sorted.as_ref().unwrap_or(filter);
             let mut passed = 0;
             for row in &sample.rows {
                 passed += is_true(&eval(filter, &sample.fields(row), &ctx).ok()?) as usize;

@@ -6,6 +6,7 @@
 //! Never:    waits: subqueries were answered before.
 
 use crate::context::{EvalContext, Row, SubqueryResult};
+use crate::sorted_list::SortedList;
 use crate::tree::{Expr, Operator, SubqueryKind};
 use crate::{cast, coerce, compare, operator, pattern, time_zone};
 use std::borrow::Cow;
@@ -81,6 +82,7 @@ pub fn eval_part(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> 
             return cast::cast(v, expr.ty(), ty, ctx);
         }
         Expr::In { expr, list, negated, collation } => return eval_in(expr, list, *negated, *collation, row, ctx),
+        Expr::InSorted { expr, list, negated } => return eval_in_sorted(expr, list, *negated, row, ctx),
         Expr::Subquery { index, kind, operands, .. } => return eval_subquery(*index, kind, operands, row, ctx),
         Expr::Row(_) => return Err(Fault::OperandColumns { columns: 1 }),
     })
@@ -370,6 +372,17 @@ fn eval_in(
         }
     }
     Ok(if unknown { Value::Null } else { Value::Int(negated as i64) })
+}
+
+fn eval_in_sorted(expr: &Expr, list: &SortedList, negated: bool, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
+    let found = if let Expr::Row(left) = expr {
+        let values = left.iter().map(|e| operand_of(e, row, ctx)).collect::<Result<Vec<_>, _>>()?;
+        list.contains(&values.iter().map(|v| &**v).collect::<Vec<_>>(), ctx)
+    } else {
+        let v = operand_of(expr, row, ctx)?;
+        if v.is_null() { None } else { list.contains(&[&*v], ctx) }
+    };
+    Ok(found.map_or(Value::Null, |found| Value::Int((found != negated) as i64)))
 }
 
 fn eval_subquery(index: u32, kind: &SubqueryKind, operands: &[Expr], row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {

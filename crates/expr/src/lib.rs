@@ -21,6 +21,7 @@ pub mod plain;
 pub mod print;
 pub mod server;
 pub mod sort;
+pub mod sorted_list;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -141,6 +141,11 @@ fn write(e: &Expr, name: &dyn Fn(ColumnId) -> String, out: &mut String) {
             }
             out.push_str("))");
         }
+        Expr::InSorted { expr, negated, .. } => {
+            out.push('(');
+            write(expr, name, out);
+            out.push_str(if *negated { " not in (…))" } else { " in (…))" });
+        }
         Expr::Subquery { index, kind, operands, .. } => {
             let word = match kind {
                 SubqueryKind::Scalar => "",

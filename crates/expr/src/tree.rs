@@ -5,6 +5,7 @@
 //! Never:    holds a name to be resolved.
 
 use crate::function::FunctionDef;
+use crate::sorted_list::SortedList;
 use std::sync::Arc;
 use weald_types::{Collation, ColumnId, SqlType, Value};
 
@@ -71,6 +72,12 @@ pub enum Expr {
         negated: bool,
         collation: Collation,
     },
+    /// The same with a long list of constants, as [`crate::sorted_list::prepare`] makes it for one execution: no plan holds one.
+    InSorted {
+        expr: Box<Expr>,
+        list: Arc<SortedList>,
+        negated: bool,
+    },
     /// A subquery; `plan` numbers them, the executor answers through [`crate::EvalContext`]. `outer` are the columns of the enclosing query it reads.
     Subquery {
         index: u32,
@@ -115,7 +122,7 @@ impl Expr {
             | Expr::Case { ty, .. }
             | Expr::Cast { ty, .. }
             | Expr::Subquery { ty, .. } => ty,
-            Expr::In { .. } => &BOOLEAN,
+            Expr::In { .. } | Expr::InSorted { .. } => &BOOLEAN,
             Expr::Row(items) => items[0].ty(),
         }
     }

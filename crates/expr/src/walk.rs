@@ -35,7 +35,7 @@ pub fn for_each_child<'a>(e: &'a Expr, f: &mut dyn FnMut(&'a Expr)) {
                 f(o);
             }
         }
-        Expr::Cast { expr, .. } => f(expr),
+        Expr::Cast { expr, .. } | Expr::InSorted { expr, .. } => f(expr),
         Expr::In { expr, list, .. } => {
             f(expr);
             list.iter().for_each(f)
@@ -62,7 +62,7 @@ pub fn for_each_child_mut(e: &mut Expr, f: &mut dyn FnMut(&mut Expr)) {
                 f(o);
             }
         }
-        Expr::Cast { expr, .. } => f(expr),
+        Expr::Cast { expr, .. } | Expr::InSorted { expr, .. } => f(expr),
         Expr::In { expr, list, .. } => {
             f(expr);
             list.iter_mut().for_each(f)

@@ -28,7 +28,7 @@ pub fn children<'e>(e: &'e Expr, f: &mut dyn FnMut(&'e Expr)) {
                 f(o);
             }
         }
-        Expr::Cast { expr, .. } => f(expr),
+        Expr::Cast { expr, .. } | Expr::InSorted { expr, .. } => f(expr),
         Expr::In { expr, list, .. } => {
             f(expr);
             list.iter().for_each(f);
@@ -54,7 +54,7 @@ pub fn children_mut(e: &mut Expr, f: &mut dyn FnMut(&mut Expr)) {
                 f(o);
             }
         }
-        Expr::Cast { expr, .. } => f(expr),
+        Expr::Cast { expr, .. } | Expr::InSorted { expr, .. } => f(expr),
         Expr::In { expr, list, .. } => {
             f(expr);
             list.iter_mut().for_each(f);

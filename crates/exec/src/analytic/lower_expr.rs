@@ -16,7 +16,7 @@ use std::sync::Arc;
 use weald_expr::function::Volatility;
 use weald_expr::typing::value_type;
 use weald_expr::walk::transform;
-use weald_expr::{Expr, Operator, StatementContext};
+use weald_expr::{EvalContext, Expr, Operator, StatementContext, sorted_list};
 use weald_types::{Collation, ColumnId, Decimal, SqlType, TypeKind, Value};
 
 pub struct ExprLowering<'a> {
@@ -213,6 +213,10 @@ impl ExprLowering<'_> {
             Expr::Operator { op: Operator::Between, args, .. } if args.iter().any(|a| self.has_more_inside(a)) => self.evaluate(e, true),
             Expr::Operator { op, args, collation, .. } => match (op, args.as_slice()) {
                 (Operator::And, [a, b]) => Ok(self.truth(a)?.and(self.truth(b)?)),
+                // A list of rows is searched.
+                (Operator::Or, _) if sorted_list::has_many_alternatives(e) && sorted_list::prepare(e, &self.constants()).is_some() => {
+                    self.evaluate(e, true)
+                }
                 (Operator::Or, [a, b]) => Ok(self.truth(a)?.or(self.truth(b)?)),
                 (Operator::Not, [a]) => Ok(df::not(self.truth(a)?)),
                 (Operator::IsNull, [a]) => Ok(self.value(a)?.is_null()),
@@ -396,6 +400,11 @@ impl ExprLowering<'_> {
         })
     }
 
+    /// What constants are evaluated under.
+    fn constants(&self) -> EvalContext<'_> {
+        EvalContext { statement: self.statement, params: self.params, subqueries: &[] }
+    }
+
     /// Row by row, by MySQL's evaluator.
     pub fn evaluate(&self, e: &Expr, truth: bool) -> Result<df::Expr, Refused> {
         if truth {
@@ -408,6 +417,8 @@ impl ExprLowering<'_> {
     }
 
     fn evaluate_as(&self, e: &Expr, asked: Asked) -> Result<df::Expr, Refused> {
+        let sorted = sorted_list::prepare(e, &self.constants());
+        let e = sorted.as_ref().unwrap_or(e);
         let mut reason = None;
         let mut columns: Vec<(ColumnId, SqlType)> = Vec::new();
         transform(e, &mut |e| {

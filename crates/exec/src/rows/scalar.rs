@@ -7,7 +7,7 @@
 use super::{Batch, BoxStream, Held, Node, Row, Scope, Steps, Stream, open};
 use futures::future::BoxFuture;
 use std::sync::Arc;
-use weald_expr::{Expr, SubqueryKind, SubqueryResult, eval, eval_part};
+use weald_expr::{Expr, SubqueryKind, SubqueryResult, eval, eval_part, sorted_list};
 use weald_types::{Fault, Value};
 
 /// An expression over slots of a row.
@@ -150,7 +150,10 @@ pub struct FilterStream {
 }
 
 impl FilterStream {
-    pub fn new(input: BoxStream, predicate: Scalar, scope: Scope) -> Self {
+    pub fn new(input: BoxStream, mut predicate: Scalar, scope: Scope) -> Self {
+        if let Some(expr) = sorted_list::prepare(&predicate.expr, &scope.context(&[])) {
+            predicate.expr = expr;
+        }
         Self { input, predicate, scope, steps: Steps::default() }
     }
 }

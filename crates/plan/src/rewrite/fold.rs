@@ -51,6 +51,7 @@ pub fn fold(e: &mut Expr, session: &BindContext) {
         | Expr::ColumnRaw { .. }
         | Expr::UserVariable { .. }
         | Expr::AssignUserVariable { .. }
+        | Expr::InSorted { .. }
         | Expr::Subquery { .. }
         | Expr::Row(_) => false,
     };

@@ -72,7 +72,7 @@ pub fn is_null(e: &Expr, columns: &BTreeSet<ColumnId>) -> bool {
             | Operator::Like
             | Operator::Regexp => args.iter().any(|a| is_null(a, columns)),
         },
-        Expr::In { expr, .. } => is_null(expr, columns),
+        Expr::In { expr, .. } | Expr::InSorted { expr, .. } => is_null(expr, columns),
         Expr::Subquery {
             kind: SubqueryKind::In { .. } | SubqueryKind::Quantified { .. } | SubqueryKind::Scalar | SubqueryKind::Exists { .. },
             ..

@@ -7,7 +7,7 @@
 use crate::walk;
 use std::collections::BTreeSet;
 use weald_expr::{Expr, Operator};
-use weald_types::ColumnId;
+use weald_types::{Collation, ColumnId};
 
 /// The conjuncts of a filter's condition, with what all alternatives of an OR share taken out of it (TPC-H Q19).
 pub fn split(predicate: Expr) -> Vec<Expr> {
@@ -39,7 +39,7 @@ fn factor(e: Expr) -> Vec<Expr> {
     let (first, rest) = branches.split_first().expect("an OR has alternatives");
     let common: Vec<Expr> = first.iter().filter(|c| rest.iter().all(|b| b.contains(c))).cloned().collect();
     if common.is_empty() {
-        return walk::any_of(branches.into_iter().filter_map(walk::all_of).collect()).into_iter().collect();
+        return alternatives(branches).into_iter().collect();
     }
     for b in &mut branches {
         b.retain(|c| !common.contains(c));
@@ -47,9 +47,60 @@ fn factor(e: Expr) -> Vec<Expr> {
     let mut out = common;
     // An alternative that says no more than what is common makes the rest true.
     if branches.iter().all(|b| !b.is_empty()) {
-        out.extend(walk::any_of(branches.into_iter().filter_map(walk::all_of).collect()));
+        out.extend(alternatives(branches));
     }
     out
+}
+
+/// The disjunction of conjunctions; `a = 1 OR b = 2 OR a = 3` is `a IN (1, 3) OR b = 2`, which is looked up, and compared faster.
+fn alternatives(branches: Vec<Vec<Expr>>) -> Option<Expr> {
+    let mut lists: Vec<(ColumnId, Collation, usize)> = Vec::new();
+    let mut out: Vec<Expr> = Vec::new();
+    for e in branches.into_iter().filter_map(walk::all_of) {
+        let Some((column, collation)) = listed(&e) else {
+            out.push(e);
+            continue;
+        };
+        match lists.iter().find(|l| (l.0, l.1) == (column, collation)) {
+            None => {
+                lists.push((column, collation, out.len()));
+                out.push(e);
+            }
+            Some((.., at)) => {
+                let (expr, mut list) = taken_apart(std::mem::replace(&mut out[*at], Expr::Row(vec![])));
+                list.extend(taken_apart(e).1);
+                out[*at] = Expr::In { expr: Box::new(expr), list, negated: false, collation };
+            }
+        }
+    }
+    walk::any_of(out)
+}
+
+/// Of `column = constant` and `column IN (constants)` the column, and what it is compared under.
+fn listed(e: &Expr) -> Option<(ColumnId, Collation)> {
+    match e {
+        Expr::Operator { op: Operator::Eq, args, collation, .. } => match &args[..] {
+            [Expr::Column { id, .. }, v] | [v, Expr::Column { id, .. }] if walk::is_constant(v) => Some((*id, *collation)),
+            _ => None,
+        },
+        Expr::In { expr, list, negated: false, collation } => match **expr {
+            Expr::Column { id, .. } if list.iter().all(|v| walk::is_constant(v) && !matches!(v, Expr::Row(_))) => Some((id, *collation)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The column and the constants of what [`listed`] has looked at.
+fn taken_apart(e: Expr) -> (Expr, Vec<Expr>) {
+    match e {
+        Expr::In { expr, list, .. } => (*expr, list),
+        Expr::Operator { mut args, .. } if args.len() == 2 => {
+            let (b, a) = (args.remove(1), args.remove(0));
+            if matches!(a, Expr::Column { .. }) { (a, vec![b]) } else { (b, vec![a]) }
+        }
+        other => (other, vec![]),
+    }
 }
 
 /// What an OR says about the columns in `own` alone: `(n1 = 'a' AND n2 = 'b') OR (n1 = 'b' AND n2 = 'a')` says `n1 = 'a' OR n1 = 'b'` (TPC-H Q7).
