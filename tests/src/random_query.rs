@@ -425,12 +425,14 @@ impl<'a> Generator<'a> {
             Some(c) if c.stands_for_many || self.r.one_in(2) => c.text,
             _ => self.expr(kind, depth, scope),
         };
-        match self.r.below(10) {
+        match self.r.below(12) {
             0 => format!("{left} IS NULL"),
             1 => format!("{left} IS NOT NULL"),
             2 => format!("{left} BETWEEN {} AND {}", self.literal(kind), self.literal(kind)),
             3 => {
-                let mut list: Vec<String> = (0..1 + self.r.below(4)).map(|_| self.literal(kind)).collect();
+                // Long ones are searched otherwise than short ones.
+                let long = if self.r.one_in(4) { 18 } else { 0 };
+                let mut list: Vec<String> = (0..1 + long + self.r.below(4)).map(|_| self.literal(kind)).collect();
                 if self.r.one_in(6) {
                     list.push("NULL".into());
                 }
@@ -438,6 +440,18 @@ impl<'a> Generator<'a> {
             }
             4 if matches!(kind, Kind::Text | Kind::Exact) => {
                 format!("{left} {}LIKE '{}'", if self.r.one_in(4) { "NOT " } else { "" }, self.r.pick(&["a%", "%b", "_", "A_", "%", "x\\\\_%"]))
+            }
+            // What one column may be: as good as a list.
+            5 => {
+                let all: Vec<String> = (0..2 + self.r.below(3)).map(|_| format!("{left} = {}", self.literal(kind))).collect();
+                format!("({})", all.join(" OR "))
+            }
+            6 => {
+                let second = self.any_kind(scope);
+                let right = self.expr(second, 0, scope);
+                let count = if self.r.one_in(4) { 18 } else { 1 + self.r.below(3) };
+                let list: Vec<String> = (0..count).map(|_| format!("({}, {})", self.literal(kind), self.literal(second))).collect();
+                format!("({left}, {right}) {}IN ({})", if self.r.one_in(3) { "NOT " } else { "" }, list.join(", "))
             }
             _ => {
                 let right = if self.r.one_in(2) { self.literal(kind) } else { self.expr(kind, depth, scope) };

@@ -185,6 +185,18 @@ fn a_time_limit_ends_every_kind_of_query() {
     }
     c.query("SET max_execution_time = 0").unwrap();
     assert_eq!(c.query("SELECT 1").unwrap().first(), "1");
+    // The statement's own word is as good, and stands above the session's.
+    c.query("SET executor = 'auto'").unwrap();
+    let (_, long) = long_statements().into_iter().find(|(_, sql)| sql.starts_with("SELECT COUNT")).expect("a query that counts");
+    for session in [0, 3_600_000] {
+        c.query(&format!("SET max_execution_time = {session}")).unwrap();
+        let begun = Instant::now();
+        let hinted = long.replacen("SELECT", "SELECT /*+ MAX_EXECUTION_TIME(100) */", 1);
+        assert_eq!(c.query(&hinted).unwrap_err().code(), 3024, "{hinted}");
+        assert!(begun.elapsed() < SOON + Duration::from_millis(100), "{hinted} took {:?}", begun.elapsed());
+    }
+    c.query("SET max_execution_time = 1").unwrap();
+    assert_eq!(c.query("SELECT /*+ MAX_EXECUTION_TIME(0) */ COUNT(*) FROM t").unwrap().rows.len(), 1);
 }
 
 /// Each with more to send than the sockets between hold.

@@ -191,6 +191,10 @@ impl Connection {
                 return Ok(());
             }
             self.command(command).await?;
+            if self.session.is_released() {
+                self.pipe.flush().await?;
+                return Ok(());
+            }
             if self.shared.is_closing() {
                 self.pipe.flush().await?;
                 return Err(End::Killed);
@@ -336,7 +340,7 @@ impl Connection {
         while let Some(range) = statements.next() {
             any = true;
             let more = statements.has_more();
-            if !self.statement(&text[range], more).await? {
+            if !self.statement(&text[range], more).await? || self.session.is_released() {
                 return Ok(());
             }
             statements.set_sql_mode(self.session.sql_mode());

@@ -48,7 +48,8 @@ impl Engine {
         let f = &plan.fragment;
         let places = self.places(&f.table)?;
         let targets = self.targets(&f.table, &plan.target, places.len(), &ctx)?;
-        let keys = find::keys(&f.table, &f.access, &ctx)?;
+        let way = self.way(plan, &places, &targets, &ctx)?;
+        let f = &*way.fragment;
         let (sort, limit) = match &f.action {
             Action::Update { sort, limit, .. } | Action::Delete { sort, limit } => (sort, number(limit, &ctx)?),
             _ => return Err(Fault::Internal { incident: "a change that is none".into() }),
@@ -59,7 +60,7 @@ impl Engine {
             if stop_at.is_some_and(|n| found.len() >= n) {
                 break;
             }
-            collect(at, &places.open(at)?.1, f, &keys, sort, stop_at, work, &mut found).await?;
+            collect(at, &places.open(at)?.1, f, way.keys(at), sort, stop_at, work, &mut found).await?;
         }
         if !sort.is_empty() {
             found.sort_by(|a, b| a.key.cmp(&b.key));

@@ -53,16 +53,18 @@ impl Engine {
         let f = &plan.fragment;
         let places = self.places(&f.table)?;
         let targets = self.targets(&f.table, &plan.target, places.len(), &ctx)?;
-        let keys = find::keys(&f.table, &f.access, &ctx)?;
+        let way = self.way(plan, &places, &targets, &ctx)?;
+        let f = &*way.fragment;
         if locked_read::locks_what_is_left(f, targets.len()) {
-            return locked_read::read(plan, &places, &targets, &keys, work).await;
+            return locked_read::read(plan, &way, &places, &targets, work).await;
         }
         let mut answers = Vec::with_capacity(targets.len());
         for at in &targets {
             let (partition, table) = places.open(*at)?;
-            let passed_by = locked_read::lock_rows(partition, &table, f, &keys, work).await?;
+            let keys = way.keys(*at);
+            let passed_by = locked_read::lock_rows(partition, &table, f, keys, work).await?;
             let share = Share { alone: targets.len() <= 1, passed_by: &passed_by, place: None };
-            answers.push(read_partition(&table, f, &keys, share, work).await?);
+            answers.push(read_partition(&table, f, keys, share, work).await?);
         }
         crate::gather(plan, answers, targets.len() <= 1, work.statement, work.params)
     }

@@ -22,6 +22,7 @@ mod source;
 mod stored;
 mod text_rows;
 mod turns;
+mod way;
 
 pub use change::Changed;
 pub use engine::{Engine, Work};

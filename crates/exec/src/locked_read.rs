@@ -12,6 +12,7 @@ use crate::fragment_read::{Share, number, read_partition};
 use crate::meter::Meter;
 use crate::rows::Row;
 use crate::stored::Fields;
+use crate::way::Way;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -129,8 +130,8 @@ pub(crate) fn locks_what_is_left(f: &Fragment, partitions: usize) -> bool {
 /// Reads, then locks the rows of the answer. Those that are passed by make room for others: until all are locked.
 ///
 /// A row locked in an earlier round is in the answer of each later one too, as only rows before it in the order go: nothing is locked in vain.
-pub(crate) async fn read(plan: &FragmentPlan, places: &Places<'_>, targets: &[usize], keys: &Keys, work: Work<'_>) -> Result<Vec<Row>, Fault> {
-    let f = &plan.fragment;
+pub(crate) async fn read(plan: &FragmentPlan, way: &Way<'_>, places: &Places<'_>, targets: &[usize], work: Work<'_>) -> Result<Vec<Row>, Fault> {
+    let f = &*way.fragment;
     let Action::Read { lock: Some(lock), .. } = &f.action else {
         return Err(Fault::Internal { incident: "a locking read that locks nothing".into() });
     };
@@ -145,7 +146,7 @@ pub(crate) async fn read(plan: &FragmentPlan, places: &Places<'_>, targets: &[us
         for at in targets {
             let (_, table) = places.open(*at)?;
             let share = Share { alone, passed_by: passed_by.entry(*at).or_default(), place: Some(*at) };
-            answers.push(read_partition(&table, f, keys, share, work).await?);
+            answers.push(read_partition(&table, f, way.keys(*at), share, work).await?);
         }
         let rows = crate::gather(&whole, answers, alone, work.statement, work.params)?;
         let mut complete = true;

@@ -21,10 +21,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use weald_catalog::TableRef;
-use weald_expr::{EvalContext, StatementContext, eval, is_true};
+use weald_expr::{EvalContext, StatementContext, eval, is_true, sorted_list};
 use weald_partition::{Cursor, KeyRange, Partition, Reading, Snapshot, Step, Table, Transaction};
 use weald_plan::Statistics;
-use weald_plan::key_values::Keys;
 use weald_plan::query::ROW_LOCATOR;
 use weald_types::{Fault, TableId, Value};
 
@@ -164,24 +163,11 @@ impl ScanStream {
         let keys = find::keys(&r.table, &r.access, &ctx)?;
         let mut parts = std::collections::VecDeque::new();
         let tables = self.tables.clone()?;
-        // A full shard key names the partition.
-        let only = match (&keys, &r.table.sharding) {
-            (Keys::Equal { index, keys }, weald_catalog::Sharding::Hash { columns, .. }) if keys.len() == 1 => {
-                r.table.indexes.iter().find(|i| i.id == *index).and_then(|i| {
-                    let values: Option<Vec<Value>> = columns
-                        .iter()
-                        .map(|c| i.parts.iter().position(|p| p.column == *c && p.prefix.is_none()).and_then(|at| keys[0].get(at).cloned()))
-                        .collect();
-                    values.map(|v| self.engine.partition_of_key(&r.table, columns, &v, tables.len()))
-                })
-            }
-            _ => None,
-        };
+        // A full shard key names its partition.
+        let dealt = if tables.len() > 1 { self.engine.dealt(&r.table, &keys, tables.len()) } else { None };
         for (at, (_, table)) in tables.iter().enumerate() {
-            if only.is_some_and(|o| o != at) {
-                continue;
-            }
-            match find::lookup(table.schema(), &keys) {
+            let keys = dealt.as_ref().map_or(&keys, |d| &d[at]);
+            match find::lookup(table.schema(), keys) {
                 Lookup::Rows(rows) => parts.extend(rows.into_iter().map(|(i, k)| Part::Row(at, table.clone(), i, k))),
                 Lookup::Cursors(cursors) => parts.extend(cursors.into_iter().map(|c| Part::Cursor(at, table.clone(), c))),
             }
@@ -192,6 +178,10 @@ impl ScanStream {
     async fn batch(&mut self) -> Result<Option<Vec<Row>>, Fault> {
         if self.parts.is_none() {
             self.parts = Some(self.parts()?);
+            let ctx = EvalContext { statement: &self.request.statement, params: &self.request.params, subqueries: &[] };
+            if let Some(filter) = self.request.filter.as_ref().and_then(|f| sorted_list::prepare(f, &ctx)) {
+                self.request.filter = Some(filter);
+            }
         }
         let Some(parts) = self.parts.as_mut() else { return Ok(None) };
         let r = &self.request;

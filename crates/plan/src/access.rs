@@ -3,7 +3,8 @@
 //! Owns:     nothing.
 //! Promises: the rows found are a superset of those the filter lets through, and `residual` is what must still be checked. An index is used only where its
 //!           order is the order of the comparison: same kind of type, same collation.
-//! Never:    looks at statistics: a unique key, then the longest prefix of equalities, then a range.
+//! Never:    looks at statistics: a unique key goes before everything, then the longest prefix of equalities, then a range. Where that is a guess,
+//!           [`choices`] gives the others too, and whoever knows the values takes the one that finds the fewest rows.
 
 use crate::bind::value_type;
 use crate::fragment::{Access, Target};
@@ -16,8 +17,10 @@ use weald_expr::function::Volatility;
 use weald_expr::{Expr, Operator};
 use weald_types::{Collation, SqlType, TypeKind, Value};
 
-/// The most keys that IN lists are multiplied out to.
+/// The most keys that several IN lists are multiplied out to. A single one is as many keys as it has items.
 const MAX_POINTS: usize = 5_000;
+/// Ways to the rows that a plan keeps.
+const MAX_CHOICES: usize = 4;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
@@ -29,31 +32,54 @@ pub struct Choice {
 
 /// The best path for `conjuncts` over `ColumnId(ordinal)`.
 pub fn choose(table: &TableRef, conjuncts: &[Expr]) -> Choice {
-    choose_ordered(table, conjuncts, &[], false)
+    choices(table, conjuncts, &[], false).swap_remove(0)
 }
 
-/// The same where the rows are wanted in the order of `sort`; `limited`: only the first few of them.
-pub fn choose_ordered(table: &TableDef, conjuncts: &[Expr], sort: &[SortKey], limited: bool) -> Choice {
-    let uses: Vec<Option<(u16, Use)>> = conjuncts.iter().map(|c| usage(table, c)).collect();
-    let mut best: Option<(u32, Candidate)> = None;
+/// The paths that may be the best, where the rows are wanted in the order of `sort`; `limited`: only the first few of them. What looks best without knowing
+/// the values comes first; there is always one.
+pub fn choices(table: &TableDef, conjuncts: &[Expr], sort: &[SortKey], limited: bool) -> Vec<Choice> {
+    let uses: Vec<Said> =
+        conjuncts.iter().enumerate().flat_map(|(i, c)| usages(table, c).into_iter().map(move |(column, of)| Said { by: i, column, of })).collect();
+    let mut found: Vec<(u32, Candidate)> = Vec::new();
     for index in table.indexes.iter().filter(|i| i.ready && !i.invisible) {
         let Some(c) = candidate(table, index, &uses, sort) else { continue };
-        let score = c.score + if c.ordered && !sort.is_empty() { if limited { 50 } else { 5 } } else { 0 };
         // A path that narrows nothing is worth its while only to stop early.
-        if c.score == 0 && !(c.ordered && limited && !sort.is_empty()) {
+        let stops_early = c.ordered && limited && !sort.is_empty();
+        if c.score == 0 && !stops_early {
             continue;
         }
-        if best.as_ref().is_none_or(|(s, _)| score > *s) {
-            best = Some((score, c));
+        let score = c.score + if c.ordered && !sort.is_empty() { if limited { 50 } else { 5 } } else { 0 };
+        found.push((score, c));
+    }
+    // Of equals the first: the order of the indexes is the order of their definition.
+    found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    let mut kept: Vec<Candidate> = Vec::new();
+    for (_, c) in found {
+        let certain = kept.first().is_some_and(|k| k.score >= CERTAIN);
+        // Whoever uses all that this one uses, and more, finds no more rows than it.
+        let needless = |k: &Candidate| c.used.iter().all(|u| k.used.contains(u)) && (k.ordered || !c.ordered || !limited || sort.is_empty());
+        if !certain && kept.len() < MAX_CHOICES && !kept.iter().any(needless) {
+            kept.push(c);
         }
     }
-    match best {
-        None => Choice { access: Access::Full, residual: conjuncts.to_vec(), ordered: sort.is_empty() },
-        Some((_, c)) => {
-            let residual = conjuncts.iter().enumerate().filter(|(i, _)| !c.settled.contains(i)).map(|(_, e)| e.clone()).collect();
-            Choice { access: c.access, residual, ordered: c.ordered }
-        }
+    let choice = |c: Candidate| {
+        let residual = conjuncts.iter().enumerate().filter(|(i, _)| !c.settled.contains(i)).map(|(_, e)| e.clone()).collect();
+        Choice { access: c.access, residual, ordered: c.ordered }
+    };
+    if kept.is_empty() {
+        return vec![Choice { access: Access::Full, residual: conjuncts.to_vec(), ordered: sort.is_empty() }];
     }
+    kept.into_iter().map(choice).collect()
+}
+
+/// The score of a unique key whose parts are all bound to lists; to single values it is more.
+const CERTAIN: u32 = 900_000;
+
+/// What conjunct number `by` says about one column.
+struct Said {
+    by: usize,
+    column: u16,
+    of: Use,
 }
 
 /// What a conjunct says about one column.
@@ -69,13 +95,15 @@ struct Candidate {
     access: Access,
     score: u32,
     ordered: bool,
+    /// Conjuncts that narrow the path, and those of them that need not be checked any more.
+    used: Vec<usize>,
     settled: Vec<usize>,
 }
 
-fn candidate(table: &TableDef, index: &IndexDef, uses: &[Option<(u16, Use)>], sort: &[SortKey]) -> Option<Candidate> {
-    let of = |column: u16| uses.iter().enumerate().filter_map(move |(i, u)| u.as_ref().filter(|u| u.0 == column).map(|u| (i, &u.1)));
+fn candidate(table: &TableDef, index: &IndexDef, uses: &[Said], sort: &[SortKey]) -> Option<Candidate> {
+    let of = |column: u16| uses.iter().filter(move |u| u.column == column).map(|u| (u.by, &u.of));
     let mut keys: Vec<Vec<Expr>> = vec![vec![]];
-    let mut settled = Vec::new();
+    let (mut used, mut settled) = (Vec::new(), Vec::new());
     let mut score = 0;
     let (mut lists, mut nulls, mut whole) = (false, false, true);
     let mut at = 0;
@@ -92,19 +120,22 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Option<(u16, Use)>], so
             if exact && part.prefix.is_none() {
                 settled.push(i);
             }
+            used.push(i);
             score += 100;
         } else if let Some((i, _)) = null {
             for k in &mut keys {
                 k.push(null_literal());
             }
+            used.push(i);
             settled.push(i);
             nulls = true;
             score += 90;
-        } else if let Some((i, values, exact)) = list.filter(|l| !l.1.is_empty() && keys.len() * l.1.len() <= MAX_POINTS) {
+        } else if let Some((i, values, exact)) = list.filter(|l| !l.1.is_empty() && may_grow(&keys, l.1)) {
             keys = keys.iter().flat_map(|k| values.iter().map(move |v| [&k[..], std::slice::from_ref(v)].concat())).collect();
             if exact && part.prefix.is_none() {
                 settled.push(i);
             }
+            used.push(i);
             lists = true;
             score += 60;
         } else {
@@ -122,15 +153,15 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Option<(u16, Use)>], so
     }
     if all && index.unique && whole && !nulls {
         let access = if lists { Access::Points { index: index.id, keys } } else { Access::Point { index: index.id, key: keys.pop()? } };
-        return Some(Candidate { ordered: !lists || sort.is_empty(), access, score: if lists { 900_000 } else { 1_000_000 }, settled });
+        return Some(Candidate { ordered: !lists || sort.is_empty(), access, score: if lists { CERTAIN } else { CERTAIN + 100_000 }, used, settled });
     }
     if lists {
-        return Some(Candidate { access: Access::Points { index: index.id, keys }, score, ordered: sort.is_empty(), settled });
+        return Some(Candidate { access: Access::Points { index: index.id, keys }, score, ordered: sort.is_empty(), used, settled });
     }
     let prefix = keys.pop()?;
     let fixed = at;
     if let Some(part) = index.parts.get(at) {
-        let like = of(part.column).find_map(|(_, u)| if let Use::Like { pattern, escape } = u { Some((pattern, *escape)) } else { None });
+        let like = of(part.column).find_map(|(i, u)| if let Use::Like { pattern, escape } = u { Some((i, pattern, *escape)) } else { None });
         let (mut low, mut high) = (Bound::Unbounded, Bound::Unbounded);
         let mut bounded = Vec::new();
         for (i, u) in of(part.column) {
@@ -146,16 +177,20 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Option<(u16, Use)>], so
             }
             let both = !matches!(l, Bound::Unbounded) && !matches!(h, Bound::Unbounded);
             let took_whole = took && (!both || (bound_is(&low, l) && bound_is(&high, h)));
+            if took {
+                used.push(i);
+            }
             if took_whole && *exact && part.prefix.is_none() {
                 bounded.push(i);
             }
         }
         let sides = !matches!(low, Bound::Unbounded) as u32 + !matches!(high, Bound::Unbounded) as u32;
         match like {
-            Some((pattern, escape)) if sides < 2 && part.prefix.is_none() && !part.descending => {
+            Some((i, pattern, escape)) if sides < 2 && part.prefix.is_none() && !part.descending => {
+                used.push(i);
                 let access = Access::Like { index: index.id, prefix, pattern: pattern.clone(), escape };
                 let ordered = order_of(table, index, fixed, uses, sort) == Some(false);
-                return Some(Candidate { access, score: score + 30, ordered, settled });
+                return Some(Candidate { access, score: score + 30, ordered, used, settled });
             }
             _ => (),
         }
@@ -163,11 +198,11 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Option<(u16, Use)>], so
         settled.extend(bounded);
         let direction = order_of(table, index, fixed, uses, sort);
         let access = Access::Range { index: index.id, prefix, low, high, reverse: direction == Some(true) };
-        return Some(Candidate { access, score, ordered: direction.is_some(), settled });
+        return Some(Candidate { access, score, ordered: direction.is_some(), used, settled });
     }
     let direction = order_of(table, index, fixed, uses, sort);
     let access = Access::Range { index: index.id, prefix, low: Bound::Unbounded, high: Bound::Unbounded, reverse: direction == Some(true) };
-    Some(Candidate { access, score, ordered: direction.is_some(), settled })
+    Some(Candidate { access, score, ordered: direction.is_some(), used, settled })
 }
 
 fn bound_is(a: &Bound<Expr>, b: &Bound<Expr>) -> bool {
@@ -186,11 +221,11 @@ fn null_literal() -> Expr {
 }
 
 /// Whether the index gives the order of `sort` after its first `fixed` parts, which are constant: Some(true) if read backwards.
-fn order_of(table: &TableDef, index: &IndexDef, fixed: usize, uses: &[Option<(u16, Use)>], sort: &[SortKey]) -> Option<bool> {
+fn order_of(table: &TableDef, index: &IndexDef, fixed: usize, uses: &[Said], sort: &[SortKey]) -> Option<bool> {
     if sort.is_empty() {
         return Some(false);
     }
-    let constant = |column: u16| uses.iter().flatten().any(|(c, u)| *c == column && matches!(u, Use::Eq { exact: true, .. } | Use::IsNull));
+    let constant = |column: u16| uses.iter().any(|u| u.column == column && matches!(u.of, Use::Eq { exact: true, .. } | Use::IsNull));
     if index.hash {
         return None;
     }
@@ -223,6 +258,50 @@ fn order_of(table: &TableDef, index: &IndexDef, fixed: usize, uses: &[Option<(u1
         at += 1;
     }
     direction.or(Some(false))
+}
+
+/// Whether keys may be multiplied by a list's values.
+fn may_grow(keys: &[Vec<Expr>], values: &[Expr]) -> bool {
+    keys.len() <= 1 || keys.len() * values.len() <= MAX_POINTS
+}
+
+/// What a conjunct says about columns: one, unless it has alternatives.
+fn usages(table: &TableDef, e: &Expr) -> Vec<(u16, Use)> {
+    match e {
+        Expr::Operator { op: Operator::Or, .. } => alternatives(table, e),
+        e => usage(table, e).into_iter().collect(),
+    }
+}
+
+/// `(a = 1 AND b = 2) OR (a = 3 AND c = 4)` says `a IN (1, 3)`, and more, which remains to be checked. Lists of rows are such conditions, too.
+fn alternatives(table: &TableDef, e: &Expr) -> Vec<(u16, Use)> {
+    let mut out: Vec<(u16, Vec<Expr>)> = Vec::new();
+    for (n, d) in walk::disjuncts(e.clone()).into_iter().enumerate() {
+        let mut own: Vec<(u16, Vec<Expr>)> = Vec::new();
+        for c in walk::conjuncts(d) {
+            match usage(table, &c) {
+                Some((column, Use::Eq { value, .. })) => own.push((column, vec![value])),
+                Some((column, Use::In { values, .. })) => own.push((column, values)),
+                Some((_, Use::IsNull | Use::Range { .. } | Use::Like { .. })) | None => (),
+            }
+        }
+        if n == 0 {
+            out = own;
+            continue;
+        }
+        // A column that one alternative says nothing about can be anything.
+        out.retain_mut(|(column, values)| match own.iter().position(|o| o.0 == *column) {
+            Some(at) => {
+                values.append(&mut own[at].1);
+                true
+            }
+            None => false,
+        });
+        if out.is_empty() {
+            break;
+        }
+    }
+    out.into_iter().map(|(column, values)| (column, Use::In { values, exact: false })).collect()
 }
 
 fn usage(table: &TableDef, e: &Expr) -> Option<(u16, Use)> {
@@ -420,7 +499,7 @@ pub fn target(table: &TableDef, conjuncts: &[Expr], access: &Access) -> Target {
                     return Target::Keys(keys.iter().map(|k| at.iter().map(|i| k[*i].clone()).collect()).collect());
                 }
             }
-            let uses: Vec<(u16, Use)> = conjuncts.iter().filter_map(|c| usage(table, c)).collect();
+            let uses: Vec<(u16, Use)> = conjuncts.iter().flat_map(|c| usages(table, c)).collect();
             let mut keys: Vec<Vec<Expr>> = vec![vec![]];
             for column in columns {
                 let mut grown = None;
@@ -437,7 +516,7 @@ pub fn target(table: &TableDef, conjuncts: &[Expr], access: &Access) -> Target {
                             grown = Some(keys.iter().map(|k| [&k[..], &[null_literal()]].concat()).collect());
                             break;
                         }
-                        Use::In { values, .. } if keys.len() * values.len() <= MAX_POINTS => {
+                        Use::In { values, .. } if may_grow(&keys, values) => {
                             grown = Some(keys.iter().flat_map(|k| values.iter().map(move |v| [&k[..], std::slice::from_ref(v)].concat())).collect());
                         }
                         Use::In { .. } | Use::Range { .. } | Use::Like { .. } => (),

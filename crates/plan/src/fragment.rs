@@ -103,6 +103,8 @@ pub enum OnDuplicate {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FragmentPlan {
     pub fragment: Fragment,
+    /// Other ways to do the same: which finds the fewest rows is known when the values are.
+    pub others: Vec<Fragment>,
     pub target: Target,
     /// Only for reads.
     pub gather: Gather,

@@ -4,8 +4,8 @@
 //! Promises: the fragment and its gathering give the query's answer; a query that cannot be said so is not taken.
 //! Never:    takes a query with subqueries or assignments to user variables.
 
-use crate::access::{choose_ordered, target};
-use crate::fragment::{Access, Action, Fragment, FragmentPlan, Gather, Target};
+use crate::access::{Choice, choices, target};
+use crate::fragment::{Action, Fragment, FragmentPlan, Gather, Target};
 use crate::query::{Aggregate, Column, Locking, Query, ROW_LOCATOR, Rel, SortKey};
 use crate::walk;
 use std::borrow::Cow;
@@ -201,23 +201,27 @@ impl<'q> Shape<'q> {
         }
         let limited = self.limit.is_some_and(|(count, _)| count.is_some());
         let order = if self.distinct { &[] } else { &by_table[..] };
-        let choice = choose_ordered(table, &filter, order, limited);
-        let target = target(table, &filter, &choice.access);
-        let sort = if self.distinct {
-            gather_sort.clone()
-        } else if choice.ordered {
-            vec![]
-        } else {
-            by_table
-        };
+        let choices = choices(table, &filter, order, limited);
+        let target = target(table, &filter, &choices[0].access);
         let one = is_one_partition(&target);
         let (limit, offset) = self.limits(one);
-        let action = Action::Read { exprs, group: vec![], aggregates: vec![], distinct: self.distinct, sort, limit, offset, lock: self.lock };
-        let mut gather = Gather { distinct: self.distinct, sort: gather_sort, ..Gather::default() };
+        let action = |choice: &Choice| {
+            let sort = if self.distinct {
+                gather_sort.clone()
+            } else if choice.ordered {
+                vec![]
+            } else {
+                by_table.clone()
+            };
+            let (exprs, limit, offset) = (exprs.clone(), limit.clone(), offset.clone());
+            Action::Read { exprs, group: vec![], aggregates: vec![], distinct: self.distinct, sort, limit, offset, lock: self.lock }
+        };
+        let fragments = choices.into_iter().map(|c| fragment_of(table, action(&c), c)).collect();
+        let mut gather = Gather { distinct: self.distinct, sort: gather_sort.clone(), ..Gather::default() };
         if !one {
             (gather.limit, gather.offset) = self.whole_limits();
         }
-        Some(plan(table, choice.access, choice.residual, action, target, gather))
+        plan(fragments, target, gather)
     }
 
     /// LIMIT and OFFSET within one partition: of several, each must give as many rows as the whole may skip and take.
@@ -236,8 +240,8 @@ impl<'q> Shape<'q> {
 
     fn grouped(&self, table: &TableRef, filter: Vec<Expr>, session: &BindContext) -> Option<FragmentPlan> {
         let (group, aggregates) = self.aggregate?;
-        let choice = choose_ordered(table, &filter, &[], false);
-        let target = target(table, &filter, &choice.access);
+        let choices = choices(table, &filter, &[], false);
+        let target = target(table, &filter, &choices[0].access);
         let one = is_one_partition(&target);
         let keys = group
             .iter()
@@ -301,7 +305,8 @@ impl<'q> Shape<'q> {
             offset: None,
             lock: None,
         };
-        Some(plan(table, choice.access, choice.residual, action, target, gather))
+        let fragments = choices.into_iter().map(|c| fragment_of(table, action.clone(), c)).collect();
+        plan(fragments, target, gather)
     }
 }
 
@@ -397,9 +402,15 @@ fn over_positions(e: &mut Expr, columns: &[Column]) -> Option<()> {
     known.then_some(())
 }
 
-fn plan(table: &TableRef, access: Access, residual: Vec<Expr>, action: Action, target: Target, gather: Gather) -> FragmentPlan {
-    let fragment = Fragment { table: table.clone(), access, filter: walk::all_of(residual), action };
-    FragmentPlan { fragment, target, gather, columns: [].into(), params: vec![], needs: vec![], warnings: vec![] }
+/// One way to the rows, and what is done with them.
+pub fn fragment_of(table: &TableRef, action: Action, choice: Choice) -> Fragment {
+    Fragment { table: table.clone(), access: choice.access, filter: walk::all_of(choice.residual), action }
+}
+
+fn plan(fragments: Vec<Fragment>, target: Target, gather: Gather) -> Option<FragmentPlan> {
+    let mut fragments = fragments.into_iter();
+    let fragment = fragments.next()?;
+    Some(FragmentPlan { fragment, others: fragments.collect(), target, gather, columns: [].into(), params: vec![], needs: vec![], warnings: vec![] })
 }
 
 pub fn is_one_partition(target: &Target) -> bool {

@@ -273,6 +273,35 @@ impl Table {
         if self.lost(&shape, index) { Step::IndexGone } else { step }
     }
 
+    /// About how many entries a cursor has before it. Looks at some nodes of the index, and at no row.
+    pub fn about(&self, cursor: &Cursor) -> u64 {
+        if cursor.done {
+            return 0;
+        }
+        let pin = Pin::new();
+        let within = |tree: &Tree| {
+            let Bounds { low, high } = Bounds::of(cursor, cursor.passed.as_ref());
+            let before = |bound: Bound<&[u8]>, open: f64| match bound {
+                Bound::Included(key) | Bound::Excluded(key) => tree.part_before(key, &pin),
+                Bound::Unbounded => open,
+            };
+            ((before(high, 1.0) - before(low, 0.0)).max(0.0) * self.row_count() as f64).ceil() as u64
+        };
+        match cursor.index {
+            None => within(&self.rows),
+            Some(index) if self.is_primary(index) => within(&self.rows),
+            Some(index) => {
+                let shape = self.shape();
+                match shape.position(index).map(|p| &*shape.stores[p]) {
+                    Some(IndexStore::Ordered(tree)) => within(tree),
+                    // It is asked for single keys.
+                    Some(IndexStore::Hash(_)) => 1,
+                    Some(IndexStore::Rows) | None => self.row_count(),
+                }
+            }
+        }
+    }
+
     /// What became of the rows between two times: gives each row that differs, as it was at `since` and as it is at `view`'s time; `None` is "not there".
     /// Hold snapshots of both times, so that neither is collected. The budget and the cursor (over rows, forward) are those of [`Table::scan_batch`].
     pub fn scan_changes(&self, cursor: &mut Cursor, since: Timestamp, view: View<'_>, budget: usize, f: &mut Changed<'_>) -> Step {

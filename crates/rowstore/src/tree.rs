@@ -495,6 +495,18 @@ impl Tree {
             }
         }
     }
+    /// About which part of the entries lies before `key`, by where it falls in the nodes on the way down to it.
+    pub(crate) fn part_before(&self, key: &[u8], _pin: &Pin) -> f64 {
+        let (mut before, mut share) = (0.0, 1.0);
+        let leaf = self.descend(
+            |view| view.child_for(key),
+            |view, i| {
+                share /= view.len() as f64;
+                before += share * i as f64;
+            },
+        );
+        leaf.map_or(0.0, |leaf| before + share * leaf.from(Bound::Included(key)) as f64 / leaf.len().max(1) as f64)
+    }
     pub(crate) fn get<'p>(&self, key: &[u8], pin: &'p Pin) -> Option<SlotRef<'p>> {
         let leaf: View<'p> = self.descend(|view| view.child_for(key), |_, _| ())?;
         match leaf.find(key) {

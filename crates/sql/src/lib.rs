@@ -5,6 +5,7 @@
 //! Never:    looks a name up.
 
 pub mod ast;
+mod hint;
 pub mod keyword;
 pub mod lexer;
 pub mod normalise;

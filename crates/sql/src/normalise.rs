@@ -11,6 +11,7 @@
 //! `@` an integer, `@?u` one above the greatest BIGINT, `@?N` a decimal of N decimals, `@?e` a double, `^` a string, `^?x` more hexadecimal digits than a number has.
 
 use crate::ast::Literal;
+use crate::hint;
 use crate::keyword::Kw;
 use crate::lexer::{Lexer, Tok, Token, hex_bytes, is_ident, unescape};
 use std::borrow::Cow;
@@ -111,6 +112,10 @@ pub fn normalise(text: &[u8], sql_mode: SqlMode, out: &mut Normalised) -> bool {
     let first_start = first.start;
     loop {
         let gap = &text[s.last_end..t.start as usize];
+        // A hint belongs to its statement, not to all of one form.
+        if before.kw == Kw::SELECT && hint::max_execution_time(gap).is_some() {
+            return false;
+        }
         if !gap.is_empty() && gap != b" " {
             s.flush(text, out);
             out.text.push(b' ');

@@ -41,7 +41,7 @@ impl Session {
     }
 
     pub(crate) async fn run_insert(&mut self, bound: &BoundInsert, params: &[Value]) -> Result<Outcome, Fault> {
-        self.refuse_if_read_only()?;
+        self.refuse_if_read_only([&bound.table])?;
         self.note_database(bound.table.database);
         let info = matches!(&bound.source, InsertSource::Query(_)) || matches!(&bound.source, InsertSource::Rows(r) if r.len() > 1);
         for attempt in 0..RETRIES {
@@ -219,7 +219,7 @@ impl Session {
     }
 
     pub(crate) async fn change_fragment(&mut self, plan: &FragmentPlan, params: &[Value]) -> Result<Changed, Fault> {
-        self.refuse_if_read_only()?;
+        self.refuse_if_read_only([&plan.fragment.table])?;
         self.note_database(plan.fragment.table.database);
         let engine = self.server.engine.clone();
         for attempt in 0..RETRIES {
@@ -241,7 +241,7 @@ impl Session {
     async fn change_found(&mut self, changes: &RowChanges, params: &[Value]) -> Result<Changed, Fault> {
         self.check(&changes.query.needs)?;
         self.warn_of(&changes.query.warnings);
-        self.refuse_if_read_only()?;
+        self.refuse_if_read_only(changes.targets.iter().map(|t| &t.table))?;
         let engine = self.server.engine.clone();
         for t in &changes.targets {
             self.note_database(t.table.database);

@@ -85,7 +85,7 @@ impl Session {
             }
             Statement::Update(u) => {
                 match self.explainable(self.bind(text, &types, |env| dml::update::bind_update(env, &*engine, u))?, BoundUpdate::needs)? {
-                    BoundUpdate::Fragment(p) => Ok(explain_fragment(&p)),
+                    BoundUpdate::Fragment(p) => self.explain_fragment(&p, params),
                     BoundUpdate::Rows(r) => {
                         let found = self.explain_query(&Arc::new(r.query), params, Executor::Auto).await?;
                         Ok(found.below("Update", r.targets.iter().map(|t| &*t.table.name).collect::<Vec<_>>().join(", ")))
@@ -94,7 +94,7 @@ impl Session {
             }
             Statement::Delete(d) => {
                 match self.explainable(self.bind(text, &types, |env| dml::delete::bind_delete(env, &*engine, d))?, BoundDelete::needs)? {
-                    BoundDelete::Fragment(p) => Ok(explain_fragment(&p)),
+                    BoundDelete::Fragment(p) => self.explain_fragment(&p, params),
                     BoundDelete::Rows(r) => {
                         let found = self.explain_query(&Arc::new(r.query), params, Executor::Auto).await?;
                         Ok(found.below("Delete", r.targets.iter().map(|t| &*t.table.name).collect::<Vec<_>>().join(", ")))
@@ -142,8 +142,8 @@ impl Session {
         let engine = self.server.engine.clone();
         let rows = engine.rows_read(query);
         let mut refusal = String::new();
-        match self.choose(query, executor)? {
-            Chosen::Fragment(p) => return Ok(explain_fragment(&p)),
+        match self.choose(query, params, executor)? {
+            Chosen::Fragment(p) => return self.explain_fragment(&p, params),
             Chosen::Rows => (),
             Chosen::Analytic => {
                 let snapshot = self.take_snapshot();
@@ -166,6 +166,19 @@ impl Session {
         Ok(Explained { executor: format!("row{refusal}, about {rows} rows read"), partitions: "all".into(), steps: vec![described.steps(None)] })
     }
 
+    /// The way that these values would be looked for.
+    fn explain_fragment(&self, p: &FragmentPlan, params: &[Value]) -> Result<Explained, Fault> {
+        let p = self.server.engine.settled(p, &self.statement(), params)?;
+        let partitions = match &p.target {
+            Target::Key(_) => "single".to_string(),
+            Target::Keys(k) => format!("up to {}", k.len()),
+            Target::Ordinal(n) => format!("single ({n})"),
+            Target::Copy => "single".into(),
+            Target::All => "all".into(),
+        };
+        Ok(Explained { executor: "fragment".into(), partitions, steps: vec![fragment_steps(&p.fragment, &p.gather)] })
+    }
+
     /// Runs the statement, throws its rows away, and tells what it did.
     pub(crate) async fn profile(&mut self, s: &Statement, text: &str, params: &[Value]) -> Result<Outcome, Fault> {
         let lines = self.measured(s, text, params).await?.lines();
@@ -178,7 +191,7 @@ impl Session {
             let types: Vec<Option<SqlType>> = params.iter().map(|v| Some(super::prepared::type_of(v))).collect();
             let query = self.optimized(q, text, &types, params)?;
             if query.lockings().is_empty() {
-                self.limit_time()?;
+                self.limit_time(q.time_limit())?;
                 let executor = self.executor_for(&query);
                 return self.measured_query(&query, params, executor).await;
             }
@@ -208,8 +221,9 @@ impl Session {
         let rows_read = engine.rows_read(query);
         let statement = self.statement();
         let mut refusal = String::new();
-        let chosen = self.choose(query, executor)?;
+        let chosen = self.choose(query, params, executor)?;
         if let Chosen::Fragment(p) = &chosen {
+            let p = &engine.settled(p, &statement, params)?;
             let start = clock.now();
             let rows = self.read_fragment(p, params).await?.len() as u64;
             let whole = Actual { rows, runs: 1, time: clock.now() - start };
@@ -221,7 +235,7 @@ impl Session {
                 _ => 0,
             };
             let access = Actual { rows: found, runs: 1, time: clock.now() - start };
-            let mut explained = explain_fragment(p);
+            let mut explained = self.explain_fragment(p, params)?;
             if let Some(top) = explained.steps.first_mut() {
                 innermost(top).actual = Some(access);
                 top.actual = Some(whole);
@@ -343,17 +357,6 @@ fn count_of(p: &FragmentPlan) -> FragmentPlan {
 
 fn innermost(step: &mut Step) -> &mut Step {
     if step.inputs.is_empty() { step } else { innermost(&mut step.inputs[0]) }
-}
-
-fn explain_fragment(p: &FragmentPlan) -> Explained {
-    let partitions = match &p.target {
-        Target::Key(_) => "single".to_string(),
-        Target::Keys(k) => format!("up to {}", k.len()),
-        Target::Ordinal(n) => format!("single ({n})"),
-        Target::Copy => "single".into(),
-        Target::All => "all".into(),
-    };
-    Explained { executor: "fragment".into(), partitions, steps: vec![fragment_steps(&p.fragment, &p.gather)] }
 }
 
 fn fragment_steps(f: &Fragment, gather: &Gather) -> Step {

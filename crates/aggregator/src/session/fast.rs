@@ -5,6 +5,7 @@
 //! Never:    skips a privilege check.
 
 use super::prepared::Prepared;
+use super::query::Size;
 use super::{Facts, Outcome, Rows, Session};
 use crate::metrics::Kind;
 use crate::plan_cache::{Cached, Entry, KeyRef};
@@ -105,8 +106,8 @@ impl Session {
     async fn run_entry(&mut self, entry: &Arc<Entry>, params: &[Value]) -> Option<Result<Outcome, Fault>> {
         match &entry.plan {
             Cached::No => return None,
-            // The table has grown since, or the session wants another executor.
-            Cached::Read(p) if !self.settings.executor.takes_fragment() || self.is_analytic(p) => return None,
+            // The table has grown since, these values find more, or the session wants another executor.
+            Cached::Read(p) if !self.settings.executor.takes_fragment() || self.size_of(p, params) != Size::Small => return None,
             Cached::Read(_) | Cached::Change(_) | Cached::Insert(_) => (),
         }
         self.plan_used = Some(entry.clone());
@@ -119,7 +120,7 @@ impl Session {
         };
         let done = match &entry.plan {
             Cached::No => return None,
-            Cached::Read(p) => match self.check(&p.needs).and_then(|()| self.limit_time()) {
+            Cached::Read(p) => match self.check(&p.needs).and_then(|()| self.limit_time(None)) {
                 Err(f) => Err(f),
                 Ok(()) => self.read_fragment(p, params).await.map(|r| Outcome::Rows { columns: p.columns.clone(), rows: rows::ready(r) }),
             },
@@ -158,7 +159,7 @@ impl Session {
         if !p.is_text || !matches!(&*p.statement, Statement::Select(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Insert(_)) {
             return None;
         }
-        if !self.shares_plans() {
+        if !self.shares_plans() || matches!(&*p.statement, Statement::Select(q) if q.time_limit().is_some()) {
             return None;
         }
         let version = self.catalog().version;

@@ -58,7 +58,7 @@ impl Session {
         self.changing(l.local || l.duplicates == ast::LoadDuplicates::Ignore, super::Rows::Many);
         let mut bound = self.bind("", &[], |env| dml::load::bind_load(env, l))?;
         self.check(&bound.needs)?;
-        self.refuse_if_read_only()?;
+        self.refuse_if_read_only([&bound.table])?;
         self.warn_of(&bound.warnings);
         if !bound.subqueries.is_empty() {
             let exprs = bound.set.iter_mut().filter_map(|(_, a)| match a {

@@ -157,6 +157,8 @@ pub struct Session {
     /// SET TRANSACTION without a scope: for the next one only.
     pub(crate) next_isolation: Option<ast::Isolation>,
     pub(crate) next_read_only: Option<bool>,
+    /// COMMIT RELEASE: the connection ends once that is answered.
+    released: bool,
     pub(crate) statements: HashMap<u32, Arc<Prepared>>,
     pub(crate) named: HashMap<String, prepared::Named>,
     pub(crate) next_statement: u32,
@@ -276,6 +278,7 @@ impl Session {
             transaction: None,
             next_isolation: None,
             next_read_only: None,
+            released: false,
             statements: HashMap::new(),
             named: HashMap::new(),
             next_statement: 0,
@@ -324,6 +327,11 @@ impl Session {
             self.use_database(d)?;
         }
         Ok(())
+    }
+
+    /// Whether the session has asked for its end.
+    pub fn is_released(&self) -> bool {
+        self.released
     }
 
     /// One statement of a COM_QUERY.
@@ -388,11 +396,14 @@ impl Session {
         if statement_kind::commits_implicitly(statement) && !unlocks_nothing {
             self.commit_open().await?;
         }
+        if statement_kind::defines(statement) {
+            self.refuse_definition_if_read_only()?;
+        }
         self.kind = statement_kind::kind(statement);
         self.touched |= statement_kind::touches_session(statement);
         match statement {
             Statement::Select(q) => {
-                self.limit_time()?;
+                self.limit_time(q.time_limit())?;
                 match self.settings.select_limit.filter(|_| query::is_open_ended(q)) {
                     Some(most) => self.select(&query::limited(q, most), text, params).await,
                     None => self.select(q, text, params).await,

@@ -19,7 +19,7 @@ use weald_exec::rows::{self, BoxStream, Execution, Meter, Row, Scope, Stream, Ta
 use weald_exec::{Isolation, Locker, Snapshot, Snapshotted, Work};
 use weald_expr::{Expr, StatementContext};
 use weald_plan::FragmentPlan;
-use weald_plan::fragment::{Access, Action};
+use weald_plan::fragment::{Access, Action, Fragment};
 use weald_plan::query::{Column, Query, Rel};
 use weald_plan::{bind, local, rewrite};
 use weald_sql::ast;
@@ -157,18 +157,24 @@ impl Session {
     }
 
     async fn open_with(&mut self, query: &Arc<Query>, params: &[Value], executor: Executor) -> Result<BoxStream, Fault> {
-        let by = self.choose(query, executor)?;
+        let by = self.choose(query, params, executor)?;
         if let Chosen::Fragment(plan) = &by {
             let rows = self.read_fragment(plan, params).await?;
             return Ok(rows::ready(rows));
         }
         let lockings = query.lockings();
         if lockings.iter().any(|l| l.exclusive) {
-            self.refuse_if_read_only()?;
+            self.refuse_if_read_only(&query.tables)?;
         }
         let statement = self.statement();
-        let snapshot = self.take_snapshot();
-        self.current().used = true;
+        // What reads no table neither begins a transaction nor binds one to its snapshot.
+        let snapshot = if query.tables.is_empty() {
+            self.server.engine.node.snapshot()
+        } else {
+            let snapshot = self.take_snapshot();
+            self.current().used = true;
+            snapshot
+        };
         let source = self.source(snapshot, &query.tables)?;
         let params: Arc<[Value]> = params.into();
         if !lockings.is_empty() && matches!(by, Chosen::Rows) {
@@ -199,12 +205,15 @@ impl Session {
     }
 
     /// What will run `query`.
-    pub(crate) fn choose(&self, query: &Query, executor: Executor) -> Result<Chosen, Fault> {
-        match local::fragment(query, &self.bind_context()) {
-            Some(plan) if executor.takes_fragment() && !(executor == Executor::Auto && self.is_analytic(&plan)) => {
-                return Ok(Chosen::Fragment(Box::new(plan)));
+    pub(crate) fn choose(&self, query: &Query, params: &[Value], executor: Executor) -> Result<Chosen, Fault> {
+        if executor.takes_fragment()
+            && let Some(plan) = local::fragment(query, &self.bind_context())
+        {
+            match if executor == Executor::Auto { self.size_of(&plan, params) } else { Size::Small } {
+                Size::Small => return Ok(Chosen::Fragment(Box::new(plan))),
+                Size::LongAnswer => return Ok(Chosen::Rows),
+                Size::Wide => (),
             }
-            _ => (),
         }
         match executor {
             Executor::Fragment => Err(Fault::not_supported("executor = fragment for a query that is not the work of one fragment")),
@@ -214,25 +223,46 @@ impl Session {
         }
     }
 
-    /// A fragment that reads a whole large table, or an open range of one: all cores and columns at a time are worth their start.
-    pub(crate) fn is_analytic(&self, plan: &FragmentPlan) -> bool {
-        let Action::Read { group, aggregates, distinct, sort, limit, lock, .. } = &plan.fragment.action else { return false };
-        if lock.is_some() {
-            return false;
-        }
-        let stops_early =
-            limit.is_some() && group.is_empty() && aggregates.is_empty() && !*distinct && sort.is_empty() && plan.fragment.filter.is_none();
-        let wide = match &plan.fragment.access {
-            Access::Full => true,
-            Access::Range { prefix, low, high, .. } => prefix.is_empty() && (matches!(low, Bound::Unbounded) || matches!(high, Bound::Unbounded)),
-            Access::Point { .. } | Access::Points { .. } | Access::Like { .. } => false,
+    /// How much a fragment has before it, with these values.
+    pub(crate) fn size_of(&self, plan: &FragmentPlan, params: &[Value]) -> Size {
+        let wide = |f: &Fragment| {
+            let Action::Read { group, aggregates, distinct, sort, limit, lock: None, .. } = &f.action else { return false };
+            let stops_early = limit.is_some() && group.is_empty() && aggregates.is_empty() && !*distinct && sort.is_empty() && f.filter.is_none();
+            let open = match &f.access {
+                Access::Full => true,
+                Access::Range { prefix, low, high, .. } => prefix.is_empty() && (matches!(low, Bound::Unbounded) || matches!(high, Bound::Unbounded)),
+                Access::Point { .. } | Access::Points { .. } | Access::Like { .. } => false,
+            };
+            open && !stops_early
         };
-        wide && !stops_early && self.server.engine.size(&plan.fragment.table).0 > SMALL_QUERY_ROWS
+        let long = match (&plan.fragment.action, &plan.fragment.access) {
+            (_, Access::Point { .. }) => false,
+            (Action::Read { group, aggregates, distinct: false, limit: None, lock: None, .. }, _) => {
+                group.is_empty() && aggregates.is_empty() && plan.gather.sort.is_empty()
+            }
+            (Action::Read { .. } | Action::Update { .. } | Action::Delete { .. } | Action::Insert { .. }, _) => false,
+        };
+        let wide = wide(&plan.fragment) && plan.others.iter().all(wide);
+        let engine = &self.server.engine;
+        if !(wide || long) || engine.size(&plan.fragment.table).0 <= SMALL_QUERY_ROWS {
+            return Size::Small;
+        }
+        match engine.entries_passed(plan, &self.statement(), params) {
+            Ok(entries) if entries > SMALL_QUERY_ROWS => {
+                if wide {
+                    Size::Wide
+                } else {
+                    Size::LongAnswer
+                }
+            }
+            // Whoever cannot say how much he reads finds out why when he runs.
+            Ok(_) | Err(_) => Size::Small,
+        }
     }
 
     pub(crate) async fn read_fragment(&mut self, plan: &FragmentPlan, params: &[Value]) -> Result<Vec<Row>, Fault> {
         if matches!(&plan.fragment.action, Action::Read { lock: Some(lock), .. } if lock.exclusive) {
-            self.refuse_if_read_only()?;
+            self.refuse_if_read_only([&plan.fragment.table])?;
         }
         let (engine, lock_wait) = (self.server.engine.clone(), self.lock_wait());
         for _ in 0..RETRIES {
@@ -284,9 +314,13 @@ impl Session {
             };
             information_schema::rows(name.rsplit('.').next().unwrap_or(name), &facts).ok_or_else(|| Fault::UnknownTable { name: name.to_string() })
         };
-        let locker = Locker { transaction: Arc::downgrade(&self.current().transaction), lock_wait: self.lock_wait() };
-        let source = Snapshotted::new(self.server.engine.clone(), snapshot, tables, Arc::new(virtual_rows), self.server.threads)?;
-        Ok(Arc::new(source.locking(locker)))
+        let lock_wait = self.lock_wait();
+        let mut source = Snapshotted::new(self.server.engine.clone(), snapshot, tables, Arc::new(virtual_rows), self.server.threads)?;
+        // There is none where no table is read.
+        if let Some(open) = &self.transaction {
+            source = source.locking(Locker { transaction: Arc::downgrade(&open.transaction), lock_wait });
+        }
+        Ok(Arc::new(source))
     }
 
     fn row_executor(
@@ -443,6 +477,17 @@ pub(crate) enum Executor {
     Fragment,
     Rows,
     Analytic,
+}
+
+/// How much a fragment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// It runs where the statement arrived, and its answer is kept until it is whole.
+    Small,
+    /// An index leads to its rows, but they are many, and come in no order: they go to the client while others are still looked for.
+    LongAnswer,
+    /// A whole large table, or an open range of one: all cores and columns at a time are worth their start.
+    Wide,
 }
 
 /// What runs a query.

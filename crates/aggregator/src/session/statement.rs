@@ -294,9 +294,13 @@ impl Session {
         Budget::new(self.server.engine.node.memory.clone(), self.facts().memory)
     }
 
-    /// max_execution_time: a SELECT is interrupted when it has run for so long.
-    pub(crate) fn limit_time(&mut self) -> Result<(), Fault> {
-        let Some(limit) = self.facts().most_time else { return Ok(()) };
+    /// max_execution_time: a SELECT is interrupted when it has run for so long. `hint`: the statement's own limit, in milliseconds; 0 for none.
+    pub(crate) fn limit_time(&mut self, hint: Option<u64>) -> Result<(), Fault> {
+        let limit = match hint {
+            Some(ms) => Some(Duration::from_millis(ms)).filter(|l| !l.is_zero()),
+            None => self.facts().most_time,
+        };
+        let Some(limit) = limit else { return Ok(()) };
         let deadline = self.server.deadlines.after(limit, self.shared.interrupted.clone());
         self.deadline = Some(deadline.map_err(|e| Fault::mysql(1135, "HY000", format!("Can't create a new thread ({e})")))?);
         Ok(())

@@ -5,7 +5,7 @@
 //! Never:    looks at the session.
 
 use crate::metrics::Kind;
-use weald_sql::ast::Statement;
+use weald_sql::ast::{MaintenanceVerb, Statement};
 
 /// What `session_track_state_change` tells of: statements that leave something behind in the session.
 pub(super) fn touches_session(s: &Statement) -> bool {
@@ -46,6 +46,22 @@ pub(super) fn kind(s: &Statement) -> Kind {
     }
 }
 
+/// What no read-only transaction may do, whatever it is done to.
+pub(super) fn defines(s: &Statement) -> bool {
+    let users = matches!(
+        s,
+        Statement::CreateUser { .. }
+            | Statement::AlterUser { .. }
+            | Statement::DropUser { .. }
+            | Statement::RenameUser(_)
+            | Statement::SetPassword { .. }
+            | Statement::Grant { .. }
+            | Statement::Revoke { .. }
+            | Statement::RevokeAll { .. }
+    );
+    users || kind(s) == Kind::Define
+}
+
 /// MySQL's list (13.3.3): these end the open transaction before they run.
 pub(super) fn commits_implicitly(s: &Statement) -> bool {
     match s {
@@ -78,8 +94,8 @@ pub(super) fn commits_implicitly(s: &Statement) -> bool {
         | Statement::RevokeRole { .. }
         | Statement::Flush(_)
         | Statement::FlushTables { .. }
-        | Statement::TableMaintenance { .. }
         | Statement::SnapshotDatabase(_) => true,
+        Statement::TableMaintenance { verb, .. } => *verb != MaintenanceVerb::Checksum,
         _ => false,
     }
 }

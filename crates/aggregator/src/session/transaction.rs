@@ -6,6 +6,7 @@
 
 use super::{Outcome, Session};
 use std::sync::Arc;
+use weald_catalog::TableRef;
 use weald_exec::{Durability, Isolation, Mark, Transaction};
 use weald_sql::ast::{self, ObjectName, TableLock, VarScope};
 use weald_types::{Fault, Value};
@@ -26,6 +27,23 @@ pub struct Open {
     /// A database it wrote to wants its commits on disk.
     pub sync: bool,
     pub savepoints: Vec<(String, Mark)>,
+}
+
+/// What a transaction was, for the one after it.
+#[derive(Clone, Copy)]
+struct Ended {
+    isolation: ast::Isolation,
+    read_only: bool,
+}
+
+impl Ended {
+    fn of(open: &Open) -> Self {
+        let isolation = match open.transaction.txn().isolation() {
+            Isolation::ReadCommitted => ast::Isolation::ReadCommitted,
+            Isolation::RepeatableRead => ast::Isolation::RepeatableRead,
+        };
+        Self { isolation, read_only: open.read_only }
+    }
 }
 
 pub fn isolation_of(text: &str) -> ast::Isolation {
@@ -72,12 +90,15 @@ impl Session {
         self.transaction.as_mut().expect("started above")
     }
 
-    /// 1792 for a change in a read-only transaction.
-    pub(crate) fn refuse_if_read_only(&mut self) -> Result<(), Fault> {
-        if self.current().read_only {
-            return Err(Fault::mysql(1792, "25006", "Cannot execute statement in a READ ONLY transaction."));
-        }
-        Ok(())
+    /// 1792 for a change in a read-only transaction, where it is of more than the session's own temporary tables.
+    pub(crate) fn refuse_if_read_only<'t>(&mut self, changed: impl IntoIterator<Item = &'t TableRef>) -> Result<(), Fault> {
+        if self.current().read_only && changed.into_iter().any(|t| !t.options.temporary) { Err(read_only()) } else { Ok(()) }
+    }
+
+    /// 1792 for a definition, of a temporary table too; once what was open has been committed, where the statement does that.
+    pub(crate) fn refuse_definition_if_read_only(&self) -> Result<(), Fault> {
+        let set = || self.next_read_only.unwrap_or(self.settings.read_only);
+        if self.transaction.as_ref().map_or_else(set, |t| t.read_only) { Err(read_only()) } else { Ok(()) }
     }
 
     /// Ends a statement that changed data: commits if it stands alone; on failure takes back what it did.
@@ -150,22 +171,29 @@ impl Session {
         Outcome::ok()
     }
 
-    pub(crate) async fn commit(&mut self, chain: bool, _release: bool) -> Result<Outcome, Fault> {
-        let read_only = self.transaction.as_ref().map(|t| t.read_only);
+    pub(crate) async fn commit(&mut self, chain: bool, release: bool) -> Result<Outcome, Fault> {
+        let ended = self.transaction.as_ref().map(Ended::of);
         self.commit_open().await?;
-        if chain || self.variables.text("completion_type") == "CHAIN" {
-            self.start(false, read_only);
-        }
+        self.after_end(ended, chain, release);
         Outcome::ok()
     }
 
-    pub(crate) async fn rollback(&mut self, chain: bool, _release: bool) -> Result<Outcome, Fault> {
-        let read_only = self.transaction.as_ref().map(|t| t.read_only);
+    pub(crate) async fn rollback(&mut self, chain: bool, release: bool) -> Result<Outcome, Fault> {
+        let ended = self.transaction.as_ref().map(Ended::of);
         self.rollback_open();
-        if chain || self.variables.text("completion_type") == "CHAIN" {
-            self.start(false, read_only);
-        }
+        self.after_end(ended, chain, release);
         Outcome::ok()
+    }
+
+    /// What COMMIT and ROLLBACK are told to do then: AND CHAIN begins a transaction like the one that ended, RELEASE ends the connection.
+    fn after_end(&mut self, ended: Option<Ended>, chain: bool, release: bool) {
+        let otherwise = self.variables.text("completion_type");
+        if chain || (!release && otherwise == "CHAIN") {
+            self.next_isolation = ended.map(|e| e.isolation).or(self.next_isolation);
+            self.start(false, ended.map(|e| e.read_only));
+        } else if release || otherwise == "RELEASE" {
+            self.released = true;
+        }
     }
 
     pub(crate) fn savepoint(&mut self, name: &str) -> Result<Outcome, Fault> {
@@ -257,6 +285,10 @@ fn aside_if<T>(long: bool, work: impl FnOnce() -> T) -> T {
 /// Takes back what was changed since the mark.
 pub(super) fn take_back(transaction: &Transaction, mark: Mark) {
     aside_if(transaction.changes() >= MANY_CHANGES, || transaction.rollback_to(mark))
+}
+
+fn read_only() -> Fault {
+    Fault::mysql(1792, "25006", "Cannot execute statement in a READ ONLY transaction.")
 }
 
 fn no_savepoint(name: &str) -> Fault {

@@ -7,13 +7,10 @@
 use super::insert::{changed_table, not_updatable, reads_directly, target_in_subquery};
 use super::update::{Found, assigns_variable, forget_unread, project_changes};
 use super::{BoundDelete, ChangeTarget, RowChanges, RowRules};
-use crate::access::{choose_ordered, target};
 use crate::bind::Binder;
 use crate::bind::scope::{Block, Clause};
-use crate::fragment::{Action, Fragment, FragmentPlan, Gather};
-use crate::local::is_one_partition;
+use crate::fragment::Action;
 use crate::names::{Bindings, Statistics};
-use crate::walk;
 use std::sync::Arc;
 use weald_catalog::Privilege;
 use weald_sql::ast;
@@ -42,24 +39,11 @@ fn single(
     b.blocks.push(crate::bind::row_block(&table, alias, Some(read), 0));
     let found = Found::bind(&mut b, &table, d.filter.as_ref(), &d.order_by, d.limit.as_ref())?;
     forget_unread(&mut b, read);
-    if b.subqueries.is_empty() && !found.filter.iter().any(assigns_variable) {
-        let choice = choose_ordered(&table, &found.filter, &found.sort, found.limit.is_some());
-        let target = target(&table, &found.filter, &choice.access);
-        if found.limit.is_none() || is_one_partition(&target) {
-            let sort = if choice.ordered || found.limit.is_none() { vec![] } else { found.sort };
-            let action = Action::Delete { sort, limit: found.limit };
-            let fragment = Fragment { table, access: choice.access, filter: walk::all_of(choice.residual), action };
-            let plan = FragmentPlan {
-                fragment,
-                target,
-                gather: Gather::default(),
-                columns: [].into(),
-                params: b.param_types(),
-                needs: b.needs,
-                warnings: b.warnings,
-            };
-            return Ok(BoundDelete::Fragment(plan));
-        }
+    if b.subqueries.is_empty()
+        && !found.filter.iter().any(assigns_variable)
+        && let Some(found) = found.in_place(&table, |sort, limit| Action::Delete { sort, limit })
+    {
+        return Ok(BoundDelete::Fragment(found.bound_by(b)));
     }
     let query = found.into_query(b, &table, vec![], statistics);
     let target = ChangeTarget { table, locator: 0, values: vec![], rules: Arc::new(RowRules::default()), moves: false };

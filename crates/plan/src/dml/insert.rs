@@ -4,7 +4,7 @@
 //! Promises: every column of a new row has a source or a fill.
 //! Never:    checks values: that is storing them.
 
-use super::rules::{fills, generated_value};
+use super::rules::{fills, generated_value, generated_value_ignored};
 use super::update::forget_unread;
 use super::{Assigned, BoundInsert, BoundOnDuplicate, Fill, Given, InsertSource, row_rules};
 use crate::bind::scope::{Clause, ScopeColumn, ScopeTable, same_name};
@@ -192,7 +192,16 @@ fn value_rows(
                     values.push(Given::Default);
                     continue;
                 }
-                return Err(generated_value(&def.name, &table.name));
+                if b.env.session.sql_mode.is_strict() {
+                    return Err(generated_value(&def.name, &table.name));
+                }
+                // MySQL refuses it in every mode. MariaDB's mysqldump writes the values of generated columns and relies on this when it reads them in again.
+                b.expr(e)?;
+                if n == 0 {
+                    b.warnings.push(Warning { level: WarningLevel::Warning, fault: generated_value_ignored(&def.name, &table.name) });
+                }
+                values.push(Given::Default);
+                continue;
             }
             let bound = b.expr(e)?;
             values.push(Given::Expr(b.give_type(bound, &def.ty)));

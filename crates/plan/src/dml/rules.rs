@@ -167,6 +167,11 @@ pub fn fill(b: &mut Binder<'_>, table: &TableRef, i: usize) -> Result<Fill, Faul
     })
 }
 
+/// What MariaDB says where it leaves the value out of account.
+pub fn generated_value_ignored(column: &str, table: &str) -> Fault {
+    Fault::mysql(1906, "HY000", format!("The value specified for generated column '{column}' in table '{table}' has been ignored"))
+}
+
 pub fn generated_value(column: &str, table: &str) -> Fault {
     Fault::mysql(3105, "HY000", format!("The value specified for generated column '{column}' in table '{table}' is not allowed."))
 }

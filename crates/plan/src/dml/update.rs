@@ -6,11 +6,11 @@
 
 use super::insert::{assigned, assigned_column, changed_table, not_updatable, reads_directly, target_in_subquery};
 use super::{Assigned, BoundUpdate, ChangeTarget, Fill, RowChanges, row_rules};
-use crate::access::{choose_ordered, target};
+use crate::access::{choices, target};
 use crate::bind::scope::{Block, Clause};
 use crate::bind::{Binder, value_type};
-use crate::fragment::{Action, Fragment, FragmentPlan, Gather};
-use crate::local::is_one_partition;
+use crate::fragment::{Action, Fragment, FragmentPlan, Gather, Target};
+use crate::local::{fragment_of, is_one_partition};
 use crate::names::{Bindings, Statistics};
 use crate::query::{Column, Query, ROW_LOCATOR, Rel, SortKey};
 use crate::{rewrite, walk};
@@ -32,6 +32,28 @@ pub struct Found {
     pub filter: Vec<Expr>,
     pub sort: Vec<SortKey>,
     pub limit: Option<Expr>,
+}
+
+/// A change that needs no query to find its rows.
+pub struct InPlace {
+    fragment: Fragment,
+    others: Vec<Fragment>,
+    target: Target,
+}
+
+impl InPlace {
+    pub fn bound_by(self, b: Binder<'_>) -> FragmentPlan {
+        FragmentPlan {
+            fragment: self.fragment,
+            others: self.others,
+            target: self.target,
+            gather: Gather::default(),
+            columns: [].into(),
+            params: b.param_types(),
+            needs: b.needs,
+            warnings: b.warnings,
+        }
+    }
 }
 
 impl Found {
@@ -69,6 +91,22 @@ impl Found {
             return Err(target_in_subquery(&table.name));
         }
         Ok(Self { filter, sort, limit })
+    }
+
+    /// The change as the partitions make it by themselves, and other ways to do the same. `None`: a limit over several partitions, where only the whole shows
+    /// which rows are meant.
+    pub fn in_place(&self, table: &TableRef, action: impl Fn(Vec<SortKey>, Option<Expr>) -> Action) -> Option<InPlace> {
+        let choices = choices(table, &self.filter, &self.sort, self.limit.is_some());
+        let target = target(table, &self.filter, &choices[0].access);
+        if self.limit.is_some() && !is_one_partition(&target) {
+            return None;
+        }
+        let mut fragments = choices.into_iter().map(|c| {
+            // Without a limit the order of the changes cannot be seen.
+            let sort = if c.ordered || self.limit.is_none() { vec![] } else { self.sort.clone() };
+            fragment_of(table, action(sort, self.limit.clone()), c)
+        });
+        Some(InPlace { fragment: fragments.next()?, others: fragments.collect(), target })
     }
 
     /// Rows found, with their locator as the first output column and `values` after it.
@@ -136,23 +174,9 @@ fn single(
     let moves = moves(&table, &touched, &rules);
     let plain = b.subqueries.is_empty() && !assignments.iter().any(|a| assigns_variable(&a.1)) && !found.filter.iter().any(assigns_variable);
     if plain && !moves {
-        let choice = choose_ordered(&table, &found.filter, &found.sort, found.limit.is_some());
-        let target = target(&table, &found.filter, &choice.access);
-        if found.limit.is_none() || is_one_partition(&target) {
-            // Without a limit the order of the changes cannot be seen.
-            let sort = if choice.ordered || found.limit.is_none() { vec![] } else { found.sort };
-            let action = Action::Update { assignments, rules, sort, limit: found.limit, ignore: u.ignore };
-            let fragment = Fragment { table, access: choice.access, filter: walk::all_of(choice.residual), action };
-            let plan = FragmentPlan {
-                fragment,
-                target,
-                gather: Gather::default(),
-                columns: [].into(),
-                params: b.param_types(),
-                needs: b.needs,
-                warnings: b.warnings,
-            };
-            return Ok(BoundUpdate::Fragment(plan));
+        let action = |sort, limit| Action::Update { assignments: assignments.clone(), rules: rules.clone(), sort, limit, ignore: u.ignore };
+        if let Some(found) = found.in_place(&table, action) {
+            return Ok(BoundUpdate::Fragment(found.bound_by(b)));
         }
     }
     // Each assignment in terms of the old row.

@@ -44,6 +44,21 @@ pub enum SetExpr {
         right: Box<SetExpr>,
     },
 }
+impl Query {
+    /// The time that the statement is given by its first SELECT's hint.
+    pub fn time_limit(&self) -> Option<u64> {
+        let mut body = &self.body;
+        loop {
+            match body {
+                SetExpr::Select(s) => return s.time_limit,
+                SetExpr::Query(q) => body = &q.body,
+                SetExpr::SetOp { left, .. } => body = left,
+                SetExpr::Values(_) | SetExpr::Table(_) => return None,
+            }
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetOp {
     Union,
@@ -56,6 +71,8 @@ pub struct Select {
     pub distinct: bool,
     pub straight_join: bool,
     pub calc_found_rows: bool,
+    /// `/*+ MAX_EXECUTION_TIME(n) */`, in milliseconds.
+    pub time_limit: Option<u64>,
     pub items: Vec<SelectItem>,
     /// Comma-separated; each may hold joins. Empty for a SELECT without FROM (or FROM DUAL).
     pub from: Vec<TableRef>,

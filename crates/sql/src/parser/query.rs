@@ -7,6 +7,7 @@
 use super::expr::Paren;
 use super::{MAX_DEPTH, Parsed, Parser, too_deep};
 use crate::ast::{Cte, Expr, Into, Limit, LockWait, Locking, OrderItem, Query, Select, SelectItem, SetExpr, SetOp, With};
+use crate::hint;
 use crate::keyword::Kw;
 use crate::lexer::Tok;
 use weald_types::Fault;
@@ -169,7 +170,8 @@ impl Parser<'_> {
 
     fn select(&mut self) -> Parsed<Select> {
         self.expect(Kw::SELECT)?;
-        let mut s = Select::default();
+        let time_limit = hint::max_execution_time(&self.text[self.last_end as usize..self.tok.start as usize]);
+        let mut s = Select { time_limit, ..Select::default() };
         let mut all = false;
         loop {
             match self.tok.kw {

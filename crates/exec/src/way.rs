@@ -1,0 +1,144 @@
+//! Which of a plan's ways to its rows is taken, now that the values are known; and which partition has to look for which key.
+//!
+//! Owns:     nothing.
+//! Promises: every way gives the same answer. The one is taken that passes the fewest entries of an index, about.
+//! Never:    looks at a row to find out: where a range begins and ends in an index says about how much lies between.
+
+use crate::engine::{Engine, Places};
+use crate::find::{self, Lookup};
+use crate::fragment_read::number;
+use std::borrow::Cow;
+use weald_catalog::{Sharding, TableDef};
+use weald_expr::{EvalContext, StatementContext, sorted_list};
+use weald_plan::fragment::{Action, Fragment, FragmentPlan};
+use weald_plan::key_values::Keys;
+use weald_types::{Fault, Value};
+
+/// A fragment that is about to run.
+pub(crate) struct Way<'p> {
+    pub fragment: Cow<'p, Fragment>,
+    keys: Keys,
+    /// Where each key belongs to one partition.
+    dealt: Option<Vec<Keys>>,
+}
+
+impl Way<'_> {
+    /// What the partition at this position among the table's has to look for.
+    pub fn keys(&self, at: usize) -> &Keys {
+        self.dealt.as_ref().and_then(|d| d.get(at)).unwrap_or(&self.keys)
+    }
+}
+
+impl Engine {
+    pub(crate) fn way<'p>(&self, plan: &'p FragmentPlan, places: &Places<'_>, targets: &[usize], ctx: &EvalContext<'_>) -> Result<Way<'p>, Fault> {
+        let (fragment, keys) = self.cheapest(plan, places, targets, ctx)?;
+        let dealt = if targets.len() > 1 { self.dealt(&fragment.table, &keys, places.len()) } else { None };
+        let prepared = fragment.filter.as_ref().and_then(|f| sorted_list::prepare(f, ctx));
+        let fragment = match prepared {
+            None => Cow::Borrowed(fragment),
+            Some(filter) => Cow::Owned(Fragment { filter: Some(filter), ..fragment.clone() }),
+        };
+        Ok(Way { fragment, keys, dealt })
+    }
+
+    /// `plan` without the ways that are not taken.
+    pub fn settled(&self, plan: &FragmentPlan, statement: &StatementContext, params: &[Value]) -> Result<FragmentPlan, Fault> {
+        if plan.others.is_empty() {
+            return Ok(plan.clone());
+        }
+        let ctx = EvalContext { statement, params, subqueries: &[] };
+        let places = self.places(&plan.fragment.table)?;
+        let targets = self.targets(&plan.fragment.table, &plan.target, places.len(), &ctx)?;
+        let fragment = self.cheapest(plan, &places, &targets, &ctx)?.0.clone();
+        Ok(FragmentPlan { fragment, others: Vec::new(), ..plan.clone() })
+    }
+
+    /// About how many entries the cheapest way passes, if no limit ends it.
+    pub fn entries_passed(&self, plan: &FragmentPlan, statement: &StatementContext, params: &[Value]) -> Result<u64, Fault> {
+        let ctx = EvalContext { statement, params, subqueries: &[] };
+        let places = self.places(&plan.fragment.table)?;
+        let targets = self.targets(&plan.fragment.table, &plan.target, places.len(), &ctx)?;
+        let mut least = u64::MAX;
+        for f in std::iter::once(&plan.fragment).chain(&plan.others) {
+            least = least.min(entries(f, &find::keys(&f.table, &f.access, &ctx)?, &places, &targets)?);
+        }
+        Ok(least)
+    }
+
+    fn cheapest<'p>(
+        &self,
+        plan: &'p FragmentPlan,
+        places: &Places<'_>,
+        targets: &[usize],
+        ctx: &EvalContext<'_>,
+    ) -> Result<(&'p Fragment, Keys), Fault> {
+        let first = &plan.fragment;
+        let keys = find::keys(&first.table, &first.access, ctx)?;
+        if plan.others.is_empty() {
+            return Ok((first, keys));
+        }
+        let mut ways = vec![(first, entries(first, &keys, places, targets)?, keys)];
+        for f in &plan.others {
+            let keys = find::keys(&f.table, &f.access, ctx)?;
+            ways.push((f, entries(f, &keys, places, targets)?, keys));
+        }
+        // No more rows match than the narrowest way finds, and where they lie in another index nothing is known of: evenly.
+        let matching = ways.iter().map(|w| w.1).min().unwrap_or(0).max(1);
+        let mut best = (u64::MAX, 0);
+        for (i, (f, entries, _)) in ways.iter().enumerate() {
+            let cost = match wanted(f, ctx)? {
+                Some(rows) => entries.saturating_mul(rows.saturating_mul(targets.len() as u64).min(matching)) / matching,
+                None => *entries,
+            };
+            if cost < best.0 {
+                best = (cost, i);
+            }
+        }
+        let (fragment, _, keys) = ways.swap_remove(best.1);
+        Ok((fragment, keys))
+    }
+
+    /// The keys of each partition, where the index they are of holds the table's shard key.
+    pub(crate) fn dealt(&self, table: &TableDef, keys: &Keys, partitions: usize) -> Option<Vec<Keys>> {
+        let (Keys::Equal { index, keys }, Sharding::Hash { columns, .. }) = (keys, &table.sharding) else { return None };
+        let parts = &table.indexes.iter().find(|i| i.id == *index)?.parts;
+        let at = columns.iter().map(|c| parts.iter().position(|p| p.column == *c && p.prefix.is_none())).collect::<Option<Vec<usize>>>()?;
+        let mut dealt: Vec<Vec<Vec<Value>>> = vec![Vec::new(); partitions];
+        let mut shard_key = Vec::with_capacity(at.len());
+        for key in keys {
+            shard_key.clear();
+            for i in &at {
+                shard_key.push(key.get(*i)?.clone());
+            }
+            dealt[self.partition_of_key(table, columns, &shard_key, partitions)].push(key.clone());
+        }
+        let of = |keys: Vec<Vec<Value>>| if keys.is_empty() { Keys::Nothing } else { Keys::Equal { index: *index, keys } };
+        Some(dealt.into_iter().map(of).collect())
+    }
+}
+
+/// About how many entries a fragment passes in all partitions that it goes to. They are alike, so one is asked.
+fn entries(f: &Fragment, keys: &Keys, places: &Places<'_>, targets: &[usize]) -> Result<u64, Fault> {
+    let Some(first) = targets.first() else { return Ok(0) };
+    let table = places.open(*first)?.1;
+    let here = match find::lookup(table.schema(), keys) {
+        Lookup::Rows(rows) => rows.len() as u64,
+        Lookup::Cursors(cursors) => cursors.iter().map(|c| table.about(c)).sum(),
+    };
+    debug_assert_eq!(f.table.id, table.id());
+    Ok(here.saturating_mul(targets.len() as u64))
+}
+
+/// After how many rows a fragment stops, if it does.
+fn wanted(f: &Fragment, ctx: &EvalContext<'_>) -> Result<Option<u64>, Fault> {
+    Ok(match &f.action {
+        Action::Read { group, aggregates, distinct: false, sort, limit, offset, .. }
+            if group.is_empty() && aggregates.is_empty() && sort.is_empty() =>
+        {
+            let offset = number(offset, ctx)?.unwrap_or(0);
+            number(limit, ctx)?.map(|l| l.saturating_add(offset))
+        }
+        Action::Update { sort, limit, .. } | Action::Delete { sort, limit } if sort.is_empty() => number(limit, ctx)?,
+        Action::Read { .. } | Action::Update { .. } | Action::Delete { .. } | Action::Insert { .. } => None,
+    })
+}

@@ -1,0 +1,179 @@
+//! Ways to a table's rows: which index is taken depends on the values, long lists are searched and not walked through, and the rows are the same whatever
+//! the way.
+
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+use weald_tests::client::Client;
+use weald_tests::server::Server;
+
+const ROWS: u64 = 20_000;
+
+/// A number that looks as if drawn.
+fn drawn(n: u64) -> u64 {
+    n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
+}
+
+fn k_of(id: u64) -> u64 {
+    drawn(id) % ROWS
+}
+fn v_of(id: u64) -> u64 {
+    drawn(id + ROWS) % ROWS
+}
+
+struct Hall {
+    _server: Server,
+    c: Client,
+}
+
+impl Hall {
+    fn new() -> Self {
+        let server = Server::start();
+        let mut c = server.connect().unwrap();
+        c.query("CREATE DATABASE d PARTITIONS 4").unwrap();
+        c.query("USE d").unwrap();
+        c.query(
+            "CREATE TABLE t (id INT PRIMARY KEY, k INT NOT NULL, v INT NOT NULL, s VARCHAR(20) NOT NULL, few INT NOT NULL, KEY k (k), KEY few (few))",
+        )
+        .unwrap();
+        for chunk in (0..ROWS).collect::<Vec<_>>().chunks(2000) {
+            let values: Vec<String> = chunk.iter().map(|id| format!("({id},{},{},'S{}',{})", k_of(*id), v_of(*id), v_of(*id), id % 2)).collect();
+            c.query(&format!("INSERT INTO t VALUES {}", values.join(","))).unwrap();
+        }
+        Self { _server: server, c }
+    }
+
+    fn lines(&mut self, sql: &str) -> Vec<String> {
+        self.c.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}")).texts().into_iter().map(|r| r.join("|")).collect()
+    }
+
+    /// The one number that a query answers, or the rows that a change is said to have changed.
+    fn number(&mut self, sql: &str) -> u64 {
+        let begun = Instant::now();
+        let shown = &sql[..sql.len().min(80)];
+        let answer = self.c.query(sql).unwrap_or_else(|e| panic!("{shown}: {e}"));
+        // Comparing each row with each item of a list took minutes.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{shown} took {:?}", begun.elapsed());
+        match answer.texts().first() {
+            Some(row) => row[0].parse().unwrap(),
+            None => answer.affected,
+        }
+    }
+}
+
+#[test]
+fn long_lists_find_what_short_ones_would() {
+    let mut h = Hall::new();
+    let wanted: Vec<u64> = (0..10_000).map(|n| drawn(n + 77) % (2 * ROWS)).collect();
+    let set_of = |wanted: &[u64]| {
+        let mut all = vec![false; 2 * ROWS as usize];
+        wanted.iter().for_each(|w| all[*w as usize] = true);
+        move |n: u64| all[n as usize]
+    };
+    let is_wanted = set_of(&wanted);
+    let mut list = String::new();
+    let (mut texts, mut pairs) = (String::new(), String::new());
+    for w in &wanted {
+        let _ = write!(list, "{w},");
+        let _ = write!(texts, "'s{w}',");
+        let _ = write!(pairs, "({},{w}),", w / 2);
+    }
+    let (list, texts, pairs) = (list.trim_end_matches(','), texts.trim_end_matches(','), pairs.trim_end_matches(','));
+    let either = |column: &str| wanted.iter().take(3000).map(|w| format!("{column} = {w}")).collect::<Vec<_>>().join(" OR ");
+    let is_early = set_of(&wanted[..3000]);
+    let count = |f: &dyn Fn(u64) -> bool| (0..ROWS).filter(|id| f(*id)).count() as u64;
+
+    for executor in ["auto", "rows", "analytic"] {
+        h.c.query(&format!("SET executor = '{executor}'")).unwrap();
+        assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE id IN ({list})")), count(&is_wanted));
+        assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE k IN ({list})")), count(&|id| is_wanted(k_of(id))));
+        assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE v NOT IN ({list})")), count(&|id| !is_wanted(v_of(id))));
+        assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE s IN ({texts})")), count(&|id| is_wanted(v_of(id))));
+        assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE {}", either("v"))), count(&|id| is_early(v_of(id))));
+        assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE {}", either("id"))), count(&is_early));
+        let paired = |id: u64| v_of(id) / 2 == id && is_wanted(v_of(id));
+        assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE (id, v) IN ({pairs})")), count(&paired));
+    }
+    h.c.query("SET executor = 'auto'").unwrap();
+    // Several partitions, each of which has to look for its own keys only.
+    assert_eq!(h.lines(&format!("SELECT id FROM t WHERE id IN ({list})")).len() as u64, count(&is_wanted));
+    assert_eq!(h.number(&format!("UPDATE t SET few = few + 2 WHERE k IN ({list})")), count(&|id| is_wanted(k_of(id))));
+    assert_eq!(h.number(&format!("UPDATE t SET few = few + 2 WHERE v IN ({list})")), count(&|id| is_wanted(v_of(id))));
+    assert_eq!(h.number(&format!("UPDATE t SET few = few + 2 WHERE {}", either("v"))), count(&|id| is_early(v_of(id))));
+    assert_eq!(h.number(&format!("DELETE FROM t WHERE id IN ({list})")), count(&is_wanted));
+    assert_eq!(h.number(&format!("DELETE FROM t WHERE s IN ({texts})")), count(&|id| !is_wanted(id) && is_wanted(v_of(id))));
+    assert_eq!(h.number("SELECT COUNT(*) FROM t"), count(&|id| !is_wanted(id) && !is_wanted(v_of(id))));
+}
+
+#[test]
+fn the_values_decide_which_index_is_read() {
+    let mut h = Hall::new();
+    let plan = |h: &mut Hall, sql: &str| h.lines(&format!("EXPLAIN FORMAT=TREE {sql}")).join("\n");
+    // Few rows by one index, which then are sorted; or as many as wanted in the order of the other.
+    for (sql, by, sorted) in [
+        ("SELECT id FROM t WHERE id BETWEEN 100 AND 140 ORDER BY k LIMIT 3", "KEY PRIMARY", true),
+        ("SELECT id FROM t WHERE id BETWEEN 100 AND 19000 ORDER BY k LIMIT 3", "KEY k", false),
+        ("SELECT id FROM t WHERE few = 1 ORDER BY id LIMIT 3", "KEY PRIMARY", false),
+        // Both are equalities; one of them says little.
+        ("SELECT id FROM t WHERE few = 1 AND k BETWEEN 50 AND 60", "KEY k", false),
+        ("SELECT id FROM t WHERE few = 7 AND k BETWEEN 50 AND 60", "KEY few", false),
+    ] {
+        let plan = plan(&mut h, sql);
+        assert!(plan.contains(by), "{sql}\n{plan}");
+        if sql.contains("LIMIT") {
+            assert_eq!(plan.contains("Sort"), sorted || plan.contains("partitions: all"), "{sql}\n{plan}");
+        }
+        let auto = h.lines(sql);
+        h.c.query("SET executor = 'rows'").unwrap();
+        let rows = h.lines(sql);
+        h.c.query("SET executor = 'auto'").unwrap();
+        assert_eq!(sorted_lines(auto), sorted_lines(rows), "{sql}");
+    }
+    // The same text with other values goes another way, though its plan is the same one.
+    let few = "SELECT id FROM t WHERE id BETWEEN 5 AND 25 AND s <> 'x' ORDER BY k, id LIMIT 4";
+    let many = "SELECT id FROM t WHERE id BETWEEN 5 AND 19999 AND s <> 'x' ORDER BY k, id LIMIT 4";
+    for sql in [few, many, few, many] {
+        let low_high: Vec<u64> = if sql == few { (5..=25).collect() } else { (5..=19_999).collect() };
+        let mut expected: Vec<(u64, u64)> = low_high.into_iter().map(|id| (k_of(id), id)).collect();
+        expected.sort();
+        assert_eq!(h.lines(sql), expected[..4].iter().map(|e| e.1.to_string()).collect::<Vec<_>>(), "{sql}");
+    }
+    // The end of an open range is small as well, and needs no other executor.
+    assert!(plan(&mut h, "SELECT COUNT(*) FROM t WHERE id > 19990").starts_with("executor: fragment"));
+    // In place, with a limit: MySQL's order of the rows decides which are changed.
+    h.c.query("CREATE TABLE one (id INT PRIMARY KEY, k INT NOT NULL, v INT NOT NULL, UNIQUE KEY k (k))").unwrap();
+    h.c.query("INSERT INTO one SELECT id, 100000 - id, 0 FROM t").unwrap();
+    for (sql, changed) in [
+        ("UPDATE one SET v = 1 WHERE id BETWEEN 10 AND 15 ORDER BY k LIMIT 2", "14|15"),
+        ("UPDATE one SET v = 2 WHERE id > 1 ORDER BY k LIMIT 2", "19998|19999"),
+        ("UPDATE one SET v = 3 WHERE id > 1 ORDER BY k DESC LIMIT 1", "2"),
+    ] {
+        h.c.query(sql).unwrap();
+        let v = sql.split(" = ").nth(1).unwrap().split(' ').next().unwrap();
+        assert_eq!(h.lines(&format!("SELECT id FROM one WHERE v = {v} ORDER BY id")).join("|"), changed, "{sql}");
+    }
+}
+
+fn sorted_lines(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
+}
+
+/// Rows that are found by an index and come in no order go to the client while others are looked for.
+#[test]
+fn a_long_answer_is_not_kept_whole() {
+    let mut h = Hall::new();
+    h.c.query("INSERT INTO t SELECT id + 100000, k, v, s, few FROM t").unwrap();
+    h.c.query("INSERT INTO t SELECT id + 200000, k, v, s, few FROM t").unwrap();
+    let first = h.lines("EXPLAIN FORMAT=TREE SELECT id, s FROM t WHERE id BETWEEN 0 AND 900000")[0].clone();
+    assert!(first.starts_with("executor: row"), "{first}");
+    // As prepared text, through the plan cache, too.
+    for high in [10, 900_000, 10] {
+        let found = h.lines(&format!("SELECT id FROM t WHERE id BETWEEN 0 AND {high}")).len() as u64;
+        assert_eq!(found, if high == 10 { 11 } else { 4 * ROWS });
+    }
+    // Whole it would be more than this statement may hold.
+    h.c.query("SET maximum_query_memory = 4").unwrap();
+    assert_eq!(h.lines("SELECT * FROM t WHERE id BETWEEN 0 AND 900000").len() as u64, 4 * ROWS);
+}
