@@ -443,7 +443,14 @@ impl<'a> Generator<'a> {
             }
             // What one column may be: as good as a list.
             5 => {
-                let all: Vec<String> = (0..2 + self.r.below(3)).map(|_| format!("{left} = {}", self.literal(kind))).collect();
+                let ranges = self.r.one_in(2);
+                let one = |g: &mut Self| match g.r.below(if ranges { 4 } else { 1 }) {
+                    0 => format!("{left} = {}", g.literal(kind)),
+                    1 => format!("{left} BETWEEN {} AND {}", g.literal(kind), g.literal(kind)),
+                    2 => format!("{left} > {}", g.literal(kind)),
+                    _ => format!("{left} <= {}", g.literal(kind)),
+                };
+                let all: Vec<String> = (0..2 + self.r.below(3)).map(|_| one(self)).collect();
                 format!("({})", all.join(" OR "))
             }
             6 => {

@@ -356,6 +356,10 @@ fn a_dump_goes_out_and_comes_back() {
         "CREATE TABLE empty_one (a INT, b ENUM('x','y'), c TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP)",
         "INSERT INTO t (s, d, b, at) VALUES ('it''s \\\\ \\n é', 1.25, X'00FF27', '2024-01-02 03:04:05.678'), ('', NULL, NULL, NULL)",
         "CREATE VIEW v AS SELECT id, s FROM t",
+        "CREATE VIEW w AS SELECT s FROM v WHERE id IN (SELECT id FROM t WHERE d > 1)",
+        // It writes the values of generated columns, too.
+        "CREATE TABLE made (a INT PRIMARY KEY, twice INT AS (a * 2) STORED, next INT AS (a + 1) VIRTUAL)",
+        "INSERT INTO made (a) VALUES (1), (20)",
     ] {
         c.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
     }
@@ -375,10 +379,18 @@ fn a_dump_goes_out_and_comes_back() {
         let of = |c: &mut weald_tests::client::Client, db: &str| {
             let rows = c.query(&format!("SELECT id, s, d, HEX(b), at FROM {db}.t ORDER BY id")).unwrap().rows;
             let view = c.query(&format!("SELECT * FROM {db}.v ORDER BY id")).unwrap().rows;
-            let create = c.query(&format!("SHOW CREATE TABLE {db}.t")).unwrap().rows;
-            (rows, view, create)
+            let over_view = c.query(&format!("SELECT * FROM {db}.w")).unwrap().rows;
+            let made = c.query(&format!("SELECT * FROM {db}.made ORDER BY a")).unwrap().rows;
+            c.query(&format!("USE {db}")).unwrap();
+            let create: Vec<_> = ["t", "made", "v", "w"].map(|t| c.query(&format!("SHOW CREATE TABLE {t}")).unwrap().rows).into();
+            (rows, view, over_view, made, create)
         };
         assert_eq!(of(&mut c, "src"), of(&mut c, "dst"));
+        // A view that came along reads the tables that came along.
+        c.query("DELETE FROM dst.t").unwrap();
+        for view in ["v", "w"] {
+            assert!(c.query(&format!("SELECT * FROM dst.{view}")).unwrap().rows.is_empty(), "{view}");
+        }
     }
 }
 

@@ -618,6 +618,8 @@ fn counts_warnings_and_states_are_in_the_ok() {
         let mut c = in_database(&server, capabilities);
         c.query("DROP TABLE IF EXISTS t").unwrap();
         c.query("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)").unwrap();
+        // mysqlslap sends the NUL behind its text.
+        assert_eq!(c.query("SELECT 1\0").unwrap().first(), "1");
         let a = c.query("INSERT INTO t (v) VALUES (1), (2), (2)").unwrap();
         assert_eq!((a.affected, a.insert_id, a.info.as_str()), (3, 1, "Records: 3  Duplicates: 0  Warnings: 0"));
         let a = c.query("UPDATE t SET v = 2").unwrap();

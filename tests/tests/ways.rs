@@ -139,6 +139,17 @@ fn the_values_decide_which_index_is_read() {
         expected.sort();
         assert_eq!(h.lines(sql), expected[..4].iter().map(|e| e.1.to_string()).collect::<Vec<_>>(), "{sql}");
     }
+    // Alternatives are ranges of one index, which may overlap.
+    let ranges = "k BETWEEN 5 AND 10 OR k BETWEEN 8 AND 20 OR k > 19990 OR k = 77";
+    let found = plan(&mut h, &format!("SELECT COUNT(*) FROM t WHERE {ranges}"));
+    assert!(found.contains("KEY k, 4 ranges"), "{found}");
+    let expected = (0..ROWS).map(k_of).filter(|k| (5..=20).contains(k) || *k > 19_990 || *k == 77).count() as u64;
+    assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE {ranges}")), expected);
+    assert_eq!(h.number(&format!("UPDATE t SET v = v + 1 WHERE {ranges}")), expected);
+    assert_eq!(
+        h.number("SELECT COUNT(*) FROM t WHERE k < NULL OR k BETWEEN NULL AND 5 OR k = 3"),
+        (0..ROWS).filter(|id| k_of(*id) == 3).count() as u64
+    );
     // The end of an open range is small as well, and needs no other executor.
     assert!(plan(&mut h, "SELECT COUNT(*) FROM t WHERE id > 19990").starts_with("executor: fragment"));
     // In place, with a limit: MySQL's order of the rows decides which are changed.

@@ -332,6 +332,8 @@ impl Connection {
     }
 
     async fn query(&mut self, text: &[u8]) -> Result<(), End> {
+        // Some clients (mysqlslap) count the NUL behind their text as a part of it; MySQL's lexer takes it for the end.
+        let text = text.strip_suffix(b"\0").unwrap_or(text);
         if self.capabilities & client::MULTI_STATEMENTS == 0 {
             return self.statement(text, false).await.map(|_| ());
         }

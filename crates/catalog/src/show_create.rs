@@ -166,7 +166,8 @@ pub fn database(d: &DatabaseDef, if_not_exists: bool) -> String {
     )
 }
 
-pub fn view(v: &ViewDef) -> String {
+/// `query`: how its query is shown to who asks.
+pub fn view(v: &ViewDef, query: &str) -> String {
     let algorithm = if v.algorithm.is_empty() { "UNDEFINED" } else { &v.algorithm };
     let columns =
         if v.columns.is_empty() { String::new() } else { format!(" ({})", v.columns.iter().map(|c| quote(c)).collect::<Vec<_>>().join(",")) };
@@ -177,6 +178,6 @@ pub fn view(v: &ViewDef) -> String {
         quote(&v.definer.0),
         quote(&v.definer.1),
         quote(&v.name),
-        v.query
+        query
     )
 }

@@ -13,7 +13,7 @@ use weald_expr::{EvalContext, NoRow, eval, time_zone};
 use weald_partition::{Cursor, Direction, KeyRange, Snapshot, StoredRow, Table, TableSchema};
 use weald_plan::fragment::Access;
 use weald_plan::key_values::{self, Keys};
-use weald_types::key::{encode_like_prefix, encode_part};
+use weald_types::key::{KeyPart, encode_like_prefix, encode_part};
 use weald_types::{DateTime, Fault, IndexId, Value};
 
 /// The keys of an access path.
@@ -44,6 +44,7 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
         }
         i.unique && values.len() == parts.len() && parts.iter().all(|p| p.prefix.is_none())
     };
+    let part_after = |index: IndexId, prefix: &[Value]| schema.index(index).and_then(|i| i.encoder().parts().get(prefix.len()));
     match keys {
         Keys::Nothing => Lookup::Rows(Vec::new()),
         Keys::All => Lookup::Cursors(vec![Cursor::rows(KeyRange::all())]),
@@ -66,47 +67,15 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
         Keys::Range { index, prefix, low, high, reverse } => {
             let mut start = Vec::with_capacity(16);
             encode(*index, prefix, &mut start);
-            let part = schema.index(*index).and_then(|i| i.encoder().parts().get(prefix.len()).cloned());
-            let bound = |b: &Bound<Value>| -> Bound<Vec<u8>> {
-                let with = |v: &Value| {
-                    let mut k = start.clone();
-                    if let Some(p) = &part {
-                        encode_part(v, &p.ty, p.descending, p.prefix, &mut k);
-                    }
-                    k
-                };
-                match b {
-                    Bound::Included(v) => Bound::Included(with(v)),
-                    Bound::Excluded(v) => Bound::Excluded(with(v)),
-                    Bound::Unbounded => Bound::Unbounded,
-                }
-            };
-            let (mut low, mut high) = (bound(low), bound(high));
-            let descending = part.as_ref().is_some_and(|p| p.descending);
-            let bounded = !matches!((&low, &high), (Bound::Unbounded, Bound::Unbounded));
-            // NULLs lie before everything; a range with a bound leaves them out.
-            if bounded
-                && matches!(low, Bound::Unbounded)
-                && let Some(p) = part.as_ref().filter(|p| p.ty.nullable)
-            {
-                let mut k = start.clone();
-                encode_part(&Value::Null, &p.ty, p.descending, p.prefix, &mut k);
-                low = Bound::Excluded(k);
-            }
-            if descending {
-                std::mem::swap(&mut low, &mut high);
-            }
-            // Open ends stay within the prefix.
-            let low = match low {
-                Bound::Unbounded if !start.is_empty() => Bound::Included(start.clone()),
-                b => b,
-            };
-            let high = match high {
-                Bound::Unbounded if !start.is_empty() => Bound::Included(start.clone()),
-                b => b,
-            };
-            let range = KeyRange::bounds(low.as_ref().map(Vec::as_slice), high.as_ref().map(Vec::as_slice));
+            let range = key_range(&start, part_after(*index, prefix), low, high);
             Lookup::Cursors(vec![Cursor::index(*index, range, if *reverse { Direction::Backward } else { Direction::Forward })])
+        }
+        Keys::Ranges { index, prefix, ranges } => {
+            let mut start = Vec::with_capacity(16);
+            encode(*index, prefix, &mut start);
+            let part = part_after(*index, prefix);
+            let ranges = apart(ranges.iter().map(|(low, high)| key_range(&start, part, low, high)).collect());
+            Lookup::Cursors(ranges.into_iter().map(|r| Cursor::index(*index, r, Direction::Forward)).collect())
         }
         Keys::StartsWith { index, prefix, start } => {
             let mut key = Vec::with_capacity(16 + start.len());
@@ -117,6 +86,66 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
             Lookup::Cursors(vec![Cursor::index(*index, KeyRange::prefix(&key), Direction::Forward)])
         }
     }
+}
+
+/// The entries whose keys begin with `start` and go on between two values of `part`.
+fn key_range(start: &[u8], part: Option<&KeyPart>, low: &Bound<Value>, high: &Bound<Value>) -> KeyRange {
+    let bound = |b: &Bound<Value>| -> Bound<Vec<u8>> {
+        let with = |v: &Value| {
+            let mut k = start.to_vec();
+            if let Some(p) = part {
+                encode_part(v, &p.ty, p.descending, p.prefix, &mut k);
+            }
+            k
+        };
+        match b {
+            Bound::Included(v) => Bound::Included(with(v)),
+            Bound::Excluded(v) => Bound::Excluded(with(v)),
+            Bound::Unbounded => Bound::Unbounded,
+        }
+    };
+    let (mut low, mut high) = (bound(low), bound(high));
+    let descending = part.is_some_and(|p| p.descending);
+    let bounded = !matches!((&low, &high), (Bound::Unbounded, Bound::Unbounded));
+    // NULLs lie before everything; a range with a bound leaves them out.
+    if bounded
+        && matches!(low, Bound::Unbounded)
+        && let Some(p) = part.filter(|p| p.ty.nullable)
+    {
+        let mut k = start.to_vec();
+        encode_part(&Value::Null, &p.ty, p.descending, p.prefix, &mut k);
+        low = Bound::Excluded(k);
+    }
+    if descending {
+        std::mem::swap(&mut low, &mut high);
+    }
+    // Open ends stay within the prefix.
+    let within = |b: Bound<Vec<u8>>| match b {
+        Bound::Unbounded if !start.is_empty() => Bound::Included(start.to_vec()),
+        b => b,
+    };
+    let (low, high) = (within(low), within(high));
+    KeyRange::bounds(low.as_ref().map(Vec::as_slice), high.as_ref().map(Vec::as_slice))
+}
+
+/// Ranges that do not overlap, of ranges that may: a row is to be found once.
+fn apart(mut ranges: Vec<KeyRange>) -> Vec<KeyRange> {
+    ranges.retain(|r| !r.is_empty());
+    ranges.sort_by(|a, b| a.low.cmp(&b.low));
+    let mut out: Vec<KeyRange> = Vec::with_capacity(ranges.len());
+    for r in ranges {
+        match out.last_mut() {
+            // It begins within the last one, or where that ends.
+            Some(last) if last.high.as_ref().is_none_or(|h| r.low <= *h) => {
+                last.high = match (last.high.take(), r.high) {
+                    (Some(a), Some(b)) => Some(a.max(b)),
+                    (_, None) | (None, _) => None,
+                };
+            }
+            _ => out.push(r),
+        }
+    }
+    out
 }
 
 /// Of keys that are the same (`'a'` and `'A'`, under most collations) one is looked up: rows are to be found once.
@@ -191,4 +220,24 @@ pub async fn visit(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_overlap_become_one() {
+        let range = |low: &[u8], high: Option<&[u8]>| KeyRange { low: low.to_vec(), high: high.map(<[u8]>::to_vec) };
+        let ranges = vec![
+            range(b"m", None),
+            range(b"d", Some(b"f")),
+            range(b"a", Some(b"c")),
+            range(b"b", Some(b"bb")),
+            range(b"x", Some(b"x")),
+            range(b"f", Some(b"g")),
+        ];
+        assert_eq!(apart(ranges), vec![range(b"a", Some(b"c")), range(b"d", Some(b"g")), range(b"m", None)]);
+        assert_eq!(apart(vec![range(b"", None), range(b"q", Some(b"r"))]), vec![KeyRange::all()]);
+    }
 }

@@ -7,7 +7,7 @@
 //!           [`choices`] gives the others too, and whoever knows the values takes the one that finds the fewest rows.
 
 use crate::bind::value_type;
-use crate::fragment::{Access, Target};
+use crate::fragment::{Access, Interval, Target};
 use crate::query::SortKey;
 use crate::walk;
 use std::ops::Bound;
@@ -84,11 +84,26 @@ struct Said {
 
 /// What a conjunct says about one column.
 enum Use {
-    Eq { value: Expr, exact: bool },
+    Eq {
+        value: Expr,
+        exact: bool,
+    },
     IsNull,
-    In { values: Vec<Expr>, exact: bool },
-    Range { low: Bound<Expr>, high: Bound<Expr>, exact: bool },
-    Like { pattern: Expr, escape: Option<char> },
+    In {
+        values: Vec<Expr>,
+        exact: bool,
+    },
+    Range {
+        low: Bound<Expr>,
+        high: Bound<Expr>,
+        exact: bool,
+    },
+    /// In one of them.
+    Ranges(Vec<Interval>),
+    Like {
+        pattern: Expr,
+        escape: Option<char>,
+    },
 }
 
 struct Candidate {
@@ -163,7 +178,7 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Said], sort: &[SortKey]
     if let Some(part) = index.parts.get(at) {
         let like = of(part.column).find_map(|(i, u)| if let Use::Like { pattern, escape } = u { Some((i, pattern, *escape)) } else { None });
         let (mut low, mut high) = (Bound::Unbounded, Bound::Unbounded);
-        let mut bounded = Vec::new();
+        let (mut bounds, mut bounded) = (Vec::new(), Vec::new());
         for (i, u) in of(part.column) {
             let Use::Range { low: l, high: h, exact } = u else { continue };
             let mut took = false;
@@ -179,6 +194,7 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Said], sort: &[SortKey]
             let took_whole = took && (!both || (bound_is(&low, l) && bound_is(&high, h)));
             if took {
                 used.push(i);
+                bounds.push(i);
             }
             if took_whole && *exact && part.prefix.is_none() {
                 bounded.push(i);
@@ -193,6 +209,13 @@ fn candidate(table: &TableDef, index: &IndexDef, uses: &[Said], sort: &[SortKey]
                 return Some(Candidate { access, score: score + 30, ordered, used, settled });
             }
             _ => (),
+        }
+        let ranges = of(part.column).find_map(|(i, u)| if let Use::Ranges(ranges) = u { Some((i, ranges)) } else { None });
+        if let Some((i, ranges)) = ranges.filter(|_| sides < 2) {
+            used.retain(|u| !bounds.contains(u));
+            used.push(i);
+            let access = Access::Ranges { index: index.id, prefix, ranges: ranges.clone() };
+            return Some(Candidate { access, score: score + 35, ordered: sort.is_empty(), used, settled });
         }
         score += [0, 20, 40][sides as usize];
         settled.extend(bounded);
@@ -273,16 +296,22 @@ fn usages(table: &TableDef, e: &Expr) -> Vec<(u16, Use)> {
     }
 }
 
-/// `(a = 1 AND b = 2) OR (a = 3 AND c = 4)` says `a IN (1, 3)`, and more, which remains to be checked. Lists of rows are such conditions, too.
+/// `(a = 1 AND b = 2) OR (a = 3 AND c = 4)` says `a IN (1, 3)`, and more, which remains to be checked; `a < 1 OR a > 5` says that `a` is in one of two ranges.
+/// Lists of rows are such conditions, too.
 fn alternatives(table: &TableDef, e: &Expr) -> Vec<(u16, Use)> {
-    let mut out: Vec<(u16, Vec<Expr>)> = Vec::new();
+    let point = |v: Expr| (Bound::Included(v.clone()), Bound::Included(v));
+    let mut out: Vec<(u16, Vec<Interval>)> = Vec::new();
     for (n, d) in walk::disjuncts(e.clone()).into_iter().enumerate() {
-        let mut own: Vec<(u16, Vec<Expr>)> = Vec::new();
+        let mut own: Vec<(u16, Vec<Interval>)> = Vec::new();
         for c in walk::conjuncts(d) {
             match usage(table, &c) {
-                Some((column, Use::Eq { value, .. })) => own.push((column, vec![value])),
-                Some((column, Use::In { values, .. })) => own.push((column, values)),
-                Some((_, Use::IsNull | Use::Range { .. } | Use::Like { .. })) | None => (),
+                Some((column, Use::Eq { value, .. })) => own.push((column, vec![point(value)])),
+                Some((column, Use::In { values, .. })) => own.push((column, values.into_iter().map(point).collect())),
+                // What is not exact is looked at again, but must not be missed.
+                Some((column, Use::Range { low, high, exact })) => {
+                    own.push((column, vec![if exact { (low, high) } else { (including(&low), including(&high)) }]));
+                }
+                Some((_, Use::IsNull | Use::Ranges(_) | Use::Like { .. })) | None => (),
             }
         }
         if n == 0 {
@@ -290,9 +319,9 @@ fn alternatives(table: &TableDef, e: &Expr) -> Vec<(u16, Use)> {
             continue;
         }
         // A column that one alternative says nothing about can be anything.
-        out.retain_mut(|(column, values)| match own.iter().position(|o| o.0 == *column) {
+        out.retain_mut(|(column, ranges)| match own.iter().position(|o| o.0 == *column) {
             Some(at) => {
-                values.append(&mut own[at].1);
+                ranges.append(&mut own[at].1);
                 true
             }
             None => false,
@@ -301,7 +330,14 @@ fn alternatives(table: &TableDef, e: &Expr) -> Vec<(u16, Use)> {
             break;
         }
     }
-    out.into_iter().map(|(column, values)| (column, Use::In { values, exact: false })).collect()
+    let is_point = |r: &Interval| matches!(r, (Bound::Included(a), Bound::Included(b)) if a == b);
+    let value = |r: Interval| if let Bound::Included(v) = r.0 { Some(v) } else { None };
+    out.into_iter()
+        .map(|(column, ranges)| {
+            let all_points = ranges.iter().all(is_point);
+            (column, if all_points { Use::In { values: ranges.into_iter().filter_map(value).collect(), exact: false } } else { Use::Ranges(ranges) })
+        })
+        .collect()
 }
 
 fn usage(table: &TableDef, e: &Expr) -> Option<(u16, Use)> {
@@ -519,7 +555,7 @@ pub fn target(table: &TableDef, conjuncts: &[Expr], access: &Access) -> Target {
                         Use::In { values, .. } if may_grow(&keys, values) => {
                             grown = Some(keys.iter().flat_map(|k| values.iter().map(move |v| [&k[..], std::slice::from_ref(v)].concat())).collect());
                         }
-                        Use::In { .. } | Use::Range { .. } | Use::Like { .. } => (),
+                        Use::In { .. } | Use::Range { .. } | Use::Ranges(_) | Use::Like { .. } => (),
                     }
                 }
                 match grown {

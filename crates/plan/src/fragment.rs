@@ -47,6 +47,12 @@ pub enum Access {
         high: Bound<Expr>,
         reverse: bool,
     },
+    /// Equal on `prefix`, and the next part in one of the ranges, which may overlap: each row comes once. A range that turns out NULL is empty.
+    Ranges {
+        index: IndexId,
+        prefix: Vec<Expr>,
+        ranges: Vec<Interval>,
+    },
     /// Equal on `prefix`, and the next part begins with what stands before the first wildcard of `pattern`. The LIKE itself remains to be checked.
     Like {
         index: IndexId,
@@ -55,6 +61,9 @@ pub enum Access {
         escape: Option<char>,
     },
 }
+
+/// What lies between two bounds.
+pub type Interval = (Bound<Expr>, Bound<Expr>);
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {

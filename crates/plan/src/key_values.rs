@@ -32,6 +32,12 @@ pub enum Keys {
         high: Bound<Value>,
         reverse: bool,
     },
+    /// The part after `prefix` lies in one of these, which may overlap.
+    Ranges {
+        index: IndexId,
+        prefix: Vec<Value>,
+        ranges: Vec<(Bound<Value>, Bound<Value>)>,
+    },
     /// The part after `prefix` begins with `start`, which is not empty (`weald_types::key::encode_like_prefix`).
     StartsWith {
         index: IndexId,
@@ -85,6 +91,20 @@ pub fn resolve(
                 None => return Ok(Keys::Nothing),
             };
             Keys::Range { index: *index, prefix: values, low, high, reverse: *reverse }
+        }
+        Access::Ranges { index, prefix, ranges } => {
+            let types = types(*index);
+            let Some(values) = prefix_values(&types, prefix, eval, to_utc)? else { return Ok(Keys::Nothing) };
+            let next = types.get(prefix.len());
+            let mut found = Vec::with_capacity(ranges.len());
+            for (low, high) in ranges {
+                if let Some(low) = bound(next, low, Side::Low, eval, to_utc)?
+                    && let Some(high) = bound(next, high, Side::High, eval, to_utc)?
+                {
+                    found.push((low, high));
+                }
+            }
+            if found.is_empty() { Keys::Nothing } else { Keys::Ranges { index: *index, prefix: values, ranges: found } }
         }
         Access::Like { index, prefix, pattern, escape } => {
             let Some(values) = prefix_values(types(*index), prefix, eval, to_utc)? else { return Ok(Keys::Nothing) };

@@ -3,7 +3,8 @@
 //! Owns:     nothing.
 //! Promises: what is printed parses, under the default `sql_mode`, to a tree that prints the same. Names are quoted, keywords in MySQL's case, every
 //!           operation in its own parentheses: ``select `t`.`a` AS `a` from `t` where (`t`.`a` = 1)``.
-//! Never:    adds a name that is not in the tree; qualifying columns and naming them is for whoever binds the view.
+//! Never:    adds a name that is not in the tree, but for a table's database where it is told to ([`query_of`]); qualifying columns and naming them is for
+//!           whoever binds the view.
 
 mod expr;
 mod query;
@@ -12,35 +13,64 @@ use crate::ast::{Expr, Literal, Query, SelectItem};
 
 /// A query, as SHOW CREATE VIEW has it.
 pub fn query(q: &Query) -> String {
-    let mut p = Printer { out: String::new(), introducers: false };
+    let mut p = Printer::default();
     p.query(q);
     p.out
 }
 
+/// A query with the database of every table: `database` where it names none. It means the same from everywhere.
+pub fn query_of(q: &Query, database: &str) -> String {
+    let mut p = Printer { home: Home::Said(database.into()), ..Printer::default() };
+    p.query(q);
+    p.out
+}
+
+/// A query without the database of its tables, where they are all of `database`: as MySQL shows a view to who uses that. A dump of it can be read into another.
+pub fn query_within(q: &Query, database: &str) -> String {
+    let mut p = Printer { home: Home::LeftOut(database.into()), ..Printer::default() };
+    p.query(q);
+    if p.ambiguous { query(q) } else { p.out }
+}
+
 /// An expression, as in a view.
 pub fn expr(e: &Expr) -> String {
-    let mut p = Printer { out: String::new(), introducers: false };
+    let mut p = Printer::default();
     p.expr(e);
     p.out
 }
 
 /// A default, generated column or check, as SHOW CREATE TABLE has it: strings carry their character set (`_utf8mb4'x'`).
 pub fn stored_expr(e: &Expr) -> String {
-    let mut p = Printer { out: String::new(), introducers: true };
+    let mut p = Printer { introducers: true, ..Printer::default() };
     p.expr(e);
     p.out
 }
 
 /// One item of a select list.
 pub fn select_item(item: &SelectItem) -> String {
-    let mut p = Printer { out: String::new(), introducers: false };
+    let mut p = Printer::default();
     p.select_item(item);
     p.out
 }
 
+#[derive(Default)]
 struct Printer {
     out: String,
     introducers: bool,
+    home: Home,
+    /// Names of common table expressions in scope: they have no database.
+    ctes: Vec<String>,
+    /// A table's database could not be left out: it is another one, or its name alone means something else.
+    ambiguous: bool,
+}
+
+/// What is done about the databases of tables.
+#[derive(Default)]
+enum Home {
+    #[default]
+    AsWritten,
+    Said(String),
+    LeftOut(String),
 }
 
 impl Printer {

@@ -459,53 +459,39 @@ type Stars = std::collections::HashMap<usize, Vec<ast::SelectItem>>;
 
 /// The query's text with every table's database and every star's columns written out.
 fn settled(q: &mut ast::Query, database: &str, stars: &Stars) -> String {
-    fn table(t: &mut ast::TableRef, database: &str, ctes: &[String], stars: &Stars) {
+    fn table(t: &mut ast::TableRef, stars: &Stars) {
         match t {
-            ast::TableRef::Table { name, .. } => {
-                if name.database.is_none() && !ctes.contains(&name.name) {
-                    name.database = Some(database.into())
-                }
-            }
-            ast::TableRef::Derived { query: q, .. } => query(q, database, ctes, stars),
+            ast::TableRef::Derived { query: q, .. } => query(q, stars),
             ast::TableRef::Join { left, right, .. } => {
-                table(left, database, ctes, stars);
-                table(right, database, ctes, stars)
+                table(left, stars);
+                table(right, stars)
             }
-            ast::TableRef::JsonTable { .. } => (),
+            ast::TableRef::Table { .. } | ast::TableRef::JsonTable { .. } => (),
         }
     }
-    fn body(b: &mut ast::SetExpr, database: &str, ctes: &[String], stars: &Stars) {
+    fn body(b: &mut ast::SetExpr, stars: &Stars) {
         match b {
             ast::SetExpr::Select(s) => {
                 let at = std::ptr::from_ref(&**s) as usize;
                 if let (Some(items), true) = (stars.get(&at), s.items.iter().any(|i| !matches!(i, ast::SelectItem::Expr { .. }))) {
                     s.items.clone_from(items);
                 }
-                s.from.iter_mut().for_each(|t| table(t, database, ctes, stars))
+                s.from.iter_mut().for_each(|t| table(t, stars))
             }
-            ast::SetExpr::Query(q) => query(q, database, ctes, stars),
+            ast::SetExpr::Query(q) => query(q, stars),
             ast::SetExpr::SetOp { left, right, .. } => {
-                body(left, database, ctes, stars);
-                body(right, database, ctes, stars)
+                body(left, stars);
+                body(right, stars)
             }
-            ast::SetExpr::Table(name) => {
-                if name.database.is_none() {
-                    name.database = Some(database.into())
-                }
-            }
-            ast::SetExpr::Values(_) => (),
+            ast::SetExpr::Table(_) | ast::SetExpr::Values(_) => (),
         }
     }
-    fn query(q: &mut ast::Query, database: &str, ctes: &[String], stars: &Stars) {
-        let mut known = ctes.to_vec();
+    fn query(q: &mut ast::Query, stars: &Stars) {
         if let Some(w) = &mut q.with {
-            for c in &mut w.ctes {
-                known.push(c.name.clone());
-                query(&mut c.query, database, &known, stars);
-            }
+            w.ctes.iter_mut().for_each(|c| query(&mut c.query, stars));
         }
-        body(&mut q.body, database, &known, stars);
+        body(&mut q.body, stars);
     }
-    query(q, database, &[], stars);
-    weald_sql::print::query(q)
+    query(q, stars);
+    weald_sql::print::query_of(q, database)
 }

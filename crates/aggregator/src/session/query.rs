@@ -231,7 +231,7 @@ impl Session {
             let open = match &f.access {
                 Access::Full => true,
                 Access::Range { prefix, low, high, .. } => prefix.is_empty() && (matches!(low, Bound::Unbounded) || matches!(high, Bound::Unbounded)),
-                Access::Point { .. } | Access::Points { .. } | Access::Like { .. } => false,
+                Access::Point { .. } | Access::Points { .. } | Access::Ranges { .. } | Access::Like { .. } => false,
             };
             open && !stops_early
         };

@@ -11,8 +11,9 @@ use weald_catalog::show_create;
 use weald_catalog::{Privilege, PrivilegeSet};
 use weald_exec::rows::{self, Row};
 use weald_plan::query::Column;
+use weald_sql::ParseOptions;
 use weald_sql::ast::{self, ObjectName, Show, ShowFilter, ShowKind};
-use weald_types::{Collation, ColumnId, Fault, SqlType, Value, WarningLevel};
+use weald_types::{Collation, ColumnId, Fault, SqlMode, SqlType, Value, WarningLevel};
 
 impl Session {
     pub(crate) async fn show(&mut self, s: &Show) -> Result<Outcome, Fault> {
@@ -256,7 +257,13 @@ impl Session {
         for needed in [Privilege::Select, Privilege::ShowView] {
             self.require_on_table(needed, d, &name.name)?;
         }
-        let row = vec![Value::str(&name.name), Value::str(show_create::view(v)), Value::str("utf8mb4"), Value::str("utf8mb4_general_ci")];
+        // Who uses the view's database sees its tables without it.
+        let within = self.database.as_deref() == Some(d);
+        let query = match weald_sql::parse(v.query.as_bytes(), &ParseOptions { sql_mode: SqlMode::DEFAULT }) {
+            Ok(ast::Statement::Select(q)) if within => weald_sql::print::query_within(&q, d).into(),
+            Ok(_) | Err(_) => v.query.clone(),
+        };
+        let row = vec![Value::str(&name.name), Value::str(show_create::view(v, &query)), Value::str("utf8mb4"), Value::str("utf8mb4_general_ci")];
         Ok(table(&["View", "Create View", "character_set_client", "collation_connection"], vec![row]))
     }
 

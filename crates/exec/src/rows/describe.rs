@@ -367,6 +367,10 @@ pub fn scan_step(table: &TableDef, access: &Access, filter: Option<String>) -> S
             let backwards = if *reverse { ", backwards" } else { "" };
             ("IndexRangeScan", format!("{name}, KEY {}{equal}{range}{backwards}", called(i)), kind, Some(called(i)), prefix.len() + bounded as usize)
         }
+        Access::Ranges { index: i, prefix, ranges } => {
+            let equal = if prefix.is_empty() { String::new() } else { format!(" equal ({})", list(prefix)) };
+            ("IndexRangeScan", format!("{name}, KEY {}{equal}, {} ranges", called(i), ranges.len()), "range", Some(called(i)), prefix.len() + 1)
+        }
         Access::Like { index: i, prefix, pattern, .. } => (
             "IndexRangeScan",
             format!("{name}, KEY {} LIKE {}", called(i), weald_expr::print::text(pattern)),

@@ -4,7 +4,7 @@
 //! Promises: as [`super`].
 //! Never:    leaves out parentheses that a reader with another `sql_mode` would need.
 
-use super::Printer;
+use super::{Home, Printer};
 use crate::ast::{
     AggregateCall, BinaryOp, CastType, Expr, Frame, FrameBound, IntervalUnit, JsonOn, Literal, UnaryOp, VarScope, WindowRef, WindowSpec,
 };
@@ -19,7 +19,8 @@ impl Printer {
             Expr::Literal(l) => self.literal(l),
             Expr::Param(_) => self.push("?"),
             Expr::Column { database, table, name, .. } => {
-                for part in [database, table].into_iter().flatten() {
+                let database = database.as_ref().filter(|d| !matches!(&self.home, Home::LeftOut(home) if home == *d));
+                for part in [database, table.as_ref()].into_iter().flatten() {
                     self.name(part);
                     self.push(".");
                 }

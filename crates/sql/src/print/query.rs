@@ -4,7 +4,7 @@
 //! Promises: as [`super`]; comma joins come out as `join`, every join in its own parentheses.
 //! Never:    prints optimiser hints: the tree has none.
 
-use super::Printer;
+use super::{Home, Printer};
 use crate::ast::{
     DataType, IndexHintKind, Into, JoinKind, JoinOn, JsonTableColumn, Limit, LoadFormat, LockWait, ObjectName, OrderItem, Query, Select, SelectItem,
     SetExpr, SetOp, TableRef,
@@ -12,9 +12,13 @@ use crate::ast::{
 
 impl Printer {
     pub(super) fn query(&mut self, q: &Query) {
+        let around = self.ctes.len();
         if let Some(with) = &q.with {
             self.push(if with.recursive { "with recursive " } else { "with " });
             self.list(&with.ctes, |p, cte| {
+                if with.recursive {
+                    p.ctes.push(cte.name.clone());
+                }
                 p.name(&cte.name);
                 p.push(" ");
                 if !cte.columns.is_empty() {
@@ -25,6 +29,9 @@ impl Printer {
                 p.push("as (");
                 p.query(&cte.query);
                 p.push(")");
+                if !with.recursive {
+                    p.ctes.push(cte.name.clone());
+                }
             });
             self.push(" ");
         }
@@ -51,6 +58,7 @@ impl Printer {
                 LockWait::SkipLocked => " skip locked",
             });
         }
+        self.ctes.truncate(around);
     }
 
     fn limit(&mut self, limit: &Limit) {
@@ -226,8 +234,21 @@ impl Printer {
     }
 
     pub(super) fn object_name(&mut self, name: &ObjectName) {
-        if let Some(database) = &name.database {
-            self.name(database);
+        let is_cte = self.ctes.contains(&name.name);
+        let database = match (&name.database, &self.home) {
+            (Some(d), Home::LeftOut(home)) if d == home => {
+                self.ambiguous |= is_cte;
+                None
+            }
+            (Some(d), Home::LeftOut(_)) => {
+                self.ambiguous = true;
+                Some(d.clone())
+            }
+            (None, Home::Said(home)) if !is_cte => Some(home.clone()),
+            (d, Home::AsWritten | Home::Said(_) | Home::LeftOut(_)) => d.clone(),
+        };
+        if let Some(database) = database {
+            self.name(&database);
             self.push(".");
         }
         self.name(&name.name);

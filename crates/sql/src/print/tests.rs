@@ -27,3 +27,35 @@ fn a_view_prints_as_show_create_view_has_it() {
          order by `n` desc limit 5"
     );
 }
+
+#[test]
+fn a_tables_database_is_said_or_left_out() {
+    let check = |sql: &str, said: &str, left_out: &str| {
+        let whole = query_of(&parse_query(sql, &ParseOptions::default()).expect("it parses"), "d");
+        assert_eq!(whole, said);
+        assert_eq!(query_within(&parse_query(&whole, &ParseOptions::default()).expect("it parses"), "d"), left_out);
+    };
+    check(
+        "SELECT a FROM t JOIN d.u USING (a) WHERE a IN (SELECT d.v.b FROM v)",
+        "select `a` from (`d`.`t` join `d`.`u` using (`a`)) where (`a` in (select `d`.`v`.`b` from `d`.`v`))",
+        "select `a` from (`t` join `u` using (`a`)) where (`a` in (select `v`.`b` from `v`))",
+    );
+    // A table of another database keeps its name, and then all do.
+    check("SELECT a FROM t, e.u", "select `a` from (`d`.`t` join `e`.`u`)", "select `a` from (`d`.`t` join `e`.`u`)");
+    // A common table expression has no database, and must not take a table's place.
+    check(
+        "WITH c AS (SELECT 1) SELECT * FROM c, t",
+        "with `c` as (select 1) select * from (`c` join `d`.`t`)",
+        "with `c` as (select 1) select * from (`c` join `t`)",
+    );
+    check(
+        "WITH t AS (SELECT * FROM t) SELECT * FROM t",
+        "with `t` as (select * from `d`.`t`) select * from `t`",
+        "with `t` as (select * from `t`) select * from `t`",
+    );
+    check(
+        "WITH t AS (SELECT 1) SELECT * FROM t, d.t x",
+        "with `t` as (select 1) select * from (`t` join `d`.`t` `x`)",
+        "with `t` as (select 1) select * from (`t` join `d`.`t` `x`)",
+    );
+}
