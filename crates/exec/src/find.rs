@@ -156,7 +156,7 @@ fn keep_first(keys: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// A table whose rows were copied out of another, or truncated, after the snapshot was taken has no rows of that time. Who has seen nothing yet reads again at
+/// A table that was made, or whose rows were copied out of another, or truncated, after the snapshot was taken has no rows of that time. Who has seen nothing yet reads again at
 /// a newer time; who has must begin his transaction again (1412).
 pub fn readable(table: &Table, snapshot: &Snapshot) -> Result<(), Fault> {
     if snapshot.at() < table.readable_from() { Err(Fault::RebuiltSince) } else { Ok(()) }

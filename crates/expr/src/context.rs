@@ -5,6 +5,7 @@
 //! Never:    reads a clock or a table.
 
 use crate::interrupt::Interrupt;
+use crate::sorted_list::SortedList;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -258,6 +259,8 @@ impl StatementContext {
 pub enum SubqueryResult {
     /// At most one row is kept for Scalar; more than one is [`Fault::SubqueryRows`] when it is read.
     Rows(Arc<Vec<Vec<Value>>>),
+    /// For [`crate::SubqueryKind::In`], where many rows are asked for the same answer.
+    List(Arc<SortedList>),
     Exists(bool),
 }
 

@@ -393,7 +393,7 @@ fn eval_subquery(index: u32, kind: &SubqueryKind, operands: &[Expr], row: &(impl
         .ok_or_else(|| Fault::Internal { incident: format!("subquery {index} was not answered") })?;
     let rows: &[Vec<Value>] = match answer {
         SubqueryResult::Rows(rows) => rows,
-        SubqueryResult::Exists(_) => &[],
+        SubqueryResult::List(_) | SubqueryResult::Exists(_) => &[],
     };
     match kind {
         SubqueryKind::Scalar => match rows {
@@ -405,11 +405,16 @@ fn eval_subquery(index: u32, kind: &SubqueryKind, operands: &[Expr], row: &(impl
             let found = match answer {
                 SubqueryResult::Exists(b) => *b,
                 SubqueryResult::Rows(r) => !r.is_empty(),
+                SubqueryResult::List(l) => !l.is_empty(),
             };
             Ok(Value::Int((found != *negated) as i64))
         }
         SubqueryKind::In { negated, collation } => {
             let left = operands.iter().map(|o| operand_of(o, row, ctx)).collect::<Result<Vec<_>, _>>()?;
+            if let SubqueryResult::List(list) = answer {
+                let found = list.contains(&left.iter().map(|v| &**v).collect::<Vec<_>>(), ctx);
+                return Ok(found.map_or(Value::Null, |found| Value::Int((found != *negated) as i64)));
+            }
             let mut unknown = false;
             for r in rows {
                 match row_equals(&left, operands, r, *collation, ctx) {
@@ -441,11 +446,16 @@ fn eval_subquery(index: u32, kind: &SubqueryKind, operands: &[Expr], row: &(impl
     }
 }
 
+/// What an operand of `IN (subquery)` is compared under; `collation` is the whole comparison's.
+pub fn operand_collation(operands: usize, e: &Expr, collation: Collation) -> Collation {
+    if operands > 1 && e.ty().kind.is_text() { e.ty().collation } else { collation }
+}
+
 /// A pair that differs settles it; else a NULL leaves it open.
 fn row_equals(left: &[Cow<'_, Value>], operands: &[Expr], right: &[Value], collation: Collation, ctx: &EvalContext<'_>) -> Option<bool> {
     let mut open = false;
     for ((v, e), w) in left.iter().zip(operands).zip(right) {
-        let collation = if operands.len() > 1 && e.ty().kind.is_text() { e.ty().collation } else { collation };
+        let collation = operand_collation(operands.len(), e, collation);
         match compare::equal(v, w, collation, ctx) {
             Some(true) => (),
             Some(false) => return Some(false),

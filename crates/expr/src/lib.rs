@@ -32,6 +32,6 @@ pub mod walk;
 
 pub use coerce::is_true;
 pub use context::{EvalContext, NoRow, Row, StatementContext, SubqueryResult};
-pub use eval::{enum_text, eval, eval_part, in_form_of, set_text, shown};
+pub use eval::{enum_text, eval, eval_part, in_form_of, operand_collation, set_text, shown};
 pub use function::FunctionDef;
 pub use tree::{AggregateFunction, Expr, Operator, SubqueryKind};

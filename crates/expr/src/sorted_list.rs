@@ -16,7 +16,7 @@ use std::sync::Arc;
 use weald_types::{Collation, Value};
 
 /// Shorter lists are compared item by item: sorting them costs more than it saves.
-const LONG: usize = 16;
+pub const LONG: usize = 16;
 
 /// Values within one of these order among themselves without a conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +79,17 @@ impl SortedList {
         list
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// Whether one of the items equals `value`; `None`: unknown, because of a NULL.
     pub fn contains(&self, value: &[&Value], ctx: &EvalContext<'_>) -> Option<bool> {
         let same_kinds = |g: &Group| value.iter().map(|v| kind(v)).eq(g.kinds.iter().copied());
+        // Beside any item NULL alone is unknown; in no list it is nowhere.
+        if let [Value::Null] = value {
+            return if self.is_empty() { Some(false) } else { None };
+        }
         let mut unknown = false;
         for g in &self.groups {
             if g.is_ordered() && same_kinds(g) {

@@ -167,6 +167,7 @@ impl Leaf {
     /// Follows the catalogue from one version to the next: makes, changes and drops what it says. Call it once the change is decided: it does not wait for
     /// anyone, so whoever decided a drop has seen to it that no transaction has changes in the table.
     pub fn follow(&self, old: &CatalogView, new: &CatalogView) -> Result<(), Fault> {
+        let now = self.engine.node.clock.now(self.engine.node.wall());
         for (name, d) in &new.databases {
             let before = old.databases.get(name).filter(|o| o.id == d.id);
             if before.is_none() {
@@ -179,7 +180,13 @@ impl Leaf {
                 }
                 for p in self.engine.partitions_of(t)? {
                     match known {
-                        None => p.create_table(t.clone()),
+                        None => {
+                            p.create_table(t.clone());
+                            // A snapshot of before may have seen another table of this name.
+                            if let Some(made) = p.current_table(t.id) {
+                                made.set_readable_from(now);
+                            }
+                        }
                         Some(_) => p.change_table(t.clone()),
                     }
                 }

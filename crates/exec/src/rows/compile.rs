@@ -387,8 +387,8 @@ impl<'q> Compiler<'q> {
                     None
                 }
             },
-            Expr::Subquery { index, kind, .. } => {
-                match self.subquery(*index, kind.clone(), slots) {
+            Expr::Subquery { index, kind, operands, .. } => {
+                match self.subquery(*index, kind.clone(), operands, slots) {
                     Ok(s) => subqueries.push(s),
                     Err(f) => fault = Some(f),
                 }
@@ -402,7 +402,7 @@ impl<'q> Compiler<'q> {
         }
     }
 
-    fn subquery(&self, index: u32, kind: weald_expr::SubqueryKind, slots: &Slots) -> Result<SubqueryUse, Fault> {
+    fn subquery(&self, index: u32, kind: weald_expr::SubqueryKind, operands: &[Expr], slots: &Slots) -> Result<SubqueryUse, Fault> {
         let rel = self.query.subqueries.get(index as usize).ok_or_else(|| Fault::Internal { incident: format!("no subquery {index}") })?;
         let free = free_columns(rel, self.query);
         let columns: Vec<query::Column> = free
@@ -425,7 +425,13 @@ impl<'q> Compiler<'q> {
             }
             _ => inner.node(rel)?.0,
         };
-        Ok(SubqueryUse { index, node, outer, kind, constant: free.is_empty() })
+        let collations = match &kind {
+            weald_expr::SubqueryKind::In { collation, .. } => {
+                operands.iter().map(|e| weald_expr::operand_collation(operands.len(), e, *collation)).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok(SubqueryUse { index, node, outer, kind, collations, constant: free.is_empty() })
     }
 
     /// An expression over a table's ordinals, outer columns being parameters.

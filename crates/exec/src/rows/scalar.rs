@@ -7,8 +7,9 @@
 use super::{Batch, BoxStream, Held, Node, Row, Scope, Steps, Stream, open};
 use futures::future::BoxFuture;
 use std::sync::Arc;
+use weald_expr::sorted_list::SortedList;
 use weald_expr::{Expr, SubqueryKind, SubqueryResult, eval, eval_part, sorted_list};
-use weald_types::{Fault, Value};
+use weald_types::{Collation, Fault, Value};
 
 /// An expression over slots of a row.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct SubqueryUse {
     /// Columns of the row, in the order in which the subquery numbers them after the parameters.
     pub outer: Vec<Expr>,
     pub kind: SubqueryKind,
+    /// What the operands of IN are compared under.
+    pub collations: Vec<Collation>,
     /// True where it reads neither the row nor any outer row: the answer is kept for the execution.
     pub constant: bool,
 }
@@ -77,6 +80,9 @@ impl Scalar {
     }
 }
 
+/// Sorting a list of so many bytes takes long enough for others to go on elsewhere.
+const LARGE_LIST: u64 = 1 << 20;
+
 impl SubqueryUse {
     async fn run(&self, row: &[Value], scope: &Scope) -> Result<(SubqueryResult, Held), Fault> {
         let inner = if self.outer.is_empty() { scope.clone() } else { scope.with_outer(&self.outer, row)? };
@@ -96,6 +102,10 @@ impl SubqueryUse {
         }
         let answer = match self.kind {
             SubqueryKind::Exists { .. } => SubqueryResult::Exists(!rows.is_empty()),
+            SubqueryKind::In { .. } if self.constant && rows.len() >= sorted_list::LONG => {
+                let sort = || SortedList::new(rows, self.collations.clone(), &scope.context(&[]));
+                SubqueryResult::List(Arc::new(scope.execution.statement.aside_if(held.bytes >= LARGE_LIST, sort)))
+            }
             SubqueryKind::Scalar | SubqueryKind::In { .. } | SubqueryKind::Quantified { .. } => SubqueryResult::Rows(Arc::new(rows)),
         };
         Ok((answer, held))
