@@ -275,7 +275,7 @@ fn every_snapshot_has_all_the_money() {
         c.query(&format!("INSERT INTO {database}.accounts VALUES {}", rows.join(","))).unwrap();
     }
     let counts = [
-        "SELECT (SELECT SUM(money) FROM one.accounts) + (SELECT SUM(money) FROM two.accounts)",
+        "SELECT SUM(money) + (SELECT SUM(money) FROM two.accounts) FROM one.accounts",
         "SELECT SUM(money) FROM (SELECT money FROM one.accounts UNION ALL SELECT money FROM two.accounts) x",
         "SELECT SUM(a.money) + SUM(b.money) FROM one.accounts a JOIN two.accounts b ON a.id = b.id",
         "SELECT SUM(IF(money > -1000000, money, 0)) + (SELECT SUM(money) FROM two.accounts WHERE money > -1000000) FROM one.accounts WHERE money > -1000000",

@@ -441,11 +441,11 @@ impl Connection {
                     self.column(c, None);
                 }
                 // A plan holds them, too: the statement may come again.
-                if Arc::strong_count(columns) > 1 {
-                    let packets = self.pipe.written_since(before);
+                if Arc::strong_count(columns) > 1
+                    && let Some(packets) = self.pipe.written_since(before)
+                {
                     self.definitions.truncate(DEFINITIONS_KEPT - 1);
-                    self.definitions.extend(packets.map(|packets| Definitions { columns: columns.clone(), labels, packets }));
-                    self.definitions.rotate_right(1);
+                    self.definitions.insert(0, Definitions { columns: columns.clone(), labels, packets });
                 }
             }
         }
