@@ -94,8 +94,8 @@ pub fn resolve(
         }
         Access::Ranges { index, prefix, ranges } => {
             let types = types(*index);
-            let Some(values) = prefix_values(&types, prefix, eval, to_utc)? else { return Ok(Keys::Nothing) };
-            let next = types.get(prefix.len());
+            let Some(values) = prefix_values(types.clone(), prefix, eval, to_utc)? else { return Ok(Keys::Nothing) };
+            let next = types.clone().nth(prefix.len());
             let mut found = Vec::with_capacity(ranges.len());
             for (low, high) in ranges {
                 if let Some(low) = bound(next, low, Side::Low, eval, to_utc)?

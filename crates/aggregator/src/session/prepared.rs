@@ -191,8 +191,7 @@ impl Session {
     pub(crate) async fn execute_named(&mut self, name: &str, using: &[String]) -> Result<Outcome, Fault> {
         let text = self.named.get(&name.to_lowercase()).map(|n| n.text.clone()).ok_or_else(|| unknown_handler(name, "EXECUTE"))?;
         let (p, _) = self.parse_for_later(text.as_bytes(), &text)?;
-        let params: Vec<Value> =
-            using.iter().map(|v| self.user_variables.get(&v.to_lowercase()).map_or(Value::Null, |v| v.0)).collect();
+        let params: Vec<Value> = using.iter().map(|v| self.user_variables.get(&v.to_lowercase()).map_or(Value::Null, |v| v.0)).collect();
         if params.len() != p.params as usize {
             return Err(Fault::mysql(1210, "HY000", "Incorrect arguments to EXECUTE"));
         }
