@@ -88,6 +88,10 @@ fn deprecated(d: &ast::DataType, ctx: &mut DdlContext<'_>) {
         warn("Specifying number of digits for floating point data types is deprecated and will be removed in a future release.");
     }
     let whole = matches!(d.name.as_str(), "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT");
+    if d.zerofill && !whole {
+        ctx.warn(format!("ZEROFILL of {} is kept as UNSIGNED: its values are shown without zeros before them", d.name));
+        return;
+    }
     if whole && d.length.is_some() && !(d.name == "TINYINT" && d.length == Some(1)) {
         warn("Integer display width is deprecated and will be removed in a future release.");
     }
