@@ -22,7 +22,7 @@ use weald_partition::{Cursor, KeyRange, MemoryLog, NodeContext, NodeMemory, Part
 use weald_sql::{Normalised, ParseOptions, normalise, parse, parse_expr, parse_normalised, parse_query, print};
 use weald_types::json::{Json, JsonPath};
 use weald_types::row::RowLayout;
-use weald_types::{Collation, DatabaseId, Epoch, IndexId, Lsn, NodeId, PartitionId, SchemaVersion, SqlMode, SqlType, TableId, TypeKind};
+use weald_types::{Collation, DatabaseId, Epoch, Fault, IndexId, Lsn, NodeId, PartitionId, SchemaVersion, SqlMode, SqlType, TableId, TypeKind};
 
 pub struct Body {
     pub name: &'static str,
@@ -123,6 +123,9 @@ const STATEMENTS: &[&[u8]] = &[
     b"SET @a := 1, GLOBAL sql_mode = 'ANSI_QUOTES', NAMES utf8mb4; SHOW FULL COLUMNS FROM t LIKE 'a%'",
     b"LOAD DATA LOCAL INFILE 'f' INTO TABLE t FIELDS TERMINATED BY ',' LINES STARTING BY 'x' IGNORE 1 LINES (a, @b) SET c = @b",
     b"GRANT SELECT (a), INSERT ON d.* TO 'u'@'%' WITH GRANT OPTION",
+    b"~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~a",
+    b"SELECT a +++333333333333333333333333333333E3333333333333333333CCCCC 333U33LECT 333",
+    b"SELECT a FROM t WHERE a < 02122E3300000004457071",
 ];
 
 fn modes() -> [SqlMode; 3] {
@@ -144,6 +147,7 @@ pub fn sql_text(data: &[u8]) {
         let printed = print::query(&query);
         match parse_query(&printed, &options) {
             Ok(again) => assert_eq!(print::query(&again), printed),
+            Err(fault) if is_too_deep(&fault) => (),
             Err(fault) => panic!("{printed}: {fault:?}"),
         }
     }
@@ -151,9 +155,15 @@ pub fn sql_text(data: &[u8]) {
         let printed = print::stored_expr(&expr);
         match parse_expr(&printed, &options) {
             Ok(again) => assert_eq!(print::stored_expr(&again), printed),
+            Err(fault) if is_too_deep(&fault) => (),
             Err(fault) => panic!("{printed}: {fault:?}"),
         }
     }
+}
+
+/// Printed, a statement has more parentheses. Whoever keeps a printed text parses it first, and refuses what nests too deep.
+fn is_too_deep(fault: &Fault) -> bool {
+    matches!(fault, Fault::MySql { number: 1436, .. })
 }
 
 /// The plan cache's normal form agrees with the parser: with its literals put back it is the statement.
@@ -167,10 +177,8 @@ pub fn sql_normalise(data: &[u8]) {
         let (plain, with_params) = match (parse(data, &options), parse_normalised(data, &n, &options)) {
             (Ok(plain), Ok(Some(with_params))) => (plain, with_params),
             (Ok(_), Ok(None)) => continue,
-            (Err(a), Err(b)) => {
-                assert_eq!(a, b);
-                continue;
-            }
+            // Which of two things wrong with it is told depends on the way; but only the plain one's is ever told.
+            (Err(_), Err(_)) => continue,
             (a, b) => panic!("{a:?}\n{b:?}"),
         };
         let mut filled = format!("{with_params:?}");

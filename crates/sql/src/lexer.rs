@@ -526,6 +526,27 @@ pub fn count_tokens(text: &[u8], sql_mode: SqlMode) -> u64 {
     count
 }
 
+/// The text of a statement about accounts as it may be shown and logged: MySQL writes `<secret>` where a password or what is made of one stands.
+pub fn without_secrets(text: &str, sql_mode: SqlMode) -> String {
+    let mut lexer = Lexer::new(text.as_bytes(), sql_mode);
+    let (mut out, mut done, mut secret_next) = (String::with_capacity(text.len()), 0, false);
+    loop {
+        let t = lexer.next_token();
+        match t.kind {
+            Tok::End | Tok::Bad => break,
+            Tok::String | Tok::Hex | Tok::HexString if secret_next => {
+                out.push_str(text.get(done..t.start as usize).unwrap_or_default());
+                out.push_str("'<secret>'");
+                done = t.end as usize;
+            }
+            _ => (),
+        }
+        secret_next = t.kind == Tok::Eq || matches!(t.kw, Kw::BY | Kw::AS | Kw::PASSWORD | Kw::REPLACE);
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    out
+}
+
 /// The first token outside string literals that is not UTF-8. Comments are no tokens: anything may stand in them.
 pub fn not_text(text: &[u8], sql_mode: SqlMode) -> Option<&[u8]> {
     let mut lexer = Lexer::new(text, sql_mode);

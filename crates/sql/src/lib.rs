@@ -14,7 +14,7 @@ pub mod print;
 mod statements;
 
 pub use keyword::keywords;
-pub use lexer::{count_tokens, not_text, to_utf8};
+pub use lexer::{count_tokens, not_text, to_utf8, without_secrets};
 pub use normalise::{Normalised, normalise};
 pub use parser::{ParseOptions, Prepared, parse, parse_expr, parse_normalised, parse_prepared, parse_query};
 pub use statements::Statements;

@@ -190,6 +190,8 @@ pub fn normalise(text: &[u8], sql_mode: SqlMode, out: &mut Normalised) -> bool {
             }
             // A short one may be meant as a number: what it is depends on where it stands.
             Tok::Hex if t.end - t.start <= 2 + 16 => (),
+            // Beyond every double: the parser has the error for it.
+            Tok::Float if s.active && !keep && float(&text[t.start as usize..t.end as usize]).is_none() => return false,
             Tok::Integer | Tok::Decimal | Tok::Float | Tok::Hex if s.active && !keep => s.take_out(text, t, lexer.last_was_plain(), out),
             Tok::String => {
                 // Two strings in a row are one literal.
@@ -228,6 +230,10 @@ pub fn normalise(text: &[u8], sql_mode: SqlMode, out: &mut Normalised) -> bool {
     true
 }
 
+fn float(raw: &[u8]) -> Option<f64> {
+    std::str::from_utf8(raw).ok()?.parse().ok().filter(|v: &f64| v.is_finite())
+}
+
 struct State {
     /// Whether literals are being taken out.
     active: bool,
@@ -256,7 +262,8 @@ impl State {
                 None => SlotValue::Decimal,
             },
             Tok::Decimal => SlotValue::Decimal,
-            Tok::Float => SlotValue::Double(std::str::from_utf8(raw).ok().and_then(|s| s.parse().ok()).unwrap_or(f64::INFINITY)),
+            // `normalise` gave up on others.
+            Tok::Float => SlotValue::Double(float(raw).unwrap_or(f64::INFINITY)),
             Tok::Hex => SlotValue::Hex,
             _ => SlotValue::String { plain },
         };

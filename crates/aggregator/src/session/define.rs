@@ -359,6 +359,8 @@ impl Session {
         }
         // Names are kept whole, so that the view means the same from every database; stars as what they stand for now, so that it keeps its columns.
         let query = settled(&mut query, &database, &stars);
+        // What is kept must be understood again at every use: printed, it nests deeper, by parentheses that the statement could do without.
+        weald_sql::parse_query(&query, &weald_sql::ParseOptions { sql_mode: self.settings.sql_mode })?;
         let view = ViewDef {
             id: TableId::new(0),
             database_name: database.as_str().into(),

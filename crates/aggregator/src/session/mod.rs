@@ -399,6 +399,9 @@ impl Session {
         if statement_kind::defines(statement) {
             self.refuse_definition_if_read_only()?;
         }
+        if let Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::SetPassword { .. } = statement {
+            self.shared.process.lock().info = Some(weald_sql::without_secrets(text, self.settings.sql_mode));
+        }
         self.kind = statement_kind::kind(statement);
         self.touched |= statement_kind::touches_session(statement);
         match statement {

@@ -38,12 +38,13 @@ impl Session {
                     .ok_or_else(|| Fault::mysql(3162, "HY000", format!("Authorization ID '{}'@'{}' does not exist.", account.0, account.1)))?;
                 let hash = String::from_utf8_lossy(&u.auth).into_owned();
                 let text = format!(
-                    "CREATE USER {}@{} IDENTIFIED WITH {}{} REQUIRE {} PASSWORD EXPIRE DEFAULT ACCOUNT {}",
+                    "CREATE USER {}@{} IDENTIFIED WITH {}{} REQUIRE {}{} PASSWORD EXPIRE DEFAULT ACCOUNT {}",
                     show_create::quote(&u.user),
                     show_create::quote(&u.host),
                     show_create::quote_text(&u.plugin),
                     if hash.is_empty() { String::new() } else { format!(" AS {}", show_create::quote_text(&hash)) },
                     if u.require_ssl { "SSL" } else { "NONE" },
+                    if u.max_user_connections > 0 { format!(" WITH MAX_USER_CONNECTIONS {}", u.max_user_connections) } else { String::new() },
                     if u.locked { "LOCK" } else { "UNLOCK" }
                 );
                 Ok(table(&[&format!("CREATE USER for {}@{}", u.user, u.host)], vec![vec![Value::str(text)]]))
