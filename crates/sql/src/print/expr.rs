@@ -249,6 +249,11 @@ impl Printer {
     }
 
     fn unary(&mut self, op: UnaryOp, expr: &Expr) {
+        let mut expr = expr;
+        // A plus says nothing and is not printed: what is under it stands there.
+        while let Expr::Unary { op: UnaryOp::Plus, expr: inner } = expr {
+            expr = inner;
+        }
         match (op, expr) {
             (UnaryOp::Minus, Expr::Literal(Literal::Integer(_) | Literal::Decimal(_) | Literal::Double(_))) => {
                 self.push("-");
