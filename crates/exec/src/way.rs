@@ -7,7 +7,7 @@
 use crate::engine::{Engine, Places};
 use crate::find::{self, Lookup};
 use crate::fragment_read::number;
-use std::borrow::Cow;
+use std::ops::Deref;
 use weald_catalog::{Sharding, TableDef};
 use weald_expr::{EvalContext, StatementContext, sorted_list};
 use weald_plan::fragment::{Action, Fragment, FragmentPlan};
@@ -16,10 +16,26 @@ use weald_types::{Fault, Value};
 
 /// A fragment that is about to run.
 pub(crate) struct Way<'p> {
-    pub fragment: Cow<'p, Fragment>,
+    pub fragment: Chosen<'p>,
     keys: Keys,
     /// Where each key belongs to one partition.
     dealt: Option<Vec<Keys>>,
+}
+
+/// A fragment of the plan, or what was made of one: a large thing that mostly is not there.
+pub(crate) enum Chosen<'p> {
+    Planned(&'p Fragment),
+    Prepared(Box<Fragment>),
+}
+
+impl Deref for Chosen<'_> {
+    type Target = Fragment;
+    fn deref(&self) -> &Fragment {
+        match self {
+            Chosen::Planned(f) => f,
+            Chosen::Prepared(f) => f,
+        }
+    }
 }
 
 impl Way<'_> {
@@ -35,8 +51,8 @@ impl Engine {
         let dealt = if targets.len() > 1 { self.dealt(&fragment.table, &keys, places.len()) } else { None };
         let prepared = fragment.filter.as_ref().and_then(|f| sorted_list::prepare(f, ctx));
         let fragment = match prepared {
-            None => Cow::Borrowed(fragment),
-            Some(filter) => Cow::Owned(Fragment { filter: Some(filter), ..fragment.clone() }),
+            None => Chosen::Planned(fragment),
+            Some(filter) => Chosen::Prepared(Box::new(Fragment { filter: Some(filter), ..fragment.clone() })),
         };
         Ok(Way { fragment, keys, dealt })
     }

@@ -88,11 +88,12 @@ impl Session {
         let longest_line = self.variables.int("max_allowed_packet") as usize;
         let snapshot = self.take_snapshot();
         let statement = self.statement();
-        let reading = self.changing(insert.ignore, super::Rows::Many);
         let form = self.server.engine.row_form(&bound.table)?;
         let runtime = self.server.query_runtime.clone();
         let lanes = form.partitions().min(runtime.metrics().num_workers()).max(1);
         let lanes = (0..lanes).map(|_| self.changing(insert.ignore, super::Rows::Many)).collect();
+        // Last: the warnings that there are already come with it, and stand before those of any row.
+        let reading = self.changing(insert.ignore, super::Rows::Many);
         self.context = Some(statement.clone());
         let (engine, lock_wait) = (self.server.engine.clone(), self.lock_wait());
         let open = self.current();
