@@ -219,7 +219,7 @@ fn put_padded_text(table: &'static Table, value: &[u8], out: &mut Vec<u8>) {
         // Sixteen at a time, which needs neither a branch nor a look at the room for each.
         for letters in rest.as_chunks::<16>().0 {
             let codes = letters.map(plain);
-            if codes.contains(&0) {
+            if codes.iter().fold(false, |any, code| any | (*code == 0)) {
                 break;
             }
             out.extend_from_slice(&codes);
