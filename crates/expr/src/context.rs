@@ -217,13 +217,17 @@ impl StatementContext {
     }
 
     pub fn warn(&self, level: WarningLevel, fault: Fault) {
+        self.warn_with(level, || fault)
+    }
+    /// The same where most warnings may only be counted: their texts are not made.
+    pub fn warn_with(&self, level: WarningLevel, fault: impl FnOnce() -> Fault) {
         let mut w = self.warnings.lock();
         if w.without_notes && level == WarningLevel::Note {
             return;
         }
         w.total += 1;
         if w.kept.len() < w.limit {
-            w.kept.push(Warning { level, fault });
+            w.kept.push(Warning { level, fault: fault() });
         }
     }
     /// Runs `work`, aside where it is `long`: see [`SessionFacts::aside`].

@@ -17,7 +17,7 @@ use weald_expr::store::{self, Target as Stored};
 use weald_expr::{EvalContext, Expr, eval};
 use weald_plan::dml::{self, Assigned, BoundInsert, BoundLoad, BoundOnDuplicate, Fill, InsertSource, LoadField};
 use weald_sql::ast;
-use weald_types::{Charset, Collation, Fault, SqlType, TypeKind, Value};
+use weald_types::{Charset, Collation, Fault, SqlType, TypeKind, Value, WarningLevel};
 
 /// Bytes of a server's file read in one go.
 const PIECE_BYTES: usize = 1 << 20;
@@ -246,8 +246,17 @@ impl Session {
         let mut made = load.made;
         let engine = &self.server.engine;
         let ctx = EvalContext { statement: &load.writer.reading, params: &[], subqueries: &[] };
+        let expected = load.bound.targets.len();
+        if fields.len() > expected {
+            let line = load.line;
+            let fault = || Fault::mysql(1262, "01000", format!("Row {line} was truncated; it contained more data than there were input columns"));
+            if store::is_strict(&ctx) {
+                return Err(fault());
+            }
+            ctx.statement.warn_with(WarningLevel::Warning, fault);
+        }
         let mut at = None;
-        if let Some(rows) = load.text_rows.as_ref().filter(|_| fields.len() == load.bound.targets.len()) {
+        if let Some(rows) = load.text_rows.as_ref().filter(|_| fields.len() >= expected) {
             let line = Line { load, bytes, fields };
             at = engine.make_text_row(&load.insert, &load.form, rows, &line, &load.types, load.line, &mut made, &ctx, &mut row)?;
         }
@@ -263,10 +272,6 @@ impl Session {
     fn load_row(&self, load: &Load, bytes: &[u8], fields: &Fields) -> Result<Row, Fault> {
         let b = &load.bound;
         let ctx = EvalContext { statement: &load.writer.reading, params: &[], subqueries: &[] };
-        if fields.len() > b.targets.len() {
-            let text = format!("Row {} was truncated; it contained more data than there were input columns", load.line);
-            store::refuse(Fault::mysql(1262, "01000", text), &ctx)?;
-        }
         let mut given = vec![Value::Null; b.targets.len() + b.set.len()];
         for (i, target) in b.targets.iter().enumerate() {
             let field = fields.get(bytes, i);
