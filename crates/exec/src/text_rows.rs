@@ -64,8 +64,8 @@ impl TextRows {
 }
 
 impl Engine {
-    /// Appends a row's bytes, and gives its partition's position; `None`, and nothing was done or warned of: use [`Engine::make_row`]. `types`: of the values
-    /// that the line gives.
+    /// Appends a row's bytes, and gives its partition's position; `None`: use [`Engine::make_row`]. Nothing was warned of then, unless AUTO_INCREMENT has come to
+    /// its end. `types`: of the values that the line gives.
     #[allow(clippy::too_many_arguments)]
     pub fn make_text_row(
         &self,
