@@ -47,15 +47,15 @@ impl Engine {
         let ctx = work.context();
         let f = &plan.fragment;
         let places = self.places(&f.table)?;
-        let targets = self.targets(&f.table, &plan.target, places.len(), &ctx)?;
-        let way = self.way(plan, &places, &targets, &ctx)?;
+        let way = self.way(plan, &places, &ctx)?;
         let f = &*way.fragment;
         let (sort, limit) = match &f.action {
             Action::Update { sort, limit, .. } | Action::Delete { sort, limit } => (sort, number(limit, &ctx)?),
             _ => return Err(Fault::Internal { incident: "a change that is none".into() }),
         };
         let mut found = Vec::new();
-        for at in targets {
+        for at in &way.targets {
+            let at = *at;
             let stop_at = if sort.is_empty() { limit.map(|l| l as usize) } else { None };
             if stop_at.is_some_and(|n| found.len() >= n) {
                 break;

@@ -7,6 +7,7 @@
 use crate::change::locator;
 use crate::engine::{Engine, Work};
 use crate::find;
+use crate::gather::{cover, row_key, sorted};
 use crate::locked_read;
 use crate::meter::Meter;
 use crate::rows::{Row, row_bytes};
@@ -52,14 +53,14 @@ impl Engine {
         let ctx = work.context();
         let f = &plan.fragment;
         let places = self.places(&f.table)?;
-        let targets = self.targets(&f.table, &plan.target, places.len(), &ctx)?;
-        let way = self.way(plan, &places, &targets, &ctx)?;
+        let way = self.way(plan, &places, &ctx)?;
         let f = &*way.fragment;
+        let targets = &way.targets;
         if locked_read::locks_what_is_left(f, targets.len()) {
-            return locked_read::read(plan, &way, &places, &targets, work).await;
+            return locked_read::read(plan, &way, &places, work).await;
         }
         let mut answers = Vec::with_capacity(targets.len());
-        for at in &targets {
+        for at in targets {
             let (partition, table) = places.open(*at)?;
             let keys = way.keys(*at);
             let passed_by = locked_read::lock_rows(partition, &table, f, keys, work).await?;
@@ -138,12 +139,13 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
     }
     // Several answers are made distinct together; here only to know which rows the limit leaves.
     if *distinct && (alone || limit.is_some()) {
-        let types: Vec<SqlType> = exprs.iter().map(|e| e.1.clone()).collect();
-        let (mut seen, mut longest) = (HashSet::new(), 0);
-        rows.retain(|r| seen.insert(crate::gather::row_key(r, &types, &mut longest)));
-        if !sort.is_empty() {
-            rows = crate::gather::sorted(rows, sort, &ctx)?;
+        let sorted_apart = cover(sort, rows.first().map_or(0, Vec::len));
+        if !sorted_apart {
+            let types: Vec<SqlType> = exprs.iter().map(|e| e.1.clone()).collect();
+            let (mut seen, mut longest) = (HashSet::new(), 0);
+            rows.retain(|r| seen.insert(row_key(r, &types, &mut longest)));
         }
+        rows = sorted(rows, sort, sorted_apart, &ctx)?;
     } else if !*distinct && !sort.is_empty() {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by(|a, b| keyed[*a].cmp(&keyed[*b]));

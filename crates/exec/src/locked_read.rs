@@ -130,7 +130,7 @@ pub(crate) fn locks_what_is_left(f: &Fragment, partitions: usize) -> bool {
 /// Reads, then locks the rows of the answer. Those that are passed by make room for others: until all are locked.
 ///
 /// A row locked in an earlier round is in the answer of each later one too, as only rows before it in the order go: nothing is locked in vain.
-pub(crate) async fn read(plan: &FragmentPlan, way: &Way<'_>, places: &Places<'_>, targets: &[usize], work: Work<'_>) -> Result<Vec<Row>, Fault> {
+pub(crate) async fn read(plan: &FragmentPlan, way: &Way<'_>, places: &Places<'_>, work: Work<'_>) -> Result<Vec<Row>, Fault> {
     let f = &*way.fragment;
     let Action::Read { lock: Some(lock), .. } = &f.action else {
         return Err(Fault::Internal { incident: "a locking read that locks nothing".into() });
@@ -138,6 +138,7 @@ pub(crate) async fn read(plan: &FragmentPlan, way: &Way<'_>, places: &Places<'_>
     // Hidden columns and the locator behind them stay until the rows are locked.
     let mut whole = plan.clone();
     whole.gather.visible = usize::MAX;
+    let targets = &way.targets;
     let alone = targets.len() <= 1;
     let mut passed_by: HashMap<usize, HashSet<Vec<u8>>> = HashMap::new();
     let mut locked: HashSet<Vec<u8>> = HashSet::new();

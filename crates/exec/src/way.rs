@@ -12,11 +12,14 @@ use weald_catalog::{Sharding, TableDef};
 use weald_expr::{EvalContext, StatementContext, sorted_list};
 use weald_plan::fragment::{Action, Fragment, FragmentPlan};
 use weald_plan::key_values::Keys;
-use weald_types::{Fault, Value};
+use weald_types::key::{encode_shard_part, shard_hash};
+use weald_types::{Fault, IndexId, Value};
 
 /// A fragment that is about to run.
 pub(crate) struct Way<'p> {
     pub fragment: Chosen<'p>,
+    /// Positions, among the table's partitions, that it goes to.
+    pub targets: Vec<usize>,
     keys: Keys,
     /// Where each key belongs to one partition.
     dealt: Option<Vec<Keys>>,
@@ -46,15 +49,29 @@ impl Way<'_> {
 }
 
 impl Engine {
-    pub(crate) fn way<'p>(&self, plan: &'p FragmentPlan, places: &Places<'_>, targets: &[usize], ctx: &EvalContext<'_>) -> Result<Way<'p>, Fault> {
-        let (fragment, keys) = self.cheapest(plan, places, targets, ctx)?;
+    pub(crate) fn way<'p>(&self, plan: &'p FragmentPlan, places: &Places<'_>, ctx: &EvalContext<'_>) -> Result<Way<'p>, Fault> {
+        let table = &*plan.fragment.table;
+        let (fragment, keys, targets) = if plan.others.is_empty() {
+            let keys = find::keys(table, &plan.fragment.access, ctx)?;
+            // One key that holds the shard key says where to go.
+            let targets = match &keys {
+                Keys::Equal { index, keys: one } if one.len() == 1 => self.partition_of_index_key(table, *index, &one[0], places.len()),
+                _ => None,
+            };
+            let targets = targets.map_or_else(|| self.targets(table, &plan.target, places.len(), ctx), |at| Ok(vec![at]))?;
+            (&plan.fragment, keys, targets)
+        } else {
+            let targets = self.targets(table, &plan.target, places.len(), ctx)?;
+            let (fragment, keys) = self.cheapest(plan, places, &targets, ctx)?;
+            (fragment, keys, targets)
+        };
         let dealt = if targets.len() > 1 { self.dealt(&fragment.table, &keys, places.len()) } else { None };
         let prepared = fragment.filter.as_ref().and_then(|f| sorted_list::prepare(f, ctx));
         let fragment = match prepared {
             None => Chosen::Planned(fragment),
             Some(filter) => Chosen::Prepared(Box::new(Fragment { filter: Some(filter), ..fragment.clone() })),
         };
-        Ok(Way { fragment, keys, dealt })
+        Ok(Way { fragment, targets, keys, dealt })
     }
 
     /// `plan` without the ways that are not taken.
@@ -88,13 +105,8 @@ impl Engine {
         targets: &[usize],
         ctx: &EvalContext<'_>,
     ) -> Result<(&'p Fragment, Keys), Fault> {
-        let first = &plan.fragment;
-        let keys = find::keys(&first.table, &first.access, ctx)?;
-        if plan.others.is_empty() {
-            return Ok((first, keys));
-        }
-        let mut ways = vec![(first, entries(first, &keys, places, targets)?, keys)];
-        for f in &plan.others {
+        let mut ways = Vec::with_capacity(1 + plan.others.len());
+        for f in std::iter::once(&plan.fragment).chain(&plan.others) {
             let keys = find::keys(&f.table, &f.access, ctx)?;
             ways.push((f, entries(f, &keys, places, targets)?, keys));
         }
@@ -116,20 +128,25 @@ impl Engine {
 
     /// The keys of each partition, where the index they are of holds the table's shard key.
     pub(crate) fn dealt(&self, table: &TableDef, keys: &Keys, partitions: usize) -> Option<Vec<Keys>> {
-        let (Keys::Equal { index, keys }, Sharding::Hash { columns, .. }) = (keys, &table.sharding) else { return None };
-        let parts = &table.indexes.iter().find(|i| i.id == *index)?.parts;
-        let at = columns.iter().map(|c| parts.iter().position(|p| p.column == *c && p.prefix.is_none())).collect::<Option<Vec<usize>>>()?;
+        let Keys::Equal { index, keys } = keys else { return None };
         let mut dealt: Vec<Vec<Vec<Value>>> = vec![Vec::new(); partitions];
-        let mut shard_key = Vec::with_capacity(at.len());
         for key in keys {
-            shard_key.clear();
-            for i in &at {
-                shard_key.push(key.get(*i)?.clone());
-            }
-            dealt[self.partition_of_key(table, columns, &shard_key, partitions)].push(key.clone());
+            dealt[self.partition_of_index_key(table, *index, key, partitions)?].push(key.clone());
         }
         let of = |keys: Vec<Vec<Value>>| if keys.is_empty() { Keys::Nothing } else { Keys::Equal { index: *index, keys } };
         Some(dealt.into_iter().map(of).collect())
+    }
+
+    /// Where the rows of a key of an index are, if it holds the table's shard key.
+    fn partition_of_index_key(&self, table: &TableDef, index: IndexId, key: &[Value], partitions: usize) -> Option<usize> {
+        let Sharding::Hash { columns, .. } = &table.sharding else { return None };
+        let parts = &table.indexes.iter().find(|i| i.id == index)?.parts;
+        let mut encoded = Vec::with_capacity(16);
+        for c in columns {
+            let at = parts.iter().position(|p| p.column == *c && p.prefix.is_none())?;
+            encode_shard_part(key.get(at)?, &table.columns[*c as usize].ty, &mut encoded);
+        }
+        Some((shard_hash(&encoded) % partitions.max(1) as u64) as usize)
     }
 }
 

@@ -4,12 +4,20 @@
 //! Promises: NULL first (last when descending); text by its collation; values of one type only are compared with each other.
 //! Never:    encodes index keys: `types::key` does, and its bytes are kept on disk.
 
-use weald_types::key::encode_part;
+use weald_types::key::{encode_part, text_head};
 use weald_types::{SqlType, TypeKind, Value};
 
 /// Appends bytes that sort as `v` does.
 pub fn sort_key(v: &Value, ty: &SqlType, descending: bool, out: &mut Vec<u8>) {
     encode_part(v, &form_of(v, ty), descending, None, out)
+}
+
+/// The first eight of the bytes that [`sort_key`] appends, as a number, if they are known at a glance.
+pub fn sort_key_head(v: &Value, ty: &SqlType, descending: bool) -> Option<u64> {
+    match v {
+        Value::Str(text) => text_head(text, ty.collation, descending),
+        _ => None,
+    }
 }
 
 /// Appends bytes that are equal exactly for values that GROUP BY, DISTINCT and joins take for equal.

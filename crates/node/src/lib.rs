@@ -9,6 +9,7 @@
 //! every change of a definition, is told that the node is recovering.
 
 mod config;
+mod connections;
 mod error;
 mod health;
 mod http;
@@ -22,6 +23,7 @@ pub use config::{Config, LogConfig, LogFormat};
 pub use error::Error;
 pub use weald_env::real::keep_files_private;
 
+use connections::Connections;
 use health::{Health, Stage};
 use keeper::Keeper;
 use metadata::MetadataGroup;
@@ -30,7 +32,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use weald_aggregator::connection::{self, Door};
+use weald_aggregator::connection::Door;
 use weald_aggregator::server::{Logs, Server};
 use weald_env::Env;
 use weald_exec::analytic::Analytic;
@@ -97,15 +99,16 @@ fn serve(
     opened: impl FnOnce(&Ready),
     ready: impl FnOnce(&Ready),
 ) -> Result<(), Error> {
-    let connections = runtime("connection", threads)?;
+    // Accepts, answers HTTP, waits for signals: what must go on whatever statements do.
+    let doors = runtime("doors", 1)?;
+    let connections = Connections::new(threads)?;
     let queries = runtime("query", threads)?;
     let health = Health::new();
 
-    let listen =
-        |address, what, option| connections.block_on(TcpListener::bind(address)).map_err(|source| Error::Listen { address, what, option, source });
+    let listen = |address, what, option| doors.block_on(TcpListener::bind(address)).map_err(|source| Error::Listen { address, what, option, source });
     let (mysql, http) = (listen(config.mysql, "MySQL clients", "--mysql-port")?, listen(config.http, "HTTP", "--http-port")?);
     let addresses = (mysql.local_addr()?, http.local_addr()?);
-    connections.spawn(http::serve(http, health.clone()));
+    doors.spawn(http::serve(http, health.clone()));
 
     let (meta_log, state) = metadata::recover(env, dir, addresses.0)?;
     let (memory_limit, table_limit) = config.memory_limits();
@@ -115,7 +118,7 @@ fn serve(
     health.enter(Stage::Recovering);
     let catalog = state.catalog.clone();
     let group = MetadataGroup::new(env.clone(), meta_log, state, leaf.clone(), queries.handle().clone());
-    connections.block_on(group.prepare(config.root_password.as_deref())).map_err(Error::Fault)?;
+    doors.block_on(group.prepare(config.root_password.as_deref())).map_err(Error::Fault)?;
     if group.root_is_open() && !addresses.0.ip().is_loopback() {
         return Err(Error::OpenRoot { address: addresses.0 });
     }
@@ -147,7 +150,7 @@ fn serve(
     let door = Arc::new(Door { server: server.clone(), tls: Some(tls), sha2: Default::default() });
     let _ = health.server.set(server.clone());
 
-    connections.spawn(accept(mysql, door));
+    doors.spawn(connections.accept(mysql, door));
     let keeper = Keeper::start(env, &leaf, &server, queries.handle())?;
     let facts = Ready {
         mysql: addresses.0,
@@ -168,7 +171,7 @@ fn serve(
         })?;
         recovered
     };
-    let stopped = connections.block_on(async {
+    let stopped = doors.block_on(async {
         let stop = asked_to_stop(&server);
         tokio::pin!(stop);
         tokio::select! {
@@ -190,7 +193,7 @@ fn serve(
     health.enter(Stage::Stopping);
     server.draining.store(true, std::sync::atomic::Ordering::Relaxed);
     server.close_all();
-    connections.block_on(async {
+    doors.block_on(async {
         let _ = tokio::time::timeout(DRAIN, async {
             while server.connected() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -203,7 +206,8 @@ fn serve(
         leaf.close();
     }
     group.close();
-    connections.shutdown_timeout(DRAIN);
+    connections.shutdown(DRAIN);
+    doors.shutdown_timeout(DRAIN);
     queries.shutdown_timeout(DRAIN);
     Ok(())
 }
@@ -270,21 +274,4 @@ async fn asked_to_stop(server: &Server) -> std::io::Result<()> {
         _ = statement.changed() => (),
     }
     Ok(())
-}
-
-async fn accept(listener: TcpListener, door: Arc<Door>) {
-    loop {
-        match listener.accept().await {
-            Ok((socket, peer)) => {
-                let _ = socket.set_nodelay(true);
-                let host = if peer.ip().is_loopback() { "localhost".to_string() } else { peer.ip().to_string() };
-                tokio::spawn(connection::serve(door.clone(), socket, host));
-            }
-            // Out of file descriptors, most often: those who are connected go on.
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
 }

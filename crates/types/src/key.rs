@@ -93,6 +93,15 @@ pub fn encode_part(value: &Value, ty: &SqlType, descending: bool, prefix: Option
     encode_field(&field, ty, descending, prefix, out);
 }
 
+/// The first eight of the bytes that [`encode_part`] appends for a text of a nullable type, if a glance at its first letters tells them.
+pub fn text_head(value: &str, collation: Collation, descending: bool) -> Option<u64> {
+    let letters: [u8; 7] = collation.sort_key_head(value.as_bytes())?;
+    let mut head = [PRESENT; 8];
+    head[1..].copy_from_slice(&letters);
+    let head = u64::from_be_bytes(head);
+    Some(if descending { !head } else { head })
+}
+
 /// The same from a row's field.
 pub fn encode_field(field: &FieldRef<'_>, ty: &SqlType, descending: bool, prefix: Option<u32>, out: &mut Vec<u8>) {
     if field.is_null() {

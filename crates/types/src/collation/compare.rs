@@ -156,6 +156,17 @@ impl Collation {
         }
     }
 
+    /// The first bytes of the sort key, where the first letters stand for one byte each.
+    pub fn sort_key_head<const N: usize>(self, value: &[u8]) -> Option<[u8; N]> {
+        let letters = value.first_chunk::<N>()?;
+        let head = match self.method() {
+            Method::Bytes | Method::CodePoints { pad: false } => letters.map(|b| if b > 1 { b } else { 0 }),
+            Method::Weights { levels, pad: true } => letters.map(|b| levels[0].plain[b as usize]),
+            Method::Weights { pad: false, .. } | Method::CodePoints { pad: true } => return None,
+        };
+        (!head.contains(&0)).then_some(head)
+    }
+
     /// The sort key of the first `chars` characters (bytes for [`Collation::BINARY`]).
     pub fn sort_key_prefix(self, value: &[u8], chars: u32, out: &mut Vec<u8>) {
         self.sort_key(self.truncate(value, chars), out)

@@ -76,6 +76,15 @@ fn typed_values() -> impl Strategy<Value = (SqlType, Vec<Value>)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
     #[test]
+    fn a_head_is_the_beginning_of_a_key((ty, values) in typed_values(), descending in any::<bool>()) {
+        for v in &values {
+            if let Value::Str(text) = v && let Some(head) = text_head(text, ty.collation, descending) {
+                let ty = SqlType::varchar(u32::MAX, true, ty.collation);
+                prop_assert!(key(v, &ty, descending).starts_with(&head.to_be_bytes()), "{:?} {}", v, ty);
+            }
+        }
+    }
+    #[test]
     fn keys_sort_as_values_do((ty, values) in typed_values(), descending in any::<bool>()) {
         for a in &values {
             for b in &values {
