@@ -17,6 +17,9 @@ use weald_partition::{Outcome, Partition, Table, TableSchema};
 use weald_plan::dml::{Assigned, BoundInsert, BoundOnDuplicate, CopiedColumn, Fill, Given, RowRules};
 use weald_types::{Fault, IndexId, SqlMode, SqlType, Value, WarningLevel};
 
+/// Rows that a loading statement gives to a partition in one go.
+const LOADED_AT_A_TIME: usize = 256;
+
 /// The source's rows, one value for each column that the statement names.
 pub enum InsertRows<'a> {
     Exprs(&'a [Vec<Given>]),
@@ -74,9 +77,11 @@ impl MadeRows {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
-    fn iter(&self) -> impl Iterator<Item = (usize, u64, &[u8])> {
+    /// Numbers and bytes of the rows for this partition.
+    fn of(&self, at: usize) -> impl Iterator<Item = (u64, &[u8])> {
         let mut from = 0;
-        self.rows.iter().map(move |r| (r.at, r.number, &self.bytes[std::mem::replace(&mut from, r.end)..r.end]))
+        let all = self.rows.iter().map(move |r| (r.at, r.number, &self.bytes[std::mem::replace(&mut from, r.end)..r.end]));
+        all.filter(move |(of, ..)| *of == at).map(|(_, number, bytes)| (number, bytes))
     }
 }
 
@@ -162,33 +167,63 @@ impl Engine {
     }
 
     /// Writes rows that were made for the same statement, but for those behind number `until`. `warned` gets the row's number for every warning that is kept.
-    /// A fault comes with the number of its row.
+    /// A fault comes with the number of its row; it is the first that there is. [`Transaction::make_entries`](weald_partition::Transaction::make_entries) makes it whole.
     pub async fn insert_made(
         &self,
         bound: &BoundInsert,
         rows: &MadeRows,
-        until: u64,
+        mut until: u64,
         warned: &mut Vec<u64>,
         work: Work<'_>,
     ) -> Result<Inserted, (u64, Fault)> {
         let places = self.tables(&bound.table).map_err(|fault| (0, fault))?;
         let mut done = Inserted::default();
-        for (n, (at, number, bytes)) in rows.iter().enumerate().take_while(|(_, (_, number, _))| *number <= until) {
-            let before = done.duplicates;
-            let written = async {
-                if n % 256 == 255 {
-                    work.statement.check_interrupted()?;
-                }
-                let (partition, table) = places.get(at).ok_or(Fault::SchemaChanged)?;
-                self.write(bound, partition, table, bytes, number, &[], false, &mut done, work).await?;
-                work.transaction.log_ahead().await
-            };
-            written.await.map_err(|fault| (number, fault))?;
-            if done.duplicates != before {
-                warned.resize(work.statement.warnings.lock().kept.len(), number);
+        let mut failed = None;
+        for (at, (partition, table)) in places.iter().enumerate() {
+            let rows: Vec<(u64, &[u8])> = rows.of(at).take_while(|(number, _)| *number <= until).collect();
+            if let Err((number, fault)) = self.load(bound, partition, table, &rows, &mut done, warned, work).await {
+                until = number;
+                failed = Some((number, fault));
             }
         }
-        Ok(done)
+        failed.map_or(Ok(done), Err)
+    }
+
+    /// Rows of one partition, in order.
+    #[allow(clippy::too_many_arguments)]
+    async fn load(
+        &self,
+        bound: &BoundInsert,
+        partition: &Arc<Partition>,
+        table: &Arc<Table>,
+        mut rows: &[(u64, &[u8])],
+        done: &mut Inserted,
+        warned: &mut Vec<u64>,
+        work: Work<'_>,
+    ) -> Result<(), (u64, Fault)> {
+        while let Some((first, _)) = rows.first() {
+            let piece = &rows[..rows.len().min(LOADED_AT_A_TIME)];
+            let (loaded, outcome) = partition.load(work.transaction, table, piece.iter().map(|(_, bytes)| *bytes));
+            done.affected += loaded as u64;
+            rows = &rows[loaded..];
+            if let Some((number, bytes)) = rows.first()
+                && loaded < piece.len()
+            {
+                let fault = |fault| (*number, fault);
+                let before = done.duplicates;
+                self.resolve(bound, partition, table, bytes, *number, &[], false, outcome.map_err(fault)?, done, work).await.map_err(fault)?;
+                if done.duplicates != before {
+                    warned.resize(work.statement.warnings.lock().kept.len(), *number);
+                }
+                rows = &rows[1..];
+            }
+            let on = async {
+                work.statement.check_interrupted()?;
+                work.transaction.log_ahead().await
+            };
+            on.await.map_err(|fault| (*first, fault))?;
+        }
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -345,11 +380,30 @@ impl Engine {
         done: &mut Inserted,
         work: Work<'_>,
     ) -> Result<(), Fault> {
+        let outcome = partition.insert(work.transaction, table, bytes)?;
+        self.resolve(bound, partition, table, bytes, number, further, found_rows, outcome, done, work).await
+    }
+
+    /// What an insert that was tried leads to.
+    #[allow(clippy::too_many_arguments)]
+    async fn resolve(
+        &self,
+        bound: &BoundInsert,
+        partition: &Arc<Partition>,
+        table: &Arc<Table>,
+        bytes: &[u8],
+        number: u64,
+        further: &[Value],
+        found_rows: bool,
+        mut outcome: Outcome,
+        done: &mut Inserted,
+        work: Work<'_>,
+    ) -> Result<(), Fault> {
         let schema = table.schema();
         let row = || schema.values(schema.version(), bytes);
         let mut affected = 1;
         loop {
-            match partition.insert(work.transaction, table, bytes)? {
+            match outcome {
                 Outcome::Done => {
                     done.affected += affected;
                     return Ok(());
@@ -417,6 +471,7 @@ impl Engine {
                     }
                 },
             }
+            outcome = partition.insert(work.transaction, table, bytes)?;
         }
     }
 }

@@ -116,18 +116,27 @@ impl Partition {
 
     pub fn insert(&self, by: &Transaction, table: &Arc<OpenTable>, row: &[u8]) -> Result<Outcome, Fault> {
         let version = table.schema().version();
-        by.with_set(self, table, |set, number| set.insert(number, table.table(), version, row))
+        by.change(self, table, |set, number| set.insert(number, table.table(), version, row))
+    }
+    /// Rows of a loading statement, until one is refused: how many were inserted, and what came of the next. [`Transaction::make_entries`] makes it whole.
+    pub fn load<'r>(
+        &self,
+        by: &Transaction,
+        table: &Arc<OpenTable>,
+        rows: impl ExactSizeIterator<Item = &'r [u8]>,
+    ) -> (usize, Result<Outcome, Fault>) {
+        by.load(self, table, rows)
     }
     pub fn update(&self, by: &Transaction, table: &Arc<OpenTable>, row: &RowHandle, new: &[u8]) -> Result<Outcome, Fault> {
         let version = table.schema().version();
-        by.with_set(self, table, |set, number| set.update(number, table.table(), row, version, new))
+        by.change(self, table, |set, number| set.update(number, table.table(), row, version, new))
     }
     pub fn delete(&self, by: &Transaction, table: &Arc<OpenTable>, row: &RowHandle) -> Result<Outcome, Fault> {
-        by.with_set(self, table, |set, number| set.delete(number, table.table(), row))
+        by.change(self, table, |set, number| set.delete(number, table.table(), row))
     }
     /// Holds the row until the transaction ends, without changing it.
     pub fn lock(&self, by: &Transaction, table: &Arc<OpenTable>, row: &RowHandle, mode: LockMode) -> Result<Outcome, Fault> {
-        by.with_set(self, table, |set, _| set.lock(table.table(), row, mode))
+        by.change(self, table, |set, _| set.lock(table.table(), row, mode))
     }
 
     // ------------------------------------------------------------------ recovery

@@ -135,12 +135,35 @@ impl Transaction {
     }
 
     /// One change or lock in one partition.
-    pub(crate) fn with_set(
+    pub(crate) fn change(
         &self,
         partition: &Partition,
         table: &Arc<OpenTable>,
         f: impl FnOnce(&mut WriteSet, u64) -> Result<(), Refusal>,
     ) -> Result<Outcome, Fault> {
+        crate::change::outcome(self.with_set(partition, table, 1, f), &self.node, &self.txn)
+    }
+    /// Rows until one is refused, which the outcome is about; and how many were not.
+    pub(crate) fn load<'r>(
+        &self,
+        partition: &Partition,
+        table: &Arc<OpenTable>,
+        rows: impl ExactSizeIterator<Item = &'r [u8]>,
+    ) -> (usize, Result<Outcome, Fault>) {
+        let version = table.schema().version();
+        let most = rows.len() as u64;
+        let (loaded, done) = self.with_set(partition, table, most, |set, number| set.load(number, table.table(), version, rows));
+        (loaded, crate::change::outcome(done, &self.node, &self.txn))
+    }
+    /// From here on what was loaded is found by every index: to be called before anything is read.
+    pub fn make_entries(&self) {
+        for (_, set) in &self.inner.lock().sets {
+            set.lock().changes.make_entries();
+        }
+    }
+
+    /// `f` gets the number of the first of `changes`.
+    fn with_set<T>(&self, partition: &Partition, table: &Arc<OpenTable>, changes: u64, f: impl FnOnce(&mut WriteSet, u64) -> T) -> T {
         // A writer is judged by its read timestamp: it must have one.
         if self.inner.lock().snapshot.is_none() {
             self.renew_snapshot();
@@ -170,16 +193,13 @@ impl Transaction {
             }
             set
         };
-        let done = {
-            let mut set = set.lock();
-            let number = self.last.fetch_add(1, Relaxed) + 1;
-            let done = f(&mut set.changes, number);
-            if set.epoch.is_some() && set.changes.unlogged_bytes() >= self.node.part_bytes.load(Relaxed) {
-                self.is_large.store(true, Relaxed);
-            }
-            done
-        };
-        crate::change::outcome(done, &self.node, &self.txn)
+        let mut set = set.lock();
+        let number = self.last.fetch_add(changes, Relaxed) + 1;
+        let done = f(&mut set.changes, number);
+        if set.epoch.is_some() && set.changes.unlogged_bytes() >= self.node.part_bytes.load(Relaxed) {
+            self.is_large.store(true, Relaxed);
+        }
+        done
     }
 
     /// Gives what a large transaction has changed to the log, and waits for some of what it gave before. Costs nothing if there is little: call it again and again
@@ -239,7 +259,7 @@ impl Transaction {
         self.parts_durable(0).await?;
         let inner = std::mem::take(&mut *self.inner.lock());
         let whole = |(id, set): (PartitionId, Arc<Mutex<Set>>)| Some((id, Arc::into_inner(set)?.into_inner()));
-        let Some(sets) = inner.sets.into_iter().map(whole).collect::<Option<Vec<(PartitionId, Set)>>>() else {
+        let Some(mut sets) = inner.sets.into_iter().map(whole).collect::<Option<Vec<(PartitionId, Set)>>>() else {
             return Err(Fault::Internal { incident: "a commit while changes are being made".into() });
         };
         if !sets.iter().any(|(_, s)| s.changes.has_changes()) {
@@ -248,6 +268,7 @@ impl Transaction {
             self.txn.wake();
             return Ok(self.txn.read_ts());
         }
+        sets.iter_mut().for_each(|(_, set)| set.changes.make_entries());
         self.txn.begin_commit();
         self.node.clock.now(self.node.wall());
         let at = self.node.clock.tick();

@@ -15,7 +15,7 @@ impl Table {
     /// Collects up to `most` rows of the queue; gives how many it looked at. Fewer than `most`: there is no more to do at this watermark.
     pub fn collect(&self, watermark: Timestamp, most: usize) -> usize {
         let pin = Pin::new();
-        let mut w = self.writer.lock();
+        let mut w = self.writer();
         let shape = self.shape();
         let looked_at = self.collect_some(&mut w, &shape, &pin, watermark, most);
         if looked_at < most {
@@ -41,6 +41,6 @@ impl Table {
     }
     /// Rows that wait for the watermark.
     pub fn garbage_len(&self) -> usize {
-        self.writer.lock().garbage.len()
+        self.writer_as_it_is().garbage.len()
     }
 }

@@ -50,7 +50,7 @@ impl Edition {
 impl Table {
     /// The edition that `view` sees, if it sees a whole one: see the head of this file.
     pub fn edition(&self, view: View<'_>) -> Option<Edition> {
-        let w = self.writer.lock();
+        let w = self.writer_as_it_is();
         (w.edition.last <= view.at && none_may_show(&w, view)).then_some(w.edition)
     }
 }

@@ -36,7 +36,7 @@ impl Table {
     /// Enters the next `most` rows.
     pub fn fill_index(self: &Arc<Self>, index: IndexId, position: &mut FillPosition, most: usize) -> FillStep {
         let pin = Pin::new();
-        let mut w = self.writer.lock();
+        let mut w = self.writer();
         if matches!(w.gate, Gate::Gone) {
             return FillStep::Fault(Fault::SchemaChanged);
         }

@@ -7,6 +7,7 @@
 mod bulk_read;
 mod collect;
 mod edition;
+mod entries;
 pub mod fill;
 mod heap;
 mod index;

@@ -4,10 +4,10 @@
 //! Promises: after [`Table::restored`] the table is as if every change had been made to it alive; whatever was given twice counts once.
 //! Never:    serves readers before that: they would miss entries.
 //!
-//! An entry that a row brings to a secondary index lands somewhere in it: most of the time of a start would be spent on waiting for that memory. So while rows
-//! come in no such entries are made. In the end every index is made whole, in the order of its keys, which fills one node after the other.
+//! While rows come in no entries of secondary indexes are made. In the end every index is made whole, in the order of its keys (`entries.rs`).
 
-use crate::heap::{NewStamp, Pin, SlotPtr, Stamp};
+use crate::entries::Entries;
+use crate::heap::{NewStamp, Pin, Stamp};
 use crate::index::IndexStore;
 use crate::key::Key;
 use crate::table::{RowChange, Table};
@@ -23,18 +23,10 @@ pub enum Again {
     Replaces,
 }
 
-/// An index's entry to be: where in a buffer the bytes of its key are, the first eight of them being kept at hand.
-struct Entry {
-    head: u64,
-    start: usize,
-    end: usize,
-    slot: SlotPtr,
-}
-
 impl Table {
     /// The table takes rows from [`Table::restore`] only, until [`Table::restored`].
     pub fn begin_restore(&self) {
-        self.writer.lock().restoring = true;
+        self.writer().restoring = true;
     }
 
     /// A committed change out of a log or a snapshot. Does nothing if the row's version is newer, or, as `again` says, as new: so replaying twice is
@@ -42,7 +34,7 @@ impl Table {
     /// `watermark`: up to where nobody reads any more; [`Timestamp::MAX`] where there are no readers.
     pub fn restore(&self, change: RowChange<'_>, at: Timestamp, again: Again, watermark: Timestamp) {
         let pin = Pin::new();
-        let mut w = self.writer.lock();
+        let mut w = self.writer();
         let shape = self.shape();
         let slot = self.rows.get(change.key.bytes(), &pin);
         match slot.and_then(|slot| slot.head()) {
@@ -66,31 +58,28 @@ impl Table {
     /// All rows are there: makes the secondary indexes.
     pub fn restored(&self) {
         let pin = Pin::new();
-        let mut w = self.writer.lock();
+        let mut w = self.writer();
         if !std::mem::take(&mut w.restoring) {
             return;
         }
         let shape = self.shape();
         for (index, store) in shape.secondary() {
-            let (mut bytes, mut entries) = (Vec::new(), Vec::new());
+            let (mut entries, mut key) = (Entries::default(), Vec::new());
             for (primary, slot) in self.rows.forward(Bound::Unbounded, Bound::Unbounded, &pin) {
                 for v in slot.versions().filter(|v| !v.is_tombstone()) {
-                    let start = bytes.len();
-                    index.encode(&shape.schema, v.schema(), v.bytes(), &mut bytes);
                     if let IndexStore::Hash(_) = store {
-                        self.memory.add(store.insert(&mut bytes, &Key::new(primary), slot.ptr(), &mut w.yard));
-                        bytes.clear();
+                        key.clear();
+                        index.encode(&shape.schema, v.schema(), v.bytes(), &mut key);
+                        self.memory.add(store.insert(&mut key, &Key::new(primary), slot.ptr(), &mut w.yard));
                         continue;
                     }
-                    bytes.extend_from_slice(primary);
-                    let head = bytes[start..].iter().chain(&[0; 8]).take(8).fold(0, |head, b| head << 8 | *b as u64);
-                    entries.push(Entry { head, start, end: bytes.len(), slot: slot.ptr() });
+                    let append = |out: &mut Vec<u8>| {
+                        index.encode(&shape.schema, v.schema(), v.bytes(), out);
+                    };
+                    entries.push(append, primary, slot.ptr());
                 }
             }
-            entries.sort_unstable_by(|a, b| a.head.cmp(&b.head).then_with(|| bytes[a.start..a.end].cmp(&bytes[b.start..b.end])));
-            for e in entries {
-                self.memory.add(store.insert_entry(&bytes[e.start..e.end], e.slot, &mut w.yard));
-            }
+            self.memory.add(entries.enter(store, &mut w.yard));
             w.yard.release(&pin);
         }
     }

@@ -5,6 +5,7 @@
 //! Never:    checks whether a change may be made: see `write_set.rs`.
 
 use crate::edition::Edition;
+use crate::entries::Late;
 use crate::heap::{Graveyard, NewStamp, NewVersion, Pin, SLOT_BYTES, SlotPtr, SlotRef, Stamp, VersionPtr, VersionRef};
 use crate::index::IndexStore;
 use crate::key::Key;
@@ -13,7 +14,7 @@ use crate::range::KeyRange;
 use crate::samples::Samples;
 use crate::schema::TableSchema;
 use crate::tree::Tree;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub struct Table {
     shape: RwLock<Arc<Shape>>,
     /// Every row, by primary key or hidden row id.
     pub(crate) rows: Tree,
-    pub(crate) writer: Mutex<Writer>,
+    writer: Mutex<Writer>,
     pub(crate) memory: TableMemory,
     live_rows: AtomicI64,
     auto_increment: AtomicU64,
@@ -62,6 +63,8 @@ pub(crate) struct Writer {
     pub gate: Gate,
     /// Only the rows are kept up: see `restore.rs`.
     pub restoring: bool,
+    /// Entries that are still to be made for rows of a loading statement.
+    pub late: Late,
     /// The commits so far.
     pub edition: Edition,
     samples: Samples,
@@ -121,6 +124,25 @@ impl Table {
             gated: AtomicBool::new(false),
         })
     }
+    /// The right to change the table, which has all its entries.
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
+        let mut w = self.writer.lock();
+        w.late.loading = false;
+        if !w.late.is_empty() {
+            self.make_late_entries(&mut w, &self.shape());
+        }
+        w
+    }
+    /// The right to add rows. Their entries may come later, at the latest when somebody asks for [`Table::writer`].
+    pub(crate) fn loading_writer(&self) -> MutexGuard<'_, Writer> {
+        let mut w = self.writer.lock();
+        w.late.loading = true;
+        w
+    }
+    /// For what has nothing to do with entries.
+    pub(crate) fn writer_as_it_is(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock()
+    }
     pub fn id(&self) -> TableId {
         self.id
     }
@@ -167,15 +189,15 @@ impl Table {
     }
     /// Up to `parts` ranges of about equal size, in order, that together are all rows: for [`crate::Cursor::rows`].
     pub fn split(&self, parts: usize) -> Vec<KeyRange> {
-        self.writer.lock().samples.split(parts)
+        self.writer_as_it_is().samples.split(parts)
     }
     /// Changes that came from transactions which have not ended.
     pub fn open_transactions(&self) -> Vec<Arc<Txn>> {
-        self.writer.lock().open.clone()
+        self.writer_as_it_is().open.clone()
     }
     /// Closes the gate: see [`Gate`]. False if somebody else holds it, or the table is gone.
     pub fn hold(&self, by: &Arc<Txn>) -> bool {
-        let mut w = self.writer.lock();
+        let mut w = self.writer();
         match &w.gate {
             Gate::Open => {
                 w.gate = Gate::Held(by.clone());
@@ -188,7 +210,7 @@ impl Table {
     }
     /// Opens the gate again: the change of definition did not happen, or leaves the table in place. End `by` and wake its waiters afterwards.
     pub fn release(&self, by: &Arc<Txn>) {
-        let mut w = self.writer.lock();
+        let mut w = self.writer();
         if matches!(&w.gate, Gate::Held(holder) if Arc::ptr_eq(holder, by)) {
             w.gate = Gate::Open;
             self.gated.store(false, SeqCst);
@@ -196,7 +218,7 @@ impl Table {
     }
     /// The table is no more: every change is refused from here on.
     pub fn retire(&self) {
-        let mut w = self.writer.lock();
+        let mut w = self.writer();
         w.gate = Gate::Gone;
         self.gated.store(true, SeqCst);
     }
@@ -216,7 +238,7 @@ impl Table {
         debug_assert_eq!(def.id, self.id);
         let schema = Arc::new(TableSchema::new(def.clone()));
         debug_assert_eq!(schema.primary().map(|p| p.id), self.primary, "another primary key needs another table");
-        let mut w = self.writer.lock();
+        let mut w = self.writer();
         let old = self.shape();
         let new = Arc::new(Shape::new(schema, Some(&old)));
         *self.shape.write() = new.clone();
@@ -300,10 +322,18 @@ impl Table {
         let Some(bytes) = change.bytes.filter(|_| !w.restoring) else { return };
         let mut scratch = Vec::new();
         for (index, store) in shape.secondary() {
+            if w.late.takes(index, store) {
+                let append = |out: &mut Vec<u8>| {
+                    index.encode(&shape.schema, change.schema, bytes, out);
+                };
+                w.late.push(index.id, append, change.key.bytes(), slot);
+                continue;
+            }
             scratch.clear();
             index.encode(&shape.schema, change.schema, bytes, &mut scratch);
             self.memory.add(store.insert(&mut scratch, change.key, slot, &mut w.yard));
         }
+        self.make_late_entries_of_many(w, shape);
     }
 
     /// The index keys that the new bytes have and the previous version has not, with their index's position.

@@ -36,6 +36,8 @@ pub struct WriteSet {
     logged: usize,
     /// Of the others.
     unlogged_bytes: usize,
+    /// Entries of rows that were loaded may be missing.
+    late: bool,
 }
 
 struct Change {
@@ -89,7 +91,7 @@ pub struct LoggedChange<'a> {
 
 impl WriteSet {
     pub fn new(txn: Arc<Txn>, snapshots: Arc<Snapshots>) -> Self {
-        Self { txn, snapshots, tables: Vec::new(), changes: Vec::new(), locks: Vec::new(), logged: 0, unlogged_bytes: 0 }
+        Self { txn, snapshots, tables: Vec::new(), changes: Vec::new(), locks: Vec::new(), logged: 0, unlogged_bytes: 0, late: false }
     }
     pub fn txn(&self) -> &Arc<Txn> {
         &self.txn
@@ -112,21 +114,51 @@ impl WriteSet {
 
     /// `number`: greater than of all changes of the transaction before.
     pub fn insert(&mut self, number: u64, table: &Arc<Table>, version: SchemaVersion, row: &[u8]) -> Result<(), Refusal> {
+        self.insert_row(number, table, &mut table.writer(), &Pin::new(), version, row)
+    }
+
+    /// Inserts rows, numbered from `number` on, until one is refused; tells how many were not. Their entries in other indexes than unique ones may come later:
+    /// [`WriteSet::make_entries`] says when.
+    pub fn load<'r>(
+        &mut self,
+        number: u64,
+        table: &Arc<Table>,
+        version: SchemaVersion,
+        rows: impl Iterator<Item = &'r [u8]>,
+    ) -> (usize, Result<(), Refusal>) {
+        self.late = true;
+        let (mut w, pin) = (table.loading_writer(), Pin::new());
+        let mut loaded = 0;
+        for row in rows {
+            if let Err(refusal) = self.insert_row(number + loaded as u64, table, &mut w, &pin, version, row) {
+                return (loaded, Err(refusal));
+            }
+            loaded += 1;
+        }
+        (loaded, Ok(()))
+    }
+
+    /// From here on what was loaded is found by every index. Before the transaction reads again, and before it commits.
+    pub fn make_entries(&mut self) {
+        if std::mem::take(&mut self.late) {
+            self.tables.iter().for_each(|t| drop(t.writer()));
+        }
+    }
+
+    fn insert_row(&mut self, number: u64, table: &Arc<Table>, w: &mut Writer, pin: &Pin, version: SchemaVersion, row: &[u8]) -> Result<(), Refusal> {
         check_size(row)?;
         table.memory.node().admit_row()?;
-        let pin = Pin::new();
-        let mut w = table.writer.lock();
-        let shape = current_shape(table, &w, version, &self.txn)?;
+        let shape = current_shape(table, w, version, &self.txn)?;
         let key = match primary_key(&shape, version, row) {
             Some(key) => key,
             None => table.next_row_id(),
         };
         let txn = self.txn.clone();
-        let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
+        let asks = Asking { table, shape: &shape, pin, txn: Some(&txn) };
         let slot = asks.primary_free(&key)?;
-        asks.locks_allow(&w, &key, LockMode::Exclusive)?;
+        asks.locks_allow(w, &key, LockMode::Exclusive)?;
         asks.unique_free(&key, None, version, row)?;
-        self.make(number, &asks, &mut w, key, slot, version, Some(row));
+        self.make(number, &asks, w, key, slot, version, Some(row));
         Ok(())
     }
 
@@ -134,7 +166,7 @@ impl WriteSet {
         check_size(new)?;
         table.memory.node().admit_row()?;
         let pin = Pin::new();
-        let mut w = table.writer.lock();
+        let mut w = table.writer();
         let shape = current_shape(table, &w, version, &self.txn)?;
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
@@ -156,7 +188,7 @@ impl WriteSet {
 
     pub fn delete(&mut self, number: u64, table: &Arc<Table>, row: &RowHandle) -> Result<(), Refusal> {
         let pin = Pin::new();
-        let mut w = table.writer.lock();
+        let mut w = table.writer();
         let shape = open_shape(table, &w, &self.txn)?;
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
@@ -168,7 +200,7 @@ impl WriteSet {
 
     pub fn lock(&mut self, table: &Arc<Table>, row: &RowHandle, mode: LockMode) -> Result<(), Refusal> {
         let pin = Pin::new();
-        let mut w = table.writer.lock();
+        let mut w = table.writer();
         let shape = open_shape(table, &w, &self.txn)?;
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
@@ -193,7 +225,7 @@ impl WriteSet {
     /// A change of a prepared transaction out of the log: was allowed when it was made.
     pub fn adopt(&mut self, number: u64, table: &Arc<Table>, change: RowChange<'_>) {
         let pin = Pin::new();
-        let mut w = table.writer.lock();
+        let mut w = table.writer();
         let shape = table.shape();
         let txn = self.txn.clone();
         let asks = Asking { table, shape: &shape, pin: &pin, txn: Some(&txn) };
@@ -245,7 +277,7 @@ impl WriteSet {
     }
     /// Counts as one of the table's writers from here on: it is one in another partition of it, so its gate does not keep it out here either.
     pub fn join(&mut self, table: &Arc<Table>) {
-        self.table_number(table, &mut table.writer.lock());
+        self.table_number(table, &mut table.writer());
     }
 
     /// Every row's final change since the last mark, in the order in which the rows were changed last.
@@ -269,7 +301,7 @@ impl WriteSet {
                 self.unlogged_bytes -= logged_bytes(&c.key, c.version.of_writer(&pin).bytes().len());
             }
             let table = &self.tables[c.table as usize];
-            let mut w = table.writer.lock();
+            let mut w = table.writer();
             let shape = table.shape();
             table.undo(&mut w, &shape, &pin, &c.key, c.slot.under(&pin), c.version);
         }
@@ -288,7 +320,7 @@ impl WriteSet {
             c.version.of_writer(&pin).set_stamp(at);
         }
         for (n, table) in self.tables.iter().enumerate() {
-            let mut w = table.writer.lock();
+            let mut w = table.writer();
             let (mut delta, mut changed) = (0, false);
             for c in self.changes.iter().filter(|c| c.table == n as u32) {
                 delta += c.delta as i64;
@@ -315,7 +347,7 @@ impl WriteSet {
     /// Gives back locks, and the reference that stamps used to name.
     fn leave(&mut self, pin: &Pin) {
         for (n, table) in self.tables.drain(..).enumerate() {
-            let mut w = table.writer.lock();
+            let mut w = table.writer();
             w.open.retain(|t| !Arc::ptr_eq(t, &self.txn));
             for (_, key) in self.locks.iter().filter(|(t, _)| *t == n as u32) {
                 if let Some(lock) = w.locks.get_mut(key) {

@@ -133,6 +133,8 @@ struct Open {
     locks: Vec<i64>,
     number: u64,
     mark: (u64, Overlay),
+    /// Has loaded rows and reads nothing until their entries are made.
+    late: bool,
     /// Changes that went to the log before the commit.
     parts: Option<Changes>,
 }
@@ -148,17 +150,49 @@ impl Open {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Insert { by: usize, row: Row },
-    Update { by: usize, id: i64, row: Row },
-    Delete { by: usize, id: i64 },
-    Lock { by: usize, id: i64, shared: bool },
-    Mark { by: usize },
-    BackToMark { by: usize },
-    Part { by: usize },
-    Commit { by: usize },
-    Abort { by: usize },
+    Insert {
+        by: usize,
+        row: Row,
+    },
+    /// `whole`: and has its entries made.
+    Load {
+        by: usize,
+        row: Row,
+        whole: bool,
+    },
+    Update {
+        by: usize,
+        id: i64,
+        row: Row,
+    },
+    Delete {
+        by: usize,
+        id: i64,
+    },
+    Lock {
+        by: usize,
+        id: i64,
+        shared: bool,
+    },
+    Mark {
+        by: usize,
+    },
+    BackToMark {
+        by: usize,
+    },
+    Part {
+        by: usize,
+    },
+    Commit {
+        by: usize,
+    },
+    Abort {
+        by: usize,
+    },
     OpenSnapshot,
-    CloseSnapshot { which: usize },
+    CloseSnapshot {
+        which: usize,
+    },
     Collect,
 }
 
@@ -170,6 +204,7 @@ fn op() -> impl Strategy<Value = Op> {
     let row = (0i64..6, prop::option::of(0i64..4), prop_oneof![Just("a"), Just("A"), Just("b"), Just("c")]).prop_map(|(id, a, s)| Row { id, a, s });
     prop_oneof![
         6 => (by.clone(), row.clone()).prop_map(|(by, row)| Op::Insert { by, row }),
+        4 => (by.clone(), row.clone(), any::<bool>()).prop_map(|(by, row, whole)| Op::Load { by, row, whole }),
         6 => (by.clone(), id.clone(), row).prop_map(|(by, id, row)| Op::Update { by, id, row }),
         4 => (by.clone(), id.clone()).prop_map(|(by, id)| Op::Delete { by, id }),
         1 => (by.clone(), id, any::<bool>()).prop_map(|(by, id, shared)| Op::Lock { by, id, shared }),
@@ -238,8 +273,17 @@ impl World {
             let txn = Txn::new(TxnId::new(self.next_txn), Isolation::RepeatableRead, lease.at());
             self.next_txn += 1;
             let set = WriteSet::new(txn.clone(), self.snapshots.clone());
-            self.open[by] =
-                Some(Open { txn, set, lease, overlay: Overlay::new(), locks: Vec::new(), number: 0, mark: (0, Overlay::new()), parts: None });
+            self.open[by] = Some(Open {
+                txn,
+                set,
+                lease,
+                overlay: Overlay::new(),
+                locks: Vec::new(),
+                number: 0,
+                mark: (0, Overlay::new()),
+                late: false,
+                parts: None,
+            });
         }
         self.open[by].as_mut().unwrap()
     }
@@ -305,6 +349,22 @@ impl World {
                 let bytes = self.bytes(row);
                 if self.change(*by, None, Some(row), |set, n, table| set.insert(n, table, SchemaVersion::FIRST, &bytes)) {
                     self.begin(*by).overlay.insert(row.id, Some(row.clone()));
+                }
+            }
+            Op::Load { by, row, whole } => {
+                let bytes = self.bytes(row);
+                let load = |set: &mut WriteSet, n, table: &Arc<Table>| {
+                    let (loaded, done) = set.load(n, table, SchemaVersion::FIRST, std::iter::once(&bytes[..]));
+                    assert_eq!(loaded, done.is_ok() as usize);
+                    done
+                };
+                if self.change(*by, None, Some(row), load) {
+                    self.begin(*by).overlay.insert(row.id, Some(row.clone()));
+                }
+                let open = self.begin(*by);
+                open.late = !whole;
+                if *whole {
+                    open.set.make_entries();
                 }
             }
             Op::Update { by, id, row } => {
@@ -381,6 +441,7 @@ impl World {
             open.txn.wake();
             return;
         }
+        open.set.make_entries();
         // From the announcement to the stamps: who would or might see the commit is not told an edition, and who sees none of it reads as before.
         let now = self.clock.last();
         let halfway = |world: &Self, at: Timestamp| {
@@ -435,7 +496,7 @@ impl World {
         for lease in &self.old {
             check_view(&self.table, View { at: lease.at(), own: None }, &self.model.at(lease.at(), &Overlay::new()), budget);
         }
-        for open in self.open.iter().flatten() {
+        for open in self.open.iter().flatten().filter(|o| !o.late) {
             let seen = self.model.at(open.lease.at(), &open.overlay);
             check_view(&self.table, View { at: open.lease.at(), own: Some(&open.txn) }, &seen, budget);
         }

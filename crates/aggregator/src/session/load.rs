@@ -197,6 +197,7 @@ impl Session {
             read = self.load_lines(&mut load, true).await;
         }
         let done = load.writer.finish(read).await;
+        self.current().transaction.make_entries();
         let d = self.finish_change(load.mark, done).await?;
         if let Some(id) = load.made.generated {
             self.last_insert_id = id;

@@ -158,11 +158,16 @@ impl Written {
 async fn write(w: Writing, statement: Arc<StatementContext>, until: Arc<AtomicU64>, mut batches: mpsc::Receiver<MadeRows>) -> Written {
     let mut all = Written::default();
     let mut warned = Vec::new();
+    // A partition's rows are written together, so that which warnings are the first is known when the batch is done.
+    let most = std::mem::replace(&mut statement.warnings.lock().limit, BATCH);
     while let Some(rows) = batches.recv().await {
         let work = Work { statement: &statement, params: &[], transaction: &w.transaction, snapshot: &w.snapshot, lock_wait: w.lock_wait };
         warned.clear();
         let done = w.engine.insert_made(&w.insert, &rows, until.load(Relaxed), &mut warned, work).await;
         all.take_warnings(&statement, |i| warned.get(i).copied().unwrap_or(u64::MAX));
+        statement.warnings.lock().limit = BATCH;
+        all.warnings.sort_by_key(|(number, _)| *number);
+        all.warnings.truncate(most);
         match done {
             Ok(done) => all.add(Written { done, ..Written::default() }),
             Err((number, fault)) => {
