@@ -92,7 +92,8 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
 fn key_range(start: &[u8], part: Option<&KeyPart>, low: &Bound<Value>, high: &Bound<Value>) -> KeyRange {
     let bound = |b: &Bound<Value>| -> Bound<Vec<u8>> {
         let with = |v: &Value| {
-            let mut k = start.to_vec();
+            let mut k = Vec::with_capacity(start.len() + 16);
+            k.extend_from_slice(start);
             if let Some(p) = part {
                 encode_part(v, &p.ty, p.descending, p.prefix, &mut k);
             }
@@ -124,8 +125,7 @@ fn key_range(start: &[u8], part: Option<&KeyPart>, low: &Bound<Value>, high: &Bo
         Bound::Unbounded if !start.is_empty() => Bound::Included(start.to_vec()),
         b => b,
     };
-    let (low, high) = (within(low), within(high));
-    KeyRange::bounds(low.as_ref().map(Vec::as_slice), high.as_ref().map(Vec::as_slice))
+    KeyRange::bounds(within(low), within(high))
 }
 
 /// Ranges that do not overlap, of ranges that may: a row is to be found once.

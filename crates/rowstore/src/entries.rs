@@ -8,7 +8,7 @@
 //! node one after the other. So it is done where many rows come at once and nobody looks for them yet: at a start (`restore.rs`), and in a statement that
 //! loads many rows, whose entries are made before anything else happens to the table or the transaction commits ([`Table::writer`]).
 
-use crate::heap::{Graveyard, SlotPtr};
+use crate::heap::{Graveyard, Pin, SlotPtr};
 use crate::index::IndexStore;
 use crate::schema::IndexSchema;
 use crate::table::{Shape, Table, Writer};
@@ -42,10 +42,14 @@ impl Entries {
     }
 
     /// Enters them, and gives what they take.
-    pub(crate) fn enter(&mut self, store: &IndexStore, yard: &mut Graveyard) -> usize {
+    pub(crate) fn enter(&mut self, store: &IndexStore, yard: &mut Graveyard, pin: &Pin) -> usize {
         let bytes = &self.bytes;
         self.entries.sort_unstable_by(|a, b| a.head.cmp(&b.head).then_with(|| bytes[a.start..a.end].cmp(&bytes[b.start..b.end])));
-        let taken = self.entries.drain(..).map(|e| store.insert_entry(&bytes[e.start..e.end], e.slot, yard)).sum();
+        let mut taken = 0;
+        for e in self.entries.drain(..) {
+            taken += store.insert_entry(&bytes[e.start..e.end], e.slot, yard);
+            yard.release_many(pin);
+        }
         self.bytes.clear();
         taken
     }
@@ -80,19 +84,19 @@ impl Late {
 
 impl Table {
     /// Makes the entries that are missing.
-    pub(crate) fn make_late_entries(&self, w: &mut Writer, shape: &Shape) {
+    pub(crate) fn make_late_entries(&self, w: &mut Writer, shape: &Shape, pin: &Pin) {
         w.late.rows = 0;
         for (index, entries) in &mut w.late.indexes {
             // The definition changes with every entry made, so the index is there.
             if let Some(at) = shape.position(*index) {
-                self.memory.add(entries.enter(&shape.stores[at], &mut w.yard));
+                self.memory.add(entries.enter(&shape.stores[at], &mut w.yard, pin));
             }
         }
     }
     /// The same, once there are many.
-    pub(crate) fn make_late_entries_of_many(&self, w: &mut Writer, shape: &Shape) {
+    pub(crate) fn make_late_entries_of_many(&self, w: &mut Writer, shape: &Shape, pin: &Pin) {
         if w.late.rows >= MOST_LATE {
-            self.make_late_entries(w, shape);
+            self.make_late_entries(w, shape, pin);
         }
     }
 }

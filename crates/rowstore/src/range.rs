@@ -26,10 +26,10 @@ impl KeyRange {
         Self { low: parts.to_vec(), high: upper_bound(parts) }
     }
     /// Each bound is the bytes of leading key parts; included or excluded with all keys that begin with them.
-    pub fn bounds(low: Bound<&[u8]>, high: Bound<&[u8]>) -> Self {
+    pub fn bounds(low: Bound<Vec<u8>>, high: Bound<Vec<u8>>) -> Self {
         let low = match low {
-            Bound::Included(b) => b.to_vec(),
-            Bound::Excluded(b) => match upper_bound(b) {
+            Bound::Included(b) => b,
+            Bound::Excluded(b) => match upper_bound(&b) {
                 Some(after) => after,
                 // Nothing is greater than all that begins with `b`.
                 None => return Self::empty(),
@@ -37,8 +37,8 @@ impl KeyRange {
             Bound::Unbounded => Vec::new(),
         };
         let high = match high {
-            Bound::Included(b) => upper_bound(b),
-            Bound::Excluded(b) => Some(b.to_vec()),
+            Bound::Included(b) => upper_bound(&b),
+            Bound::Excluded(b) => Some(b),
             Bound::Unbounded => None,
         };
         Self { low, high }
@@ -93,12 +93,12 @@ mod tests {
 
     #[test]
     fn bounds_take_in_or_leave_out_whole_prefixes() {
-        let r = KeyRange::bounds(Bound::Excluded(&[1]), Bound::Included(&[3]));
+        let r = KeyRange::bounds(Bound::Excluded(vec![1]), Bound::Included(vec![3]));
         for (key, inside) in [(&[1][..], false), (&[1, 9], false), (&[2], true), (&[3], true), (&[3, 255], true), (&[4], false)] {
             assert_eq!(r.contains(key), inside, "{key:?}");
         }
-        assert!(KeyRange::bounds(Bound::Excluded(&[255]), Bound::Unbounded).is_empty());
-        assert!(KeyRange::bounds(Bound::Included(&[5]), Bound::Excluded(&[5])).is_empty());
+        assert!(KeyRange::bounds(Bound::Excluded(vec![255]), Bound::Unbounded).is_empty());
+        assert!(KeyRange::bounds(Bound::Included(vec![5]), Bound::Excluded(vec![5])).is_empty());
         assert!(!KeyRange::prefix(&[255]).is_empty());
         assert!(!KeyRange::all().is_empty());
     }

@@ -79,7 +79,7 @@ impl Table {
                     entries.push(append, primary, slot.ptr());
                 }
             }
-            self.memory.add(entries.enter(store, &mut w.yard));
+            self.memory.add(entries.enter(store, &mut w.yard, &pin));
             w.yard.release(&pin);
         }
     }

@@ -129,7 +129,7 @@ impl Table {
         let mut w = self.writer.lock();
         w.late.loading = false;
         if !w.late.is_empty() {
-            self.make_late_entries(&mut w, &self.shape());
+            self.make_late_entries(&mut w, &self.shape(), &Pin::new());
         }
         w
     }
@@ -299,7 +299,7 @@ impl Table {
             self.memory.add(SLOT_BYTES + version.of_writer(pin).size() + ordered_entry_bytes(change.key.bytes()));
             self.rows.insert(change.key.bytes(), slot, &mut w.yard);
             w.samples.note(change.key);
-            self.enter(w, shape, change, slot);
+            self.enter(w, shape, pin, change, slot);
             w.yard.release_many(pin);
             return Applied { slot, version, delta: live, leaves_garbage: live == 0 };
         };
@@ -318,7 +318,7 @@ impl Table {
     }
 
     /// Entries of a row that is new.
-    fn enter(&self, w: &mut Writer, shape: &Shape, change: RowChange<'_>, slot: SlotPtr) {
+    fn enter(&self, w: &mut Writer, shape: &Shape, pin: &Pin, change: RowChange<'_>, slot: SlotPtr) {
         let Some(bytes) = change.bytes.filter(|_| !w.restoring) else { return };
         let mut scratch = Vec::new();
         for (index, store) in shape.secondary() {
@@ -333,7 +333,7 @@ impl Table {
             index.encode(&shape.schema, change.schema, bytes, &mut scratch);
             self.memory.add(store.insert(&mut scratch, change.key, slot, &mut w.yard));
         }
-        self.make_late_entries_of_many(w, shape);
+        self.make_late_entries_of_many(w, shape, pin);
     }
 
     /// The index keys that the new bytes have and the previous version has not, with their index's position.

@@ -428,7 +428,7 @@ impl Session {
 /// What ALTER TABLE answers after a copy.
 pub(super) fn altered(rows: u64, statement: &StatementContext) -> Result<Outcome, Fault> {
     let warnings = statement.warnings.lock().total;
-    Ok(Outcome::Ok(Done { affected: rows, last_insert_id: 0, info: format!("Records: {rows}  Duplicates: 0  Warnings: {warnings}") }))
+    Ok(Outcome::Ok(Done { affected: rows, last_insert_id: 0, info: format!("Records: {rows}  Duplicates: 0  Warnings: {warnings}").into() }))
 }
 
 /// What goes wrong with a row, as ALTER TABLE says it.

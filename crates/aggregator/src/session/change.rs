@@ -61,7 +61,7 @@ impl Session {
             } else {
                 String::new()
             };
-            return Ok(Outcome::Ok(Done { affected: done.affected, last_insert_id: shown, info }));
+            return Ok(Outcome::Ok(Done { affected: done.affected, last_insert_id: shown, info: info.into() }));
         }
         Err(Fault::Deadlock)
     }
@@ -190,7 +190,11 @@ impl Session {
     }
 
     pub(crate) fn updated(&self, done: Changed) -> Result<Outcome, Fault> {
-        let info = format!("Rows matched: {}  Changed: {}  Warnings: {}", done.matched, done.changed, self.statement().warnings.lock().total);
+        let warnings = self.statement().warnings.lock().total;
+        let info = match (done.matched, done.changed, warnings) {
+            (1, 1, 0) => "Rows matched: 1  Changed: 1  Warnings: 0".into(),
+            (matched, changed, warnings) => format!("Rows matched: {matched}  Changed: {changed}  Warnings: {warnings}").into(),
+        };
         Ok(Outcome::Ok(Done { affected: if self.client.found_rows { done.matched } else { done.changed }, last_insert_id: 0, info }))
     }
 

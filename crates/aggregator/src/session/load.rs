@@ -208,7 +208,7 @@ impl Session {
         Ok(Done {
             affected: d.affected,
             last_insert_id: load.made.generated.unwrap_or(0),
-            info: format!("Records: {}  Deleted: {deleted}  Skipped: {skipped}  Warnings: {warnings}", load.line),
+            info: format!("Records: {}  Deleted: {deleted}  Skipped: {skipped}  Warnings: {warnings}", load.line).into(),
         })
     }
 

@@ -41,6 +41,7 @@ use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
 use privileges::{database_denied, table_denied};
 use statement::{Facts, Rows};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -77,7 +78,7 @@ pub enum Outcome {
 pub struct Done {
     pub affected: u64,
     pub last_insert_id: u64,
-    pub info: String,
+    pub info: Cow<'static, str>,
 }
 
 impl Outcome {
