@@ -3,7 +3,7 @@
 //! Owns:     a few lanes: tasks with the batches that wait for them. Each writes the rows of some of the table's partitions.
 //! Promises: rows of a partition are written in the order of the file; rows in each other's way have a unique key in common, so they share a partition.
 //!           Warnings stand in the order of the lines, and those of making a row before those of writing it. What went wrong first in the file is what the
-//!           statement says. Memory holds three batches a lane: one being filled, one waiting, one being written.
+//!           statement says. Memory holds so many batches a lane: one being filled, some waiting, one being written.
 //! Never:    ends the transaction. Nothing is written any more once [`Writer::finish`] has returned.
 
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use weald_types::{Fault, Warning};
 
 /// Rows written in one go.
 const BATCH: usize = 1000;
+/// Batches of a lane that may wait: while it makes late entries, or a part goes to the log, reading goes on.
+const WAITING: usize = 16;
 
 /// What the rows are written under.
 #[derive(Clone)]
@@ -68,7 +70,7 @@ impl Writer {
     ) -> Self {
         let until = Arc::new(AtomicU64::new(u64::MAX));
         let lane = |statement| {
-            let (batches, waiting) = mpsc::channel(1);
+            let (batches, waiting) = mpsc::channel(WAITING);
             let task = runtime.spawn(write(writing.clone(), statement, until.clone(), waiting));
             Lane { filling: MadeRows::default(), batches: Some(batches), task }
         };
