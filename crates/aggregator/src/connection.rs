@@ -475,6 +475,9 @@ impl Connection {
     }
 
     async fn next_of(shared: &Shared, rows: &mut BoxStream) -> Result<Option<Vec<Row>>, Fault> {
+        if let Some(batch) = rows.at_hand() {
+            return Ok(batch);
+        }
         let _whole = Whole::begin(shared);
         rows.next().await
     }

@@ -31,7 +31,8 @@ pub fn to_utc<'a>(ctx: &EvalContext<'a>) -> impl Fn(DateTime) -> DateTime + use<
 
 /// What is to be read: single rows, or ranges one after the other.
 pub enum Lookup {
-    Rows(Vec<(IndexId, Vec<u8>)>),
+    /// Keys of a unique index.
+    Rows(IndexId, Vec<Vec<u8>>),
     Cursors(Vec<Cursor>),
 }
 
@@ -46,7 +47,7 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
     };
     let part_after = |index: IndexId, prefix: &[Value]| schema.index(index).and_then(|i| i.encoder().parts().get(prefix.len()));
     match keys {
-        Keys::Nothing => Lookup::Rows(Vec::new()),
+        Keys::Nothing => Lookup::Cursors(Vec::new()),
         Keys::All => Lookup::Cursors(vec![Cursor::rows(KeyRange::all())]),
         Keys::Equal { index, keys } => {
             let mut whole = true;
@@ -60,7 +61,7 @@ pub fn lookup(schema: &TableSchema, keys: &Keys) -> Lookup {
                 .collect();
             keep_first(&mut encoded);
             if whole {
-                return Lookup::Rows(encoded.into_iter().map(|k| (*index, k)).collect());
+                return Lookup::Rows(*index, encoded);
             }
             Lookup::Cursors(encoded.into_iter().map(|k| Cursor::index(*index, KeyRange::prefix(&k), Direction::Forward)).collect())
         }
@@ -174,10 +175,10 @@ pub async fn visit(
     readable(table, snapshot)?;
     let turns = Turns::default();
     match lookup(schema, keys) {
-        Lookup::Rows(rows) => {
-            let examined = rows.len() as u64;
+        Lookup::Rows(index, keys) => {
+            let examined = keys.len() as u64;
             ctx.statement.cost.rows_examined.fetch_add(examined, Relaxed);
-            for (n, (index, key)) in rows.into_iter().enumerate() {
+            for (n, key) in keys.into_iter().enumerate() {
                 if n % PIECE_ROWS == PIECE_ROWS - 1 {
                     turns.piece(ctx.statement).await?;
                 }

@@ -168,7 +168,7 @@ impl ScanStream {
         for (at, (_, table)) in tables.iter().enumerate() {
             let keys = dealt.as_ref().map_or(&keys, |d| &d[at]);
             match find::lookup(table.schema(), keys) {
-                Lookup::Rows(rows) => parts.extend(rows.into_iter().map(|(i, k)| Part::Row(at, table.clone(), i, k))),
+                Lookup::Rows(index, keys) => parts.extend(keys.into_iter().map(|k| Part::Row(at, table.clone(), index, k))),
                 Lookup::Cursors(cursors) => parts.extend(cursors.into_iter().map(|c| Part::Cursor(at, table.clone(), c))),
             }
         }

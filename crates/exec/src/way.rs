@@ -155,7 +155,7 @@ fn entries(f: &Fragment, keys: &Keys, places: &Places<'_>, targets: &[usize]) ->
     let Some(first) = targets.first() else { return Ok(0) };
     let table = places.open(*first)?.1;
     let here = match find::lookup(table.schema(), keys) {
-        Lookup::Rows(rows) => rows.len() as u64,
+        Lookup::Rows(_, keys) => keys.len() as u64,
         Lookup::Cursors(cursors) => cursors.iter().map(|c| table.about(c)).sum(),
     };
     debug_assert_eq!(f.table.id, table.id());

@@ -82,7 +82,8 @@ const PARTS_AHEAD: usize = 8;
 
 impl Transaction {
     pub fn begin(node: &Arc<NodeContext>, id: TxnId, isolation: Isolation) -> Self {
-        let at = node.clock.now(node.wall());
+        // Until it reads, or changes a row: then it takes a snapshot.
+        let at = node.clock.last();
         Self {
             node: node.clone(),
             txn: Txn::new(id, isolation, at),

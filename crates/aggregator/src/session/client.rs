@@ -179,11 +179,7 @@ impl Session {
 
     /// The collation that text columns are labelled with: that of `character_set_results`; `None` where that is NULL.
     pub fn results_collation(&self) -> Option<Collation> {
-        match self.variables.get("character_set_results") {
-            Value::Str(cs) if **cs == *self.settings.collation_connection.charset() => Some(self.settings.collation_connection),
-            Value::Str(cs) => Some(Collation::default_of(cs).unwrap_or(Collation::UTF8MB4_GENERAL_CI)),
-            _ => None,
-        }
+        self.settings.results_collation
     }
 
     /// A statement's text as the client sent it, in UTF-8.

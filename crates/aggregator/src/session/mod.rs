@@ -222,6 +222,8 @@ pub(crate) struct Settings {
     /// What statements come in, and what text goes out in (None: each column's own).
     pub client_charset: Charset,
     pub results_charset: Option<Charset>,
+    /// The collation that text columns are labelled with; None: each column's own.
+    pub results_collation: Option<Collation>,
     pub isolation: ast::Isolation,
     pub read_only: bool,
     pub encryption_mode: weald_expr::function::EncryptionMode,
@@ -236,13 +238,19 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub fn of(v: &Values) -> Self {
+        let collation_connection = Collation::by_name(v.text("collation_connection")).unwrap_or(Collation::UTF8MB4_GENERAL_CI);
         Self {
             sql_mode: SqlMode::parse(v.text("sql_mode")).unwrap_or(SqlMode::DEFAULT),
             time_zone: weald_expr::context::parse_time_zone(v.text("time_zone")).unwrap_or(TimeZone::Fixed(0)),
             autocommit: v.on("autocommit"),
-            collation_connection: Collation::by_name(v.text("collation_connection")).unwrap_or(Collation::UTF8MB4_GENERAL_CI),
+            collation_connection,
             client_charset: Charset::by_name(v.text("character_set_client")).unwrap_or(Charset::Utf8mb4),
             results_charset: Charset::by_name(v.text("character_set_results")).filter(|c| *c != Charset::Binary),
+            results_collation: match v.get("character_set_results") {
+                Value::Str(cs) if **cs == *collation_connection.charset() => Some(collation_connection),
+                Value::Str(cs) => Some(Collation::default_of(cs).unwrap_or(Collation::UTF8MB4_GENERAL_CI)),
+                _ => None,
+            },
             isolation: transaction::isolation_of(v.text("transaction_isolation")),
             read_only: v.on("transaction_read_only"),
             encryption_mode: weald_expr::function::EncryptionMode::parse(v.text("block_encryption_mode")).unwrap_or_default(),

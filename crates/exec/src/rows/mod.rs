@@ -176,6 +176,10 @@ impl Scope {
 /// One run of a node. `next` gives at most [`BATCH_ROWS`] rows, never none; `None` at the end.
 pub trait Stream: Send {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>>;
+    /// What `next` gives, where nothing needs to be done for it.
+    fn at_hand(&mut self) -> Option<Option<Vec<Row>>> {
+        None
+    }
 }
 
 pub type BoxStream = Box<dyn Stream>;
@@ -263,6 +267,9 @@ impl Ready {
 impl Stream for Ready {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Row>>, Fault>> {
         Box::pin(std::future::ready(Ok(self.take())))
+    }
+    fn at_hand(&mut self) -> Option<Option<Vec<Row>>> {
+        Some(self.take())
     }
 }
 
