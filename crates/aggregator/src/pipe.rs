@@ -14,7 +14,6 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::Instant;
 use weald_types::memory::Budget;
 use weald_types::{Charset, Fault};
 use weald_wire::compress::{Algorithm, Compressor};
@@ -115,9 +114,9 @@ impl Pipe {
             out: Vec::with_capacity(4096),
             compressor: None,
             packed: Vec::new(),
+            reading: Timer::new(server.query_runtime.clone()),
+            writing: Timer::new(server.query_runtime.clone()),
             server,
-            reading: Timer::default(),
-            writing: Timer::default(),
             write_limit: Duration::from_secs(60),
             charset: Charset::Utf8mb4,
         }
@@ -172,7 +171,7 @@ impl Pipe {
             socket.write_all(send).await?;
             socket.flush().await
         };
-        self.writing.until(Instant::now() + self.write_limit, write).await.ok_or(End::Timeout)??;
+        self.writing.within(self.write_limit, write).await.ok_or(End::Timeout)??;
         bytes.clear();
         if bytes.capacity() <= KEPT_BYTES {
             self.out = bytes;
@@ -195,7 +194,7 @@ impl Pipe {
             let into = if self.compressor.is_some() { &mut self.raw } else { &mut self.plain };
             into.reserve(4096);
             let socket = self.socket.as_mut().ok_or(End::Gone)?;
-            let n = self.reading.until(Instant::now() + timeout, socket.read_buf(into)).await.ok_or(End::Timeout)??;
+            let n = self.reading.within(timeout, socket.read_buf(into)).await.ok_or(End::Timeout)??;
             if n == 0 {
                 return Err(End::Gone);
             }
