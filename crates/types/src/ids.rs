@@ -34,6 +34,32 @@ id!(/** A transaction: unique on its aggregator, for ever. */ TxnId, u64);
 id!(/** Position in ONE partition's log: how many records came before. Comparing two partitions' positions means nothing. */ Lsn, u64);
 id!(/** A point on the hybrid clock: microseconds since 1970, then 8 bits of a logical counter; below 2^62 until the year 2500. */ Timestamp, u64);
 
+macro_rules! wide_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(u128);
+        impl $name {
+            pub const fn new(raw: u128) -> Self { Self(raw) }
+            pub const fn raw(self) -> u128 { self.0 }
+            /// From the 32 hexadecimal digits that it prints as; nothing else.
+            pub fn parse(text: &str) -> Option<Self> {
+                let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
+                if digits { u128::from_str_radix(text, 16).ok().map(Self) } else { None }
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{:032x}", self.0) }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{:032x}", self.0) }
+        }
+    };
+}
+
+wide_id!(/** A cluster: drawn at random when it is made, so that two never have the same. */ ClusterId);
+wide_id!(/** What a data directory says it is: drawn at random at its first start. The cluster gives a [`NodeId`] to each. */ NodeIdentity);
+
 impl PartitionId {
     pub const fn of(database: DatabaseId, ordinal: u32) -> Self {
         Self(((database.0 as u64) << 32) | ordinal as u64)
