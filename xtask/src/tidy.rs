@@ -15,8 +15,8 @@ const HEAVY_GUESTS: &[(&str, &[&str])] = &[
     ("arrow", &["exec"]),
     ("openraft", &["metaraft"]),
     ("rustix", &["env"]),
-    ("rustls", &["aggregator", "tests"]),
-    ("tokio-rustls", &["aggregator"]),
+    ("rustls", &["aggregator", "rpc", "tests"]),
+    ("tokio-rustls", &["aggregator", "rpc"]),
     ("axum", &["node"]),
     ("clap", &["weald"]),
 ];
