@@ -172,8 +172,13 @@ impl Partition {
         Ok(Some(head.at))
     }
     fn restore_all(&self, mut ops: Ops<'_>, at: Timestamp, again: Again) -> Result<(), RecordError> {
+        // Most rows are of the table that the one before is of.
+        let mut table: Option<Arc<Table>> = None;
         while let Some(op) = ops.next_op()? {
-            let Some(table) = self.current_table(op.table) else { continue };
+            if table.as_ref().is_none_or(|t| t.id() != op.table) {
+                table = self.current_table(op.table);
+            }
+            let Some(table) = &table else { continue };
             let key = Key::new(op.key);
             table.restore(RowChange { key: &key, schema: op.schema, bytes: op.bytes }, at, again, Timestamp::MAX);
         }

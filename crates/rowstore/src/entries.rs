@@ -23,9 +23,9 @@ pub(crate) struct Entries {
     entries: Vec<Entry>,
 }
 
-/// Where in the buffer an entry's bytes are, the first eight of them being kept at hand.
+/// Where in the buffer an entry's bytes are, the first sixteen of them being kept at hand: mostly they say what the order is.
 struct Entry {
-    head: u64,
+    head: [u64; 2],
     start: usize,
     end: usize,
     slot: SlotPtr,
@@ -37,7 +37,12 @@ impl Entries {
         let start = self.bytes.len();
         append(&mut self.bytes);
         self.bytes.extend_from_slice(primary);
-        let head = self.bytes[start..].iter().chain(&[0; 8]).take(8).fold(0, |head, b| head << 8 | *b as u64);
+        let bytes = &self.bytes[start..];
+        let mut head = [0; 16];
+        let length = bytes.len().min(16);
+        head[..length].copy_from_slice(&bytes[..length]);
+        let head = u128::from_be_bytes(head);
+        let head = [(head >> 64) as u64, head as u64];
         self.entries.push(Entry { head, start, end: self.bytes.len(), slot });
     }
 
