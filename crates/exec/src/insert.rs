@@ -77,11 +77,12 @@ impl MadeRows {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
-    /// Numbers and bytes of the rows for this partition.
-    fn of(&self, at: usize) -> impl Iterator<Item = (u64, &[u8])> {
+    /// Partition, number and bytes of each row: partition by partition, and by number within one.
+    fn dealt(&self) -> Vec<(usize, u64, &[u8])> {
         let mut from = 0;
-        let all = self.rows.iter().map(move |r| (r.at, r.number, &self.bytes[std::mem::replace(&mut from, r.end)..r.end]));
-        all.filter(move |(of, ..)| *of == at).map(|(_, number, bytes)| (number, bytes))
+        let mut rows: Vec<_> = self.rows.iter().map(|r| (r.at, r.number, &self.bytes[std::mem::replace(&mut from, r.end)..r.end])).collect();
+        rows.sort_by_key(|(at, ..)| *at);
+        rows
     }
 }
 
@@ -179,9 +180,10 @@ impl Engine {
         let places = self.tables(&bound.table).map_err(|fault| (0, fault))?;
         let mut done = Inserted::default();
         let mut failed = None;
-        for (at, (partition, table)) in places.iter().enumerate() {
-            let rows: Vec<(u64, &[u8])> = rows.of(at).take_while(|(number, _)| *number <= until).collect();
-            if let Err((number, fault)) = self.load(bound, partition, table, &rows, &mut done, warned, work).await {
+        for rows in rows.dealt().chunk_by(|a, b| a.0 == b.0) {
+            let (partition, table) = places.get(rows[0].0).ok_or((0, Fault::SchemaChanged))?;
+            let rows = &rows[..rows.partition_point(|(_, number, _)| *number <= until)];
+            if let Err((number, fault)) = self.load(bound, partition, table, rows, &mut done, warned, work).await {
                 until = number;
                 failed = Some((number, fault));
             }
@@ -196,17 +198,17 @@ impl Engine {
         bound: &BoundInsert,
         partition: &Arc<Partition>,
         table: &Arc<Table>,
-        mut rows: &[(u64, &[u8])],
+        mut rows: &[(usize, u64, &[u8])],
         done: &mut Inserted,
         warned: &mut Vec<u64>,
         work: Work<'_>,
     ) -> Result<(), (u64, Fault)> {
-        while let Some((first, _)) = rows.first() {
+        while let Some((_, first, _)) = rows.first() {
             let piece = &rows[..rows.len().min(LOADED_AT_A_TIME)];
-            let (loaded, outcome) = partition.load(work.transaction, table, piece.iter().map(|(_, bytes)| *bytes));
+            let (loaded, outcome) = partition.load(work.transaction, table, piece.iter().map(|(.., bytes)| *bytes));
             done.affected += loaded as u64;
             rows = &rows[loaded..];
-            if let Some((number, bytes)) = rows.first()
+            if let Some((_, number, bytes)) = rows.first()
                 && loaded < piece.len()
             {
                 let fault = |fault| (*number, fault);
