@@ -9,7 +9,7 @@ use crate::Limits;
 use crate::arrivals::{Arrivals, Arrived, Whole};
 use crate::drive::{Line, Look, Outgoing, Side, Taken, Tell, drive, part};
 use crate::error::{Lost, Refusal};
-use crate::frame::{Frame, Head, Kind};
+use crate::frame::{FAILED_LATE, Frame, Head, Kind};
 use crate::hello::Hello;
 use crate::liveness::{Verdict, Watch};
 use crate::outbox::Batch;
@@ -181,7 +181,9 @@ impl Answerer {
             for id in state.overdue(now) {
                 let Some(running) = state.give_up(id, &mut wakers, &mut ended) else { continue };
                 if running {
-                    state.outgoing.outbox.push(Head::new(Kind::Failed, id, stamp), Bytes::from_static(b"its deadline passed while it ran"));
+                    // Their clocks run at the same time, and either may be the first to say it.
+                    let failed = Head { code: FAILED_LATE, ..Head::new(Kind::Failed, id, stamp) };
+                    state.outgoing.outbox.push(failed, Bytes::from_static(b"its deadline passed while it ran"));
                     tell |= state.outgoing.tell();
                 }
             }
@@ -386,8 +388,9 @@ impl State {
 
     /// Takes a request off the list. `Some(true)` if its asker waits for an answer.
     fn give_up(&mut self, id: u64, wakers: &mut Vec<Waker>, ended: &mut Vec<AbortHandle>) -> Option<bool> {
-        let running = self.running.remove(&id)?;
+        // Also of an answer that is on its way.
         self.outgoing.outbox.forget(id);
+        let running = self.running.remove(&id)?;
         wakers.extend(running.part);
         ended.extend(running.task);
         Some(running.wants_answer)

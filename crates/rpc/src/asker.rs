@@ -7,7 +7,7 @@
 
 use crate::drive::{Line, Look, Outgoing, Side, Taken, Tell, drive, part};
 use crate::error::{CallError, ConnectError, Lost, NotRun, Refusal};
-use crate::frame::{Frame, Head, Kind};
+use crate::frame::{FAILED_LATE, Frame, Head, Kind};
 use crate::hello::Hello;
 use crate::liveness::{Verdict, Watch};
 use crate::outbox::{Batch, Encoded};
@@ -343,7 +343,14 @@ impl State {
                 let code = Refusal::of_code(code).ok_or_else(|| Lost::Broken(format!("an unknown reason to refuse: {code}")))?;
                 self.finish(id, NotRun::Refused { code, reason: words(&frame.body) }.into(), wakers);
             }
-            Kind::Failed => self.finish(id, Lost::Failed(words(&frame.body)).into(), wakers),
+            Kind::Failed => {
+                let within = self.pending.get(id).and_then(|c| c.deadline).map(|(_, within)| within);
+                let lost = match within {
+                    Some(within) if code == FAILED_LATE => Lost::TimedOut(within),
+                    Some(_) | None => Lost::Failed(words(&frame.body)),
+                };
+                self.finish(id, lost.into(), wakers);
+            }
             Kind::Pong => {}
             Kind::Farewell => return Err(Lost::Farewell(words(&frame.body))),
             Kind::Hello | Kind::Request | Kind::StreamRequest | Kind::OneWay | Kind::Cancel | Kind::Credit | Kind::Ping => {

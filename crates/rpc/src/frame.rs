@@ -14,6 +14,8 @@ pub(crate) const HEAD_BYTES: usize = 28;
 /// Of those, what the length field does not count: itself.
 const LENGTH_BYTES: usize = 4;
 const MORE: u8 = 1;
+/// The code of [`Kind::Failed`] when the reason is the request's own deadline.
+pub(crate) const FAILED_LATE: u16 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -37,7 +39,7 @@ pub(crate) enum Kind {
     Part,
     /// Answerer: was not run. `code` says why, the body says it in words.
     Refused,
-    /// Answerer: was begun and came to no answer.
+    /// Answerer: was begun and came to no answer. `code` is [`FAILED_LATE`] or 0, the body says it in words.
     Failed,
     /// Answerer: I am.
     Pong,

@@ -88,11 +88,13 @@ pub async fn invite(keyring: &Keyring, network: &dyn Network, address: &str, sec
 
 async fn introduce(keyring: &Keyring, network: &dyn Network, address: &str, secret: &ClusterSecret) -> Result<Invited, JoinError> {
     let our_cluster = keyring.cluster().ok_or(ConnectError::NoCluster)?;
+    // Before anybody waits for the proof.
+    stretch(secret).await?;
     let stream = network.connect(address).await.map_err(|e| opening::connect_error(address, e))?;
     let Opened { with, mut stream } = opening::connect(keyring, stream, address, Protocol::Join, None).await?;
     let With::Join(session) = with else { return Err(JoinError::Malformed("it does not want to be added".into())) };
     // The side that adds goes first: anybody may call a fresh node, but a node is only called where an operator pointed.
-    let proof = prove(secret, Prover::Adder, session).await?;
+    let proof = secret.prove(Prover::Adder, &session);
     talk::say(&mut stream, &AdderHello { protocol: keyring.protocol.clone(), program: PROGRAM.into(), proof }).await?;
     let is_proof = |proof: &[u8]| secret.is_proof(Prover::Fresh, &session, proof);
     match talk::hear(&mut stream).await? {
@@ -168,8 +170,9 @@ impl Door {
             talk::say(&mut stream, &FreshHello::Version { ours: self.keyring.protocol.clone() }).await?;
             return Ok(false);
         }
+        stretch(&self.secret).await?;
         // Made before the other's proof is looked at, so that the time it takes tells nothing.
-        let proof = prove(&self.secret, Prover::Fresh, session).await?;
+        let proof = self.secret.prove(Prover::Fresh, &session);
         if !self.secret.is_proof(Prover::Adder, &session, &hello.proof) {
             let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             tracing::warn!(failures, "somebody who does not know the cluster secret wanted to add this node");
@@ -220,10 +223,10 @@ impl Door {
     }
 }
 
-/// The first proof of a process stretches the secret, which takes milliseconds of arithmetic.
-async fn prove(secret: &ClusterSecret, prover: Prover, session: [u8; 32]) -> io::Result<[u8; 32]> {
+/// Not on a thread that serves others.
+async fn stretch(secret: &ClusterSecret) -> io::Result<()> {
     let secret = secret.clone();
-    tokio::task::spawn_blocking(move || secret.prove(prover, &session)).await.map_err(io::Error::other)
+    tokio::task::spawn_blocking(move || secret.stretch()).await.map_err(io::Error::other)
 }
 
 /// How long the answer to a wrong proof is held back. Right ones are never delayed, so a stranger cannot lock the operator out.

@@ -72,7 +72,7 @@ pub fn secret(text: &str) -> ClusterSecret {
 pub fn limits() -> Limits {
     Limits {
         tick: Duration::from_millis(5),
-        connect_within: Duration::from_secs(5),
+        connect_within: Duration::from_secs(20),
         // Long enough for a machine on which a build runs as well.
         silence: Duration::from_secs(20),
         backoff: (Duration::from_millis(1), Duration::from_millis(10)),
