@@ -24,7 +24,7 @@ pub enum Error {
     BufferFull { waiting: usize, limit: usize },
     #[error("a record of {len} bytes is longer than the log takes ({max})")]
     RecordTooLong { len: usize, max: usize },
-    #[error("partition {partition} has no log here")]
+    #[error("partition {} of database number {} has no log here", partition.ordinal(), partition.database())]
     UnknownPartition { partition: PartitionId },
 
     /// Bytes that were good once are not any more. Never skipped.
@@ -39,7 +39,7 @@ pub enum Error {
     #[error("{} holds other things already: {entry}", dir.display())]
     Occupied { dir: PathBuf, entry: String },
     /// The log does not reach back to the partition's snapshot.
-    #[error("the log of partition {partition} continues at {found} where {expected} is due")]
+    #[error("the log of partition {} of database number {} continues at {found} where {expected} is due", partition.ordinal(), partition.database())]
     Gap { partition: PartitionId, expected: Lsn, found: Lsn },
     #[error("{doing} {}", path.display())]
     Io { path: PathBuf, doing: &'static str, source: Arc<io::Error> },

@@ -38,6 +38,9 @@ struct Inner {
     spares: Vec<Spare>,
 }
 
+/// By how much the next try is smaller, when a segment finds no room.
+const SMALLER: u64 = 4;
+
 struct Spare {
     path: PathBuf,
     len: u64,
@@ -127,26 +130,33 @@ impl Segments {
 
     fn make(&self, inner: &mut Inner, batch: u64) -> Result<Segment, Error> {
         let number = inner.newest + 1;
-        let wanted = self.options.segment_bytes.max(align(SEGMENT_HEADER + batch.max(BATCH_HEADER as u64)));
+        let least = align(SEGMENT_HEADER + batch.max(BATCH_HEADER as u64));
+        let wanted = self.options.segment_bytes.max(least);
         let spare = inner.spares.iter().position(|s| s.len >= wanted).map(|i| inner.spares.swap_remove(i));
         let temporary = match &spare {
             Some(spare) => spare.path.clone(),
             None => self.dir.join(format!("{number:08}.new")),
         };
-        let len = spare.as_ref().map_or(wanted, |s| s.len);
-        match self.fill(number, &temporary, len) {
-            Ok(segment) => {
-                inner.newest = number;
-                Ok(segment)
-            }
-            Err(error) => {
-                // Whatever stands there is not part of the log; giving its room back matters when the disk is full.
-                // The removal is synced because the name will be used again.
-                if let Err(remove) = self.env.disk.remove(&temporary).and_then(|()| self.env.disk.sync_dir(&self.dir)) {
-                    tracing::debug!(error = %remove, file = %temporary.display(), "left behind");
+        let mut len = spare.as_ref().map_or(wanted, |s| s.len);
+        loop {
+            let error = match self.fill(number, &temporary, len) {
+                Ok(segment) => {
+                    inner.newest = number;
+                    return Ok(segment);
                 }
-                Err(error)
+                Err(error) => error,
+            };
+            // Whatever stands there is not part of the log; giving its room back matters when the disk is full.
+            // The removal is synced because the name will be used again.
+            if let Err(remove) = self.env.disk.remove(&temporary).and_then(|()| self.env.disk.sync_dir(&self.dir)) {
+                tracing::debug!(error = %remove, file = %temporary.display(), "left behind");
+                return Err(error);
             }
+            // Where a whole segment finds no room a smaller one may: the disk is not full before a batch finds none.
+            if !matches!(error, Error::DiskFull { .. }) || len <= least {
+                return Err(error);
+            }
+            len = align(len / SMALLER).max(least);
         }
     }
 

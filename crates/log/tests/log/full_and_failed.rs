@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use weald_env::Env;
-use weald_env::sim::{Call, Survives};
+use weald_env::sim::{Call, SimDisk, Survives};
 use weald_log::{Durable, Error};
 use weald_types::Lsn;
 
@@ -312,4 +312,38 @@ fn buffer_is_bounded_and_room_comes_with_the_next_flush() {
     }
     weald_log::Log::open(&env, &dir(), options()).unwrap().replay(&Longest(&found), 1, &Default::default()).unwrap();
     assert_eq!(*found.lock(), 10_000);
+}
+
+#[test]
+fn a_disk_with_room_for_less_than_a_segment_is_not_full() {
+    let segment = 64 << 10;
+    let disk = Arc::new(SimDisk::new());
+    let env = Env::with_disk(disk.clone(), 42);
+    let (log, _) = open(&env, &dir(), weald_log::Options { segment_bytes: segment, ..options() }, &Default::default()).unwrap();
+    let mut last = append(&log, p(1)).unwrap();
+    // Room for half a segment: it is used to the last batch.
+    let capacity = disk.used_bytes() + segment / 2;
+    disk.set_capacity(Some(capacity));
+    let mut taken = 0;
+    let refused = loop {
+        match append(&log, p(1)) {
+            Ok(lsn) => last = lsn,
+            Err(error) => break error,
+        }
+        taken += 1;
+        assert!(taken < 100_000, "it is never full");
+    };
+    assert!(matches!(refused, Error::DiskFull { .. }), "{refused}");
+    let left = capacity - disk.used_bytes();
+    assert!(left < 2 << 10, "{left} bytes were left");
+    let (_, seen) = reopen(disk.after_crash(Survives::Nothing)).unwrap();
+    assert_eq!(seen.check()[&p(1)], last);
+    // With room again segments are whole ones.
+    disk.set_capacity(None);
+    for _ in 0..100 {
+        last = append(&log, p(1)).unwrap();
+    }
+    drop(log);
+    let (_, seen) = reopen(disk.after_crash(Survives::Nothing)).unwrap();
+    assert_eq!(seen.check()[&p(1)], last);
 }
