@@ -20,8 +20,13 @@ impl NodeLog {
         let _ = self.0.set(log);
     }
     fn log(&self, partition: PartitionId) -> Result<&Arc<Log>, Fault> {
-        self.0.get().ok_or_else(|| Fault::PartitionUnavailable { partition: partition.to_string(), reason: "it is recovering".into() })
+        self.0.get().ok_or_else(|| Fault::PartitionUnavailable { partition: shown(partition), reason: "it is recovering".into() })
     }
+}
+
+/// A partition as those know it who have no names.
+fn shown(partition: PartitionId) -> String {
+    format!("{} of database number {}", partition.ordinal(), partition.database())
 }
 
 pub fn fault(partition: PartitionId, e: &Error) -> Fault {
@@ -33,7 +38,7 @@ pub fn fault(partition: PartitionId, e: &Error) -> Fault {
             format!("Multi-statement transaction required more than the {max} bytes that one partition's log takes: {len}"),
         ),
         e if e.outcome_is_unknown() => Fault::OutcomeUnknown { reason: e.to_string() },
-        e => Fault::PartitionUnavailable { partition: partition.to_string(), reason: e.to_string() },
+        e => Fault::PartitionUnavailable { partition: shown(partition), reason: e.to_string() },
     }
 }
 
@@ -49,7 +54,7 @@ impl CommitLog for NodeLog {
         let ticket = queued.map_err(|e| match e {
             Error::BufferFull { .. } => NotAppended::Crowded,
             // Nothing was written: certainly not done.
-            Error::Poisoned { .. } => NotAppended::Refused(Fault::PartitionUnavailable { partition: first.to_string(), reason: e.to_string() }),
+            Error::Poisoned { .. } => NotAppended::Refused(Fault::PartitionUnavailable { partition: shown(first), reason: e.to_string() }),
             e => NotAppended::Refused(fault(first, &e)),
         })?;
         Ok(Box::pin(async move { ticket.await.map(|_| ()).map_err(|e| fault(first, &e)) }))

@@ -4,14 +4,14 @@
 //! Promises: says what to do next where there is something.
 //! Never:    a client's fault: those are `types::Fault`.
 
-use weald_types::{Fault, PartitionId};
+use weald_types::Fault;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
     Log(#[from] weald_log::Error),
     #[error("partition {partition} cannot be recovered: {reason}")]
-    Recovery { partition: PartitionId, reason: String },
+    Recovery { partition: Box<str>, reason: String },
     #[error("{0}")]
     Fault(Fault),
 }

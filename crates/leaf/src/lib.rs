@@ -73,8 +73,10 @@ impl Leaf {
         let engine = Engine::new(NodeContext::new(env.clone(), node_log.clone(), memory));
         engine.recovering.store(true, Relaxed);
         let board = Board::default();
-        for id in catalog.databases.values().flat_map(|d| d.partition_ids()) {
-            board.put(id, PartitionStatus::new(Phase::Recovering));
+        for d in catalog.databases.values() {
+            for id in d.partition_ids() {
+                board.put(id, &d.name, PartitionStatus::new(Phase::Recovering));
+            }
         }
         Arc::new(Self {
             engine,
@@ -215,7 +217,7 @@ impl Leaf {
                 None => SnapshotStore::open(&self.env, &self.dir.snapshots_of(id), id).map_err(|e| commit_log::fault(id, &e))?,
             };
             let log = self.recovered_log()?.partition(id, Lsn::ZERO);
-            let live = self.board.put(id, PartitionStatus::new(Phase::Online));
+            let live = self.board.put(id, &d.name, PartitionStatus::new(Phase::Online));
             let held = Held { partition, log, snapshots: Mutex::new(snapshots), bytes_at_snapshot: Mutex::new(0), live };
             self.held.lock().insert(id, Arc::new(held));
         }
@@ -231,7 +233,7 @@ impl Leaf {
             if let Some(log) = self.log.get()
                 && let Err(error) = log.forget(id)
             {
-                tracing::warn!(%error, partition = %id, "the log of a dropped partition could not be forgotten");
+                tracing::warn!(%error, partition = format!("{}:{}", d.name, id.ordinal()), "the log of a dropped partition could not be forgotten");
             }
             snapshot::remove_files(&self.env, &self.dir.snapshots_of(id));
         }

@@ -113,7 +113,7 @@ pub fn recover(
             };
             let tables = d.stored_tables().filter(here).cloned().collect();
             let snapshots = SnapshotStore::open(env, &dir.snapshots_of(id), id)?;
-            let live = board.get(id).unwrap_or_else(|| board.put(id, crate::PartitionStatus::new(Phase::Recovering)));
+            let live = board.get(id).unwrap_or_else(|| board.put(id, &d.name, crate::PartitionStatus::new(Phase::Recovering)));
             plans.push(Plan { id, tables, snapshots, live });
         }
     }
@@ -153,13 +153,13 @@ pub fn recover(
         let Some((mut snapshots, bad)) = stores.remove(&id) else { continue };
         let unfinished = t.unfinished.into_inner().len();
         if unfinished > 0 {
-            tracing::info!(partition = %id, transactions = unfinished, "large transactions that had not committed are not taken in");
+            tracing::info!(partition = %t.live.name, transactions = unfinished, "large transactions that had not committed are not taken in");
         }
         let mut failure = t.failure.into_inner();
         if let Some((entry, error)) = bad {
             // The older snapshot serves only if the log had everything between it and the bad one.
             if failure.is_none() && log.partition(id, t.after).appended() >= entry.lsn {
-                tracing::warn!(partition = %id, file = %entry.file, "recovered without a snapshot that cannot be read; it is set aside");
+                tracing::warn!(partition = %t.live.name, file = %entry.file, "recovered without a snapshot that cannot be read; it is set aside");
                 snapshots.set_aside(&entry)?;
             } else {
                 failure = Some(error);
@@ -171,7 +171,7 @@ pub fn recover(
                 s.doing = Doing::Nothing;
                 s.details.clone_from(&reason);
             });
-            return Err(Error::Recovery { partition: id, reason });
+            return Err(Error::Recovery { partition: t.live.name.clone(), reason });
         }
         let replayed_bytes = t.replayed_bytes.load(Ordering::Relaxed);
         t.live.change(|s| (s.phase, s.doing, s.percent) = (Phase::Pending, Doing::Nothing, 100));
@@ -244,7 +244,7 @@ fn restore_all(plans: Vec<Plan>, epoch: Epoch, node: &Arc<NodeContext>, workers:
                         return;
                     }
                     let Some(plan) = todo.lock().pop() else { return };
-                    let (id, live) = (plan.id, plan.live.clone());
+                    let live = plan.live.clone();
                     match restore(plan, epoch, node) {
                         Ok(r) => done.lock().push(r),
                         Err(e) => {
@@ -254,7 +254,7 @@ fn restore_all(plans: Vec<Plan>, epoch: Epoch, node: &Arc<NodeContext>, workers:
                         }
                     }
                     let n = finished.fetch_add(1, Ordering::Relaxed) + 1;
-                    tracing::info!(partition = %id, "replaying snapshot {}% ({n} of {total} partitions)", n * 100 / total.max(1));
+                    tracing::info!(partition = %live.name, "replaying snapshot {}% ({n} of {total} partitions)", n * 100 / total.max(1));
                 }
             });
         }
@@ -282,7 +282,7 @@ fn restore(plan: Plan, epoch: Epoch, node: &Arc<NodeContext>) -> Result<Restored
                     // It may be readable the next time: not a reason to give it up.
                     Error::Log(_) | Error::Fault(_) => return Err(error),
                 };
-                tracing::error!(partition = %plan.id, %error, "a snapshot cannot be read; trying the one before it");
+                tracing::error!(partition = %plan.live.name, %error, "a snapshot cannot be read; trying the one before it");
                 bad.get_or_insert((entry, reason));
             }
         }
@@ -300,8 +300,8 @@ fn read_snapshot(plan: &Plan, entry: &SnapshotEntry, partition: &Partition) -> R
         let read = reader.read_bytes();
         let Some(items) = reader.next_block()? else { break };
         for item in items {
-            let at =
-                snapshot::restore(partition, item).map_err(|e| Error::Recovery { partition: plan.id, reason: format!("{}: {e}", entry.file) })?;
+            let at = snapshot::restore(partition, item)
+                .map_err(|e| Error::Recovery { partition: plan.live.name.clone(), reason: format!("{}: {e}", entry.file) })?;
             newest = newest.max(at.raw());
         }
         let rows = partition.tables().iter().map(|t| t.row_count()).sum();

@@ -36,7 +36,7 @@ pub fn take(held: &Held, log: &Log, keep: usize, runtime: &tokio::runtime::Handl
     *held.bytes_at_snapshot.lock() = bytes;
     held.live.change(|s| s.snapshot_lsn = lsn);
     let trimmed = log.trim(held.partition.id(), store.log_not_needed_before(keep))?;
-    tracing::info!(partition = %held.partition.id(), rows, bytes = taken.bytes, lsn = lsn.raw(), trimmed_bytes = trimmed, "snapshot taken");
+    tracing::info!(partition = %held.live.name, rows, bytes = taken.bytes, lsn = lsn.raw(), trimmed_bytes = trimmed, "snapshot taken");
     Ok(Some(taken))
 }
 
@@ -53,7 +53,7 @@ pub fn trim(held: &Held, log: &Log, keep: usize) -> Result<(), Error> {
 pub fn catch_up(held: &Held, log: &Log) -> Result<(), Error> {
     let upto = held.snapshots.lock().newest().map_or(Lsn::ZERO, |s| s.lsn);
     let trimmed = log.trim(held.partition.id(), upto)?;
-    tracing::info!(partition = %held.partition.id(), lsn = upto.raw(), trimmed_bytes = trimmed, "the log was too long because of this partition");
+    tracing::info!(partition = %held.live.name, lsn = upto.raw(), trimmed_bytes = trimmed, "the log was too long because of this partition");
     Ok(())
 }
 
@@ -73,7 +73,7 @@ pub fn remove_leftovers(env: &Env, dir: &DataDir, known: &BTreeSet<PartitionId>)
         if let Some(id) = partition_of_dir(&entry.name)
             && !known.contains(&id)
         {
-            tracing::info!(partition = %id, "removing the snapshots of a partition that was dropped");
+            tracing::info!(database = id.database().raw(), ordinal = id.ordinal(), "removing the snapshots of a partition that was dropped");
             remove_files(env, &dir.snapshots_of(id));
         }
     }

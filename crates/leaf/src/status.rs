@@ -73,6 +73,8 @@ impl PartitionStatus {
 /// One partition's, shared with the threads that recover it.
 #[derive(Debug)]
 pub struct Live {
+    /// `database:ordinal`, as log lines call it.
+    pub name: Box<str>,
     status: Mutex<PartitionStatus>,
     /// Moves with every record: apart, so that replay takes no lock for it.
     pub replayed: AtomicU64,
@@ -102,9 +104,11 @@ pub struct Recovery {
 }
 
 impl Board {
-    pub fn put(&self, id: PartitionId, status: PartitionStatus) -> Arc<Live> {
+    /// `database`: the name of its database.
+    pub fn put(&self, id: PartitionId, database: &str, status: PartitionStatus) -> Arc<Live> {
+        let name = format!("{database}:{}", id.ordinal()).into();
         let replayed = AtomicU64::new(status.replayed_lsn.raw());
-        let live = Arc::new(Live { status: Mutex::new(status), replayed });
+        let live = Arc::new(Live { name, status: Mutex::new(status), replayed });
         self.partitions.lock().insert(id, live.clone());
         live
     }
@@ -158,7 +162,7 @@ mod tests {
     fn progress_goes_from_nothing_over_the_snapshot_to_the_log_to_online() {
         let board = Board::default();
         let id = PartitionId::new(1);
-        let live = board.put(id, PartitionStatus::new(Phase::Recovering));
+        let live = board.put(id, "d", PartitionStatus::new(Phase::Recovering));
         let mut seen = vec![board.recovery().percent];
         live.change(|s| (s.doing, s.percent) = (Doing::Snapshot, 60));
         seen.push(board.recovery().percent);
