@@ -248,14 +248,6 @@ impl Session {
         let engine = &self.server.engine;
         let ctx = EvalContext { statement: &load.writer.reading, params: &[], subqueries: &[] };
         let expected = load.bound.targets.len();
-        if fields.len() > expected {
-            let line = load.line;
-            let fault = || Fault::mysql(1262, "01000", format!("Row {line} was truncated; it contained more data than there were input columns"));
-            if store::is_strict(&ctx) {
-                return Err(fault());
-            }
-            ctx.statement.warn_with(WarningLevel::Warning, fault);
-        }
         let mut at = None;
         if let Some(rows) = load.text_rows.as_ref().filter(|_| fields.len() >= expected) {
             let line = Line { load, bytes, fields };
@@ -266,6 +258,14 @@ impl Session {
             at = engine.make_row(&load.insert, &load.form, values, &load.types, load.line, &mut made, &ctx, &mut row)?;
         }
         (load.row, load.made) = (row, made);
+        if fields.len() > expected {
+            let line = load.line;
+            let fault = || Fault::mysql(1262, "01000", format!("Row {line} was truncated; it contained more data than there were input columns"));
+            if store::is_strict(&ctx) {
+                return Err(fault());
+            }
+            ctx.statement.warn_with(WarningLevel::Warning, fault);
+        }
         Ok(at)
     }
 
@@ -274,6 +274,9 @@ impl Session {
         let b = &load.bound;
         let ctx = EvalContext { statement: &load.writer.reading, params: &[], subqueries: &[] };
         let mut given = vec![Value::Null; b.targets.len() + b.set.len()];
+        // SET reads columns as they will be stored, and what is wrong with the fields there are is said before what is missing.
+        let stores = !b.set.is_empty() || fields.len() < b.targets.len();
+        let mut row = vec![Value::Null; if stores { b.table.columns.len() } else { 0 }];
         for (i, target) in b.targets.iter().enumerate() {
             let field = fields.get(bytes, i);
             match target {
@@ -291,21 +294,12 @@ impl Session {
                         Some(Field::Null) => null_value(column, load.line, &ctx)?,
                         None => missing_value(column, &b.fill[*c as usize], load.line, &ctx)?,
                     };
+                    if stores && !given[i].is_null() {
+                        let value = std::mem::replace(&mut given[i], Value::Null);
+                        row[*c as usize] = store::store(value, &text_type(), Stored { column: &column.name, ty: &column.ty, row: load.line }, &ctx)?;
+                        given[i] = shown(&row[*c as usize], column);
+                    }
                 }
-            }
-        }
-        if b.set.is_empty() {
-            return Ok(given);
-        }
-        // SET reads columns as they will be stored.
-        let mut row = vec![Value::Null; b.table.columns.len()];
-        for (i, target) in b.targets.iter().enumerate() {
-            let LoadField::Column(c) = target else { continue };
-            let column = &b.table.columns[*c as usize];
-            if !given[i].is_null() {
-                let value = std::mem::replace(&mut given[i], Value::Null);
-                row[*c as usize] = store::store(value, &text_type(), Stored { column: &column.name, ty: &column.ty, row: load.line }, &ctx)?;
-                given[i] = shown(&row[*c as usize], column);
             }
         }
         for (n, (c, a)) in b.set.iter().enumerate() {

@@ -23,6 +23,14 @@ pub enum Taken {
     End,
 }
 
+/// What is left of a line.
+enum Rest {
+    /// The next line begins there.
+    Ends { next: usize, empty: bool },
+    /// There is no end within the bytes; from `seen` on one may begin.
+    Open { seen: usize },
+}
+
 /// The fields of one line; kept from line to line, so that a line costs no allocation.
 #[derive(Debug, Default)]
 pub struct Fields {
@@ -114,15 +122,13 @@ impl Splitter {
     /// The line that begins at `at`. `last`: nothing follows `bytes`.
     pub fn next(&mut self, bytes: &[u8], mut at: usize, last: bool, fields: &mut Fields) -> Taken {
         while self.skip > 0 {
-            let end = self.line_end();
-            match find(&bytes[at..], end) {
-                Some(n) => {
-                    at += n + end.len();
+            match self.end_of_line(bytes, at) {
+                Rest::Ends { next, .. } => {
+                    at = next;
                     self.skip -= 1;
                 }
-                None if last => return Taken::End,
-                // What was looked through cannot hold the end of the line, but for a beginning of it.
-                None => return Taken::More(bytes.len().saturating_sub(end.len().saturating_sub(1)).max(at)),
+                Rest::Open { .. } if last => return Taken::End,
+                Rest::Open { seen } => return Taken::More(seen),
             }
         }
         let begin = at;
@@ -161,13 +167,46 @@ impl Splitter {
             }
             if begins(rest, &f.fields_terminated) {
                 at += f.fields_terminated.len();
+                if fields.len() < width {
+                    continue;
+                }
                 if whole {
                     return Some(at);
                 }
-                continue;
+                // What stands behind the last column is not read: no enclosure keeps a line's end there from being one. An empty rest is nothing too much,
+                // nor is one that the file ends in.
+                return match self.end_of_line(bytes, at) {
+                    Rest::Ends { next, empty } => {
+                        if !empty {
+                            fields.spans.push(Span::Source(at, at));
+                        }
+                        Some(next)
+                    }
+                    Rest::Open { .. } if last => Some(bytes.len()),
+                    Rest::Open { .. } => None,
+                };
             }
             // The last line may lack its end.
             return Some(at);
+        }
+    }
+
+    /// Looks from `at` on for the end of a line that nobody reads.
+    fn end_of_line(&self, bytes: &[u8], at: usize) -> Rest {
+        let end = self.line_end();
+        let mut seen = at;
+        loop {
+            seen += self.special.before(&bytes[seen..]);
+            let rest = &bytes[seen..];
+            if begins(rest, end) {
+                return Rest::Ends { next: seen + end.len(), empty: seen == at };
+            }
+            let escape = rest.first().is_some_and(|b| Some(*b) == self.format.escaped);
+            let wanted = if escape { 2 } else { end.len().max(1) };
+            if rest.len() < wanted {
+                return Rest::Open { seen };
+            }
+            seen += if escape { 2 } else { 1 };
         }
     }
 
@@ -401,7 +440,7 @@ mod tests {
     fn fields_are_taken_apart_as_mysql_does() {
         check("1\ta\\tb\t\\N\n2\t\tx", &format("\t", None), 0, &[&["1", "a\tb", "NULL"], &["2", "", "x"]]);
         check("\"a,b\",\"say \"\"hi\"\"\",3\n", &format(",", Some(b'"')), 0, &[&["a,b", "say \"hi\"", "3"]]);
-        check("1|2|\n", &format("|", None), 0, &[&["1", "2", ""]]);
+        check("1|2|\n", &format("|", None), 0, &[&["1", "2"]]);
         check("\\Nx\t\\\\N\n", &format("\t", None), 0, &[&["Nx", "\\N"]]);
         check("NULL,\"NULL\",\"\\N\"\n", &format(",", Some(b'"')), 0, &[&["NULL", "NULL", "N"]]);
     }
@@ -412,6 +451,15 @@ mod tests {
         let mut f = format(",", None);
         f.lines_starting = b"xx".to_vec();
         check("junk xx1,2\nnothing\nxx3,4\n", &f, 0, &[&["1", "2"], &["3", "4"]]);
+    }
+
+    #[test]
+    fn what_is_behind_the_last_column_is_not_read() {
+        let two = |text: &str, lines: &[&[&str]]| check_shape(text, &format(",", Some(b'"')), 0, Shape::Fields(2), lines);
+        two("1,2,3\n4,5,\n6,7,8", &[&["1", "2", ""], &["4", "5"], &["6", "7"]]);
+        two("1,2,\"a\nb\"\n", &[&["1", "2", ""], &["b\""]]);
+        two("1,2,a\\\nb\n3,4\n", &[&["1", "2", ""], &["3", "4"]]);
+        check("a\\\nb\n1,2\n", &format(",", None), 1, &[&["1", "2"]]);
     }
 
     #[test]
