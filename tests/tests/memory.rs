@@ -322,3 +322,52 @@ fn what_sessions_keep_between_statements_is_counted() {
     fits(&h, "packets");
     assert_eq!(h.c.query("SELECT COUNT(*) FROM s").unwrap().first(), "300");
 }
+
+#[test]
+fn many_large_values_in_one_expression_are_refused_before_the_process_is_too_large() {
+    const LIMIT: u64 = 300;
+    // A statement may have all there is.
+    let server = Server::start_with(&["--maximum-memory", "300", "--variable", "maximum_query_memory=100000"]);
+    let mut c = server.connect().unwrap();
+    c.query("CREATE DATABASE d").unwrap();
+    c.query("USE d").unwrap();
+    c.query("CREATE TABLE l (a LONGTEXT, b LONGTEXT, c LONGTEXT, d LONGTEXT, e LONGTEXT, f LONGTEXT, g LONGTEXT)").unwrap();
+    c.query("CREATE TABLE s (id INT PRIMARY KEY)").unwrap();
+    c.query("INSERT INTO s VALUES (1), (2), (3), (4), (5), (6), (7)").unwrap();
+    c.set_timeout(Duration::from_secs(300)).unwrap();
+    let large = "REPEAT('a', 60000000)";
+    let list = |n: usize| vec![large; n].join(", ");
+    let nested = (0..11).fold(large.to_string(), |inner, _| format!("{large} < ({inner})"));
+    let h = Hall { server, c };
+    let mut c = h.server.connect().unwrap();
+    c.query("USE d").unwrap();
+    c.set_timeout(Duration::from_secs(300)).unwrap();
+    for sql in [
+        format!("SELECT LENGTH(CONCAT({}))", list(16)),
+        format!("SELECT LENGTH(CONCAT_WS({}))", list(16)),
+        format!("SELECT LENGTH(GREATEST({}))", list(12)),
+        format!("SELECT JSON_LENGTH(JSON_ARRAY({}))", list(12)),
+        format!("SELECT EXPORT_SET(0xFFFF, {large}, '')"),
+        format!("SELECT {}", list(16)),
+        format!("SELECT {nested}"),
+        format!("SELECT COUNT(*) FROM s WHERE CONCAT({}) = id", list(7)),
+        format!("SELECT id, {} FROM s", list(7)),
+        "SELECT REPEAT(id, 60000000) FROM s ORDER BY 1".to_string(),
+        format!("INSERT INTO l VALUES ({})", list(7)),
+        format!("UPDATE l SET a = 'x', b = CONCAT({})", list(7)),
+        format!("SET {}", (0..7).map(|n| format!("@v{n} = {large}")).collect::<Vec<_>>().join(", ")),
+    ] {
+        h.forget_peak();
+        match c.query(&sql) {
+            Ok(_) => assert!(sql.starts_with("UPDATE") || sql.contains("EXPORT_SET"), "{} was not refused", &sql[..60]),
+            Err(e) => assert_eq!((e.code(), e.state()), (1712, "HY000"), "{}: {e}", &sql[..40]),
+        }
+        let peak = h.peak() / MB;
+        println!("{peak} MB: {}", &sql[..sql.len().min(60)]);
+        // A value that is being made and one that is being sent beyond what was counted.
+        assert!(peak < LIMIT + 150, "{}: {peak} MB", &sql[..40]);
+        c.query("SELECT 1").unwrap();
+    }
+    drop(c);
+    assert_eq!(h.server.connect().unwrap().query("SELECT LENGTH(CONCAT(REPEAT('a', 20000000), 'b'))").unwrap().first(), "20000001");
+}

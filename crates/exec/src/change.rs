@@ -17,7 +17,7 @@ use std::sync::Arc;
 use weald_catalog::TableDef;
 use weald_expr::sort::sort_key;
 use weald_expr::store::{self, Target as Column};
-use weald_expr::{EvalContext, Expr, eval, is_true};
+use weald_expr::{EvalContext, Expr, InFlight, eval, is_true};
 use weald_partition::{LockMode, Outcome, Partition, RowHandle, Table, TableSchema};
 use weald_plan::dml::{ChangeTarget, RowRules};
 use weald_plan::fragment::{Action, Fragment, FragmentPlan};
@@ -321,8 +321,10 @@ pub(crate) fn assign(
     ctx: &EvalContext<'_>,
 ) -> Result<Vec<Value>, Fault> {
     let mut new = old.to_vec();
+    let mut held = InFlight::new(ctx.statement);
     for (ordinal, e) in assignments {
         let v = eval(e, new.as_slice(), ctx)?;
+        held.hold(&v)?;
         let c = &table.columns[*ordinal as usize];
         new[*ordinal as usize] = store::store(v, e.ty(), Column { column: &c.name, ty: &c.ty, row }, ctx)?;
     }

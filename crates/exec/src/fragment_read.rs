@@ -18,7 +18,7 @@ use std::sync::Arc;
 use weald_catalog::{Sharding, TableDef};
 use weald_expr::aggregate::{Accumulator, AggregateSpec};
 use weald_expr::sort::{group_key, sort_key};
-use weald_expr::{EvalContext, Expr, NoRow, eval, eval_part, is_true};
+use weald_expr::{EvalContext, Expr, InFlight, NoRow, eval, eval_part, is_true};
 use weald_partition::Table;
 use weald_plan::fragment::{Action, Fragment, FragmentPlan, Target};
 use weald_plan::key_values::{self, Keys};
@@ -111,10 +111,10 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
         let fields = Fields { schema, version: found.version, bytes: found.bytes };
         match one_row(&fields, f.filter.as_ref(), exprs, if *distinct { &[] } else { sort }, longest_key, &ctx) {
             Ok(None) => (),
-            Ok(Some((mut row, key))) => {
+            Ok(Some((mut row, key, held))) => {
                 longest_key = longest_key.max(key.len());
                 row.extend(place.map(|at| locator(at, found.handle_bytes())));
-                if let Err(full) = meter.keep(|| row_bytes(&row) + 24 + key.len() as u64) {
+                if let Err(full) = meter.keep_made(held, || row_bytes(&row) + 24 + key.len() as u64) {
                     fault = Some(full);
                     return ControlFlow::Break(());
                 }
@@ -158,31 +158,35 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
     Ok(rows.into_iter().skip(offset as usize).take(limit.map_or(usize::MAX, |l| l as usize)).collect())
 }
 
-type Keyed = (Row, Vec<u8>);
+/// A row, its sort key, and what they hold.
+type Keyed<'a> = (Row, Vec<u8>, InFlight<'a>);
 
 /// A row that passes the filter, with its sort key, for which so much room is made.
-fn one_row(
+fn one_row<'a>(
     fields: &Fields<'_>,
     filter: Option<&Expr>,
     exprs: &[(Expr, SqlType)],
     sort: &[SortKey],
     key_room: usize,
-    ctx: &EvalContext<'_>,
-) -> Result<Option<Keyed>, Fault> {
+    ctx: &EvalContext<'a>,
+) -> Result<Option<Keyed<'a>>, Fault> {
     if let Some(e) = filter
         && !is_true(&eval(e, fields, ctx)?)
     {
         return Ok(None);
     }
+    let mut held = InFlight::new(ctx.statement);
     let mut row = Vec::with_capacity(exprs.len());
     for (e, _) in exprs {
-        row.push(eval(e, fields, ctx)?);
+        let v = eval(e, fields, ctx)?;
+        held.hold(&v)?;
+        row.push(v);
     }
     let mut key = Vec::with_capacity(key_room);
     for k in sort {
         sort_key(&eval(&k.expr, fields, ctx)?, k.expr.ty(), k.descending, &mut key);
     }
-    Ok(Some((row, key)))
+    Ok(Some((row, key, held)))
 }
 
 /// A LIMIT's number.

@@ -12,7 +12,7 @@ use crate::turns::{PIECE_ROWS, Turns};
 use std::sync::Arc;
 use weald_catalog::TableDef;
 use weald_expr::store::{self, Target as Column};
-use weald_expr::{EvalContext, eval};
+use weald_expr::{EvalContext, InFlight, eval};
 use weald_partition::{Outcome, Partition, Table, TableSchema};
 use weald_plan::dml::{Assigned, BoundInsert, BoundOnDuplicate, CopiedColumn, Fill, Given, RowRules};
 use weald_types::{Fault, IndexId, SqlMode, SqlType, Value, WarningLevel};
@@ -264,6 +264,7 @@ impl Engine {
     ) -> Result<Vec<Value>, Fault> {
         let table = &bound.table;
         let mut row: Vec<Value> = vec![Value::Null; table.columns.len()];
+        let mut held = InFlight::new(ctx.statement);
         let store = |i: usize, v: Value, ty: &SqlType| {
             let c = &table.columns[i];
             store::store(v, ty, Column { column: &c.name, ty: &c.ty, row: number }, ctx)
@@ -305,7 +306,11 @@ impl Engine {
             let auto = table.columns[i].auto_increment;
             let (v, ty) = match given.take(p as usize) {
                 GivenValue::Default => continue,
-                GivenValue::Expr(e) => (eval(e, row.as_slice(), ctx)?, e.ty()),
+                GivenValue::Expr(e) => {
+                    let v = eval(e, row.as_slice(), ctx)?;
+                    held.hold(&v)?;
+                    (v, e.ty())
+                }
                 GivenValue::Value(v, ty) => (v, ty),
                 GivenValue::Stored(v) => {
                     if v.is_null() && !table.columns[i].ty.nullable {

@@ -4,6 +4,7 @@
 //! Promises: the budget is asked every few dozen kilobytes; a statement that keeps less costs nothing.
 //! Never:    gives back: what was taken goes back when the statement ends.
 
+use weald_expr::InFlight;
 use weald_types::Fault;
 use weald_types::memory::Budget;
 
@@ -20,6 +21,11 @@ pub struct Meter<'a> {
 impl<'a> Meter<'a> {
     pub fn new(budget: &'a Budget) -> Self {
         Self { budget, rows: 0, pending: 0 }
+    }
+
+    /// One more row is kept, whose large values were counted while it was made.
+    pub fn keep_made(&mut self, made: InFlight<'_>, bytes: impl FnOnce() -> u64) -> Result<(), Fault> {
+        if made.keep() > 0 { Ok(()) } else { self.keep(bytes) }
     }
 
     /// One more row is kept.

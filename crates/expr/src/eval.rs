@@ -6,6 +6,7 @@
 //! Never:    waits: subqueries were answered before.
 
 use crate::context::{EvalContext, Row, SubqueryResult};
+use crate::in_flight::InFlight;
 use crate::sorted_list::SortedList;
 use crate::tree::{Expr, Operator, SubqueryKind};
 use crate::{cast, coerce, compare, operator, pattern, time_zone};
@@ -49,14 +50,18 @@ pub fn eval_part(e: &Expr, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> 
                 return lazy(&call, &mut |i| eval_part(&args[i], row, ctx), ctx);
             }
             let mut values = Vec::with_capacity(args.len());
+            let mut held = InFlight::new(ctx.statement);
             for a in args {
-                values.push(eval_part(a, row, ctx)?);
+                let v = eval_part(a, row, ctx)?;
+                held.hold(&v)?;
+                values.push(v);
             }
-            return ctx.statement.aside_if(values.iter().any(is_large), || (function.eval)(&call, &values, ctx));
+            return ctx.statement.aside_if(held.bytes() >= LARGE_BYTES, || (function.eval)(&call, &values, ctx));
         }
         Expr::Case { operand, branches, otherwise, ty } => {
+            let mut held = InFlight::new(ctx.statement);
             let operand = match operand {
-                Some(o) => Some((operand_of(o, row, ctx)?, o.ty())),
+                Some(o) => Some((held_operand(o, row, &mut held, ctx)?, o.ty())),
                 None => None,
             };
             for (when, then) in branches {
@@ -110,6 +115,15 @@ fn operand_of<'a, R: Row + ?Sized>(e: &'a Expr, row: &'a R, ctx: &'a EvalContext
         _ => (),
     }
     eval_part(e, row, ctx).map(Cow::Owned)
+}
+
+/// The same where the value stays while others are computed.
+fn held_operand<'a, R: Row + ?Sized>(e: &'a Expr, row: &'a R, held: &mut InFlight<'_>, ctx: &'a EvalContext<'_>) -> Result<Cow<'a, Value>, Fault> {
+    let v = operand_of(e, row, ctx)?;
+    if let Cow::Owned(v) = &v {
+        held.hold(v)?;
+    }
+    Ok(v)
 }
 
 /// A branch's value in the type of the whole.
@@ -179,7 +193,8 @@ fn eval_operator(
     ctx: &EvalContext<'_>,
 ) -> Result<Value, Fault> {
     use Operator::*;
-    let arg = |i: usize| operand_of(&args[i], row, ctx);
+    let mut held = InFlight::new(ctx.statement);
+    let mut arg = |i: usize| held_operand(&args[i], row, &mut held, ctx);
     let truth = |i: usize| truth_of(&args[i], row, ctx);
     Ok(match op {
         And => {
@@ -245,27 +260,19 @@ fn eval_operator(
             let (v, p) = (arg(0)?, arg(1)?);
             let (Some(v), Some(p)) = (coerce::bytes(&v, args[0].ty()), coerce::bytes(&p, args[1].ty())) else { return Ok(Value::Null) };
             let escape = escape(args.get(2), row, ctx)?;
-            Value::Int(ctx.statement.aside_if(v.len() >= LARGE_BYTES, || collation.like(&v, &p, escape)) as i64)
+            Value::Int(ctx.statement.aside_if(v.len() as u64 >= LARGE_BYTES, || collation.like(&v, &p, escape)) as i64)
         }
         Regexp => {
             let (v, p) = (arg(0)?, arg(1)?);
             let (Some(v), Some(p)) = (coerce::text(&v, args[0].ty()), coerce::text(&p, args[1].ty())) else { return Ok(Value::Null) };
-            let found = ctx.statement.aside_if(v.len() >= LARGE_BYTES, || pattern::is_match(&p, &v, !collation.is_case_sensitive()))?;
+            let found = ctx.statement.aside_if(v.len() as u64 >= LARGE_BYTES, || pattern::is_match(&p, &v, !collation.is_case_sensitive()))?;
             Value::Int(found as i64)
         }
     })
 }
 
 /// What takes long with so much text has a thread for itself meanwhile: a few milliseconds' work, for most functions.
-const LARGE_BYTES: usize = 256 << 10;
-
-fn is_large(v: &Value) -> bool {
-    match v {
-        Value::Str(s) => s.len() >= LARGE_BYTES,
-        Value::Bytes(b) => b.len() >= LARGE_BYTES,
-        _ => false,
-    }
-}
+const LARGE_BYTES: u64 = 256 << 10;
 
 /// LIKE's escape character; `None`: there is none.
 fn escape(e: Option<&Expr>, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Option<char>, Fault> {
@@ -315,7 +322,8 @@ fn compare_rows(op: Operator, a: &[Expr], b: &[Expr], row: &(impl Row + ?Sized),
     }
     let mut unknown = false;
     for (x, y) in a.iter().zip(b) {
-        let (v, w) = (operand_of(x, row, ctx)?, operand_of(y, row, ctx)?);
+        let mut held = InFlight::new(ctx.statement);
+        let (v, w) = (held_operand(x, row, &mut held, ctx)?, operand_of(y, row, ctx)?);
         let collation = pair_collation(x, y);
         if op == Operator::NullSafeEq {
             if !same(&v, &w, collation, ctx) {
@@ -360,7 +368,8 @@ fn eval_in(
         }
         return Ok(if unknown { Value::Null } else { Value::Int(negated as i64) });
     }
-    let v = operand_of(expr, row, ctx)?;
+    let mut held = InFlight::new(ctx.statement);
+    let v = held_operand(expr, row, &mut held, ctx)?;
     if v.is_null() {
         return Ok(Value::Null);
     }
@@ -376,7 +385,8 @@ fn eval_in(
 
 fn eval_in_sorted(expr: &Expr, list: &SortedList, negated: bool, row: &(impl Row + ?Sized), ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let found = if let Expr::Row(left) = expr {
-        let values = left.iter().map(|e| operand_of(e, row, ctx)).collect::<Result<Vec<_>, _>>()?;
+        let mut held = InFlight::new(ctx.statement);
+        let values = left.iter().map(|e| held_operand(e, row, &mut held, ctx)).collect::<Result<Vec<_>, _>>()?;
         list.contains(&values.iter().map(|v| &**v).collect::<Vec<_>>(), ctx)
     } else {
         let v = operand_of(expr, row, ctx)?;
@@ -395,6 +405,7 @@ fn eval_subquery(index: u32, kind: &SubqueryKind, operands: &[Expr], row: &(impl
         SubqueryResult::Rows(rows) => rows,
         SubqueryResult::List(_) | SubqueryResult::Exists(_) => &[],
     };
+    let mut held = InFlight::new(ctx.statement);
     match kind {
         SubqueryKind::Scalar => match rows {
             [] => Ok(Value::Null),
@@ -410,7 +421,7 @@ fn eval_subquery(index: u32, kind: &SubqueryKind, operands: &[Expr], row: &(impl
             Ok(Value::Int((found != *negated) as i64))
         }
         SubqueryKind::In { negated, collation } => {
-            let left = operands.iter().map(|o| operand_of(o, row, ctx)).collect::<Result<Vec<_>, _>>()?;
+            let left = operands.iter().map(|o| held_operand(o, row, &mut held, ctx)).collect::<Result<Vec<_>, _>>()?;
             if let SubqueryResult::List(list) = answer {
                 let found = list.contains(&left.iter().map(|v| &**v).collect::<Vec<_>>(), ctx);
                 return Ok(found.map_or(Value::Null, |found| Value::Int((found != *negated) as i64)));
@@ -426,7 +437,7 @@ fn eval_subquery(index: u32, kind: &SubqueryKind, operands: &[Expr], row: &(impl
             Ok(if unknown { Value::Null } else { Value::Int(*negated as i64) })
         }
         SubqueryKind::Quantified { op, all, collation } => {
-            let left = operands.iter().map(|o| operand_of(o, row, ctx)).collect::<Result<Vec<_>, _>>()?;
+            let left = operands.iter().map(|o| held_operand(o, row, &mut held, ctx)).collect::<Result<Vec<_>, _>>()?;
             let mut unknown = false;
             for r in rows {
                 let held = match (left.as_slice(), op) {

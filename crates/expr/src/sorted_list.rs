@@ -9,6 +9,7 @@
 
 use crate::context::{EvalContext, NoRow};
 use crate::function::Volatility;
+use crate::in_flight::InFlight;
 use crate::tree::{Expr, Operator};
 use crate::{compare, eval, walk};
 use std::cmp::Ordering;
@@ -179,7 +180,12 @@ fn sort_lists(e: &mut Expr, ctx: &EvalContext<'_>) -> bool {
     if let Expr::In { expr, list, negated, collation } = e
         && list.len() >= LONG
     {
-        let Some(items) = list.iter().map(|i| Some(vec![constant(i, ctx)?])).collect() else { return false };
+        let mut held = InFlight::new(ctx.statement);
+        let items = list.iter().map(|i| {
+            let v = constant(i, ctx)?;
+            held.hold(&v).ok().map(|()| vec![v])
+        });
+        let Some(items) = items.collect() else { return false };
         let list = Arc::new(SortedList::new(items, vec![*collation], ctx));
         let expr = std::mem::replace(&mut **expr, Expr::Row(Vec::new()));
         *e = Expr::InSorted { expr: Box::new(expr), list, negated: *negated };

@@ -6,6 +6,7 @@
 
 use crate::function::BindContext;
 use crate::tree::{Expr, Operator};
+use weald_types::memory::{Budget, NodeMemory};
 use weald_types::sql_type::{BlobSize, IntWidth};
 use weald_types::{Collation, Fault, SqlMode, SqlType, TypeKind, Value};
 
@@ -580,12 +581,17 @@ pub fn in_list(value: Expr, list: Vec<Expr>, negated: bool, ctx: &BindContext) -
     Ok(Expr::In { expr, list: items.collect(), negated, collation })
 }
 
+/// A plan keeps the constants that it was made with.
+const MOST_FOLDED_BYTES: u64 = 1 << 20;
+
 /// Evaluates what is constant. What fails, or warns, is left for the execution to fail or warn of.
 pub fn fold(e: Expr, ctx: &BindContext) -> Expr {
     if matches!(e, Expr::Literal { .. } | Expr::Row(_)) || !crate::walk::is_constant(&e) {
         return e;
     }
-    let statement = crate::context::StatementContext::for_folding(ctx);
+    let mut statement = crate::context::StatementContext::for_folding(ctx);
+    // Whatever is large is made by who executes it, within that statement's memory.
+    statement.memory = Budget::new(NodeMemory::unlimited(), MOST_FOLDED_BYTES);
     let c = crate::EvalContext { statement: &statement, params: &[], subqueries: &[] };
     // With all the decimals it has where it stands.
     match crate::eval_part(&e, &crate::context::NoRow, &c) {

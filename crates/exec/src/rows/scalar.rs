@@ -8,7 +8,7 @@ use super::{Batch, BoxStream, Held, Node, Row, Scope, Steps, Stream, open};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use weald_expr::sorted_list::SortedList;
-use weald_expr::{Expr, SubqueryKind, SubqueryResult, eval, eval_part, sorted_list};
+use weald_expr::{Expr, InFlight, SubqueryKind, SubqueryResult, eval, eval_part, sorted_list};
 use weald_types::{Collation, Fault, Value};
 
 /// An expression over slots of a row.
@@ -141,8 +141,11 @@ impl Stream for ValuesStream {
                 // Whatever a row computes (SLEEP, BENCHMARK) it computes here.
                 self.scope.execution.statement.check_interrupted()?;
                 let mut row = Vec::with_capacity(self.rows[self.at].len());
+                let mut held = InFlight::new(&self.scope.execution.statement);
                 for e in &self.rows[self.at] {
-                    row.push(e.eval(&[], &self.scope).await?);
+                    let v = e.eval(&[], &self.scope).await?;
+                    held.hold(&v)?;
+                    row.push(v);
                 }
                 batch.push(row);
                 self.at += 1;
@@ -221,12 +224,15 @@ impl Stream for ProjectStream {
                     self.scope.piece().await?;
                 }
                 let mut projected = Vec::with_capacity(self.exprs.len());
+                let mut held = InFlight::new(&self.scope.execution.statement);
                 for e in &self.exprs {
-                    projected.push(match e {
+                    let v = match e {
                         Projection::Slot(s) => row[*s as usize].clone(),
                         Projection::Compute(e) => e.eval(&row, &self.scope).await?,
                         Projection::Part(e) => e.eval_part(&row, &self.scope).await?,
-                    });
+                    };
+                    held.hold(&v)?;
+                    projected.push(v);
                 }
                 out.push(projected);
             }

@@ -1,11 +1,12 @@
 //! Reading arguments and making results: what the families of functions share.
 //!
 //! Owns:     nothing.
-//! Promises: text positions count characters, those of binary strings bytes; a result larger than max_allowed_packet is NULL with 1301.
+//! Promises: text positions count characters, those of binary strings bytes; a result larger than max_allowed_packet is NULL with 1301;
+//!           one that there is no memory for is refused before it is made.
 //! Never:    decides a type: see `result_type`.
 
 use super::Call;
-use crate::{EvalContext, Expr, coerce};
+use crate::{EvalContext, Expr, coerce, in_flight};
 use std::borrow::Cow;
 use weald_types::temporal::Moment;
 use weald_types::{Collation, Date, DateTime, Decimal, Fault, Time, Value, WarningLevel};
@@ -67,7 +68,14 @@ impl Call<'_> {
         }
     }
 
-    /// Whether `length` bytes may be made; warns if not.
+    /// Whether `length` bytes may be made; warns if not. [`Fault::OutOfMemory`]: they may, but there is no memory for them.
+    pub fn may_make(&self, length: u128, ctx: &EvalContext<'_>) -> Result<bool, Fault> {
+        if !self.fits_packet(length, ctx) {
+            return Ok(false);
+        }
+        in_flight::has_room(ctx.statement, length as u64).map(|()| true)
+    }
+    /// Whether a result may have `length` bytes; warns if not.
     pub fn fits_packet(&self, length: u128, ctx: &EvalContext<'_>) -> bool {
         let most = ctx.statement.max_allowed_packet;
         if length <= most as u128 {

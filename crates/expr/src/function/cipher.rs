@@ -136,7 +136,7 @@ fn encrypt(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value,
     let mode = ctx.statement.encryption_mode;
     let iv = known!(vector(call, v, mode, ctx)?);
     let (text, key) = (known!(call.own_bytes(v, 0)), known!(call.own_bytes(v, 1)));
-    if !call.fits_packet(text.len() as u128 + BLOCK as u128, ctx) {
+    if !call.may_make(text.len() as u128 + BLOCK as u128, ctx)? {
         return Ok(Value::Null);
     }
     let key = Key::folded(&key, mode.key_bytes);

@@ -71,7 +71,7 @@ fn compress(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value
     if out.last() == Some(&b' ') {
         out.push(b'.');
     }
-    Ok(if call.fits_packet(out.len() as u128, ctx) { Value::bytes(out) } else { Value::Null })
+    Ok(if call.may_make(out.len() as u128, ctx)? { Value::bytes(out) } else { Value::Null })
 }
 
 fn stored_length(bytes: &[u8]) -> Option<u64> {

@@ -7,6 +7,7 @@
 use super::argument::{count, known, length, offset};
 use super::result_type::{any_nullable, collation_of, string};
 use super::{BindContext, Call, FunctionDef};
+use crate::in_flight::has_room;
 use crate::pattern::{self, Mode, Pattern};
 use crate::{EvalContext, Expr, typing};
 use std::rc::Rc;
@@ -209,7 +210,7 @@ fn replace(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value,
     let only = known!(v.get(4).map_or(Some(0), |n| count(n, ctx))).max(0);
     let mut out = String::new();
     let mut pieces: Option<Vec<Piece>> = None;
-    let (mut copied, mut at, mut seen) = (0, s.from, 0);
+    let (mut copied, mut at, mut seen, mut room) = (0, s.from, 0, 0);
     while let Some(groups) = s.pattern.groups_at(&s.text, at)? {
         ctx.statement.check_interrupted()?;
         let Some(found) = groups.first().copied().flatten() else { break };
@@ -233,6 +234,11 @@ fn replace(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value,
             if !call.fits_packet(out.len() as u128, ctx) {
                 return Ok(Value::Null);
             }
+            // Asked as often as it grows, not for each match.
+            if out.capacity() > room {
+                room = out.capacity();
+                has_room(ctx.statement, room as u64)?;
+            }
         }
         if only > 0 && seen == only {
             break;
@@ -241,7 +247,7 @@ fn replace(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value,
         at = next;
     }
     out.push_str(&s.text[copied..]);
-    Ok(if call.fits_packet(out.len() as u128, ctx) { call.string(out.into_bytes()) } else { Value::Null })
+    Ok(if call.may_make(out.len() as u128, ctx)? { call.string(out.into_bytes()) } else { Value::Null })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::argument::{count, known, length, offset, start};
 use super::result_type::{any_nullable, binary, characters, collation_of, int, int_of_texts, like_first, own_text, string};
 use super::{ANY, BindContext, Call, FunctionDef};
+use crate::in_flight::has_room;
 use crate::{EvalContext, Expr};
 use weald_types::{Collation, Fault, SqlType, Value};
 
@@ -52,9 +53,13 @@ fn concat(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, 
     }
     let mut out = Vec::with_capacity(32);
     for i in 0..v.len() {
-        out.extend_from_slice(&known!(call.bytes(v, i)));
+        let part = known!(call.bytes(v, i));
+        if !call.may_make((out.len() + part.len()) as u128, ctx)? {
+            return Ok(Value::Null);
+        }
+        out.extend_from_slice(&part);
     }
-    Ok(if call.fits_packet(out.len() as u128, ctx) { call.string(out) } else { Value::Null })
+    Ok(call.string(out))
 }
 
 fn bind_concat_ws(args: &mut [Expr], c: &BindContext) -> Bound {
@@ -74,10 +79,13 @@ fn concat_ws(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Valu
                 out.extend_from_slice(&separator);
             }
             first = false;
+            if !call.may_make((out.len() + part.len()) as u128, ctx)? {
+                return Ok(Value::Null);
+            }
             out.extend_from_slice(&part);
         }
     }
-    Ok(if call.fits_packet(out.len() as u128, ctx) { call.string(out) } else { Value::Null })
+    Ok(call.string(out))
 }
 
 fn bind_insert(args: &mut [Expr], c: &BindContext) -> Bound {
@@ -97,7 +105,7 @@ fn insert(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, 
     let old = if length_of_old < 0 || length_of_old > left { left } else { length_of_old };
     let from = offset(&text, position as usize - 1, call.gives_bytes());
     let to = from + offset(&text[from..], old as usize, call.gives_bytes());
-    if !call.fits_packet((text.len() - (to - from) + new.len()) as u128, ctx) {
+    if !call.may_make((text.len() - (to - from) + new.len()) as u128, ctx)? {
         return Ok(Value::Null);
     }
     Ok(call.string([&text[..from], &new, &text[to..]].concat()))
@@ -204,6 +212,9 @@ fn pad(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>, side: Side) -> Resul
         return Ok(call.string_from(b""));
     }
     let missing = wanted - have;
+    // What is put beside the text, and then both.
+    let fill_bytes = (missing / unit + 1) as u64 * padding.len() as u64;
+    has_room(ctx.statement, 2 * fill_bytes + text.len() as u64)?;
     let mut fill = padding.repeat(missing / unit);
     fill.extend_from_slice(start(&padding, missing % unit, by_byte));
     Ok(call.string(if side == Side::Start { [&fill[..], &text].concat() } else { [&text[..], &fill].concat() }))
@@ -220,7 +231,7 @@ fn repeat(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, 
     if times <= 0 || text.is_empty() {
         return Ok(call.string_from(b""));
     }
-    if !call.fits_packet(text.len() as u128 * times as u128, ctx) {
+    if !call.may_make(text.len() as u128 * times as u128, ctx)? {
         return Ok(Value::Null);
     }
     Ok(call.string(text.repeat(times as usize)))
@@ -232,7 +243,7 @@ fn bind_space(args: &mut [Expr], c: &BindContext) -> Bound {
 
 fn space(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let n = known!(count(&v[0], ctx)).max(0);
-    if !call.fits_packet(n as u128, ctx) {
+    if !call.may_make(n as u128, ctx)? {
         return Ok(Value::Null);
     }
     Ok(call.string(vec![b' '; n as usize]))

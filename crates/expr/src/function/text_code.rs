@@ -76,7 +76,7 @@ fn hex(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fau
         }
         _ => {
             let bytes = known!(call.own_bytes(v, 0));
-            Ok(if call.fits_packet(bytes.len() as u128 * 2, ctx) { Value::Str(hex_text(&bytes).into()) } else { Value::Null })
+            Ok(if call.may_make(bytes.len() as u128 * 2, ctx)? { Value::Str(hex_text(&bytes).into()) } else { Value::Null })
         }
     }
 }
@@ -106,7 +106,7 @@ fn base64_length(bytes: u64) -> u64 {
 
 fn to_base64(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Fault> {
     let bytes = known!(call.own_bytes(v, 0));
-    if !call.fits_packet(base64_length(bytes.len() as u64) as u128, ctx) {
+    if !call.may_make(base64_length(bytes.len() as u64) as u128, ctx)? {
         return Ok(Value::Null);
     }
     let mut out = String::with_capacity(base64_length(bytes.len() as u64) as usize);
@@ -266,7 +266,7 @@ fn weight_string(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<
         return Ok(Value::bytes(out));
     }
     let length = known!(count(&v[2], ctx)).max(0) as usize;
-    if !call.fits_packet(length as u128, ctx) {
+    if !call.may_make(length as u128, ctx)? {
         return Ok(Value::Null);
     }
     if call.text(v, 1).as_deref() == Some("BINARY") {

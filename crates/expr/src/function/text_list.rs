@@ -79,7 +79,11 @@ fn export_set(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Val
         if i > 0 {
             out.extend_from_slice(&separator);
         }
-        out.extend_from_slice(if set >> i & 1 == 1 { &on } else { &off });
+        let item = if set >> i & 1 == 1 { &on } else { &off };
+        if !call.may_make((out.len() + item.len()) as u128, ctx)? {
+            return Ok(Value::Null);
+        }
+        out.extend_from_slice(item);
     }
-    Ok(if call.fits_packet(out.len() as u128, ctx) { call.string(out) } else { Value::Null })
+    Ok(call.string(out))
 }

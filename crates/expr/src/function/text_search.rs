@@ -7,6 +7,7 @@
 use super::argument::{count, known, length, offset};
 use super::result_type::{any_nullable, characters, collation_of, int, string};
 use super::{ANY, BindContext, Call, FunctionDef};
+use crate::in_flight::has_room;
 use crate::{EvalContext, Expr, compare, typing};
 use weald_types::{Collation, Fault, SqlType, Value};
 
@@ -111,13 +112,18 @@ fn replace(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value,
         return Ok(call.string_from(&text));
     }
     let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
+    let (mut at, mut room) = (0, 0);
     while let Some(found) = find_bytes(&text, &from, at) {
         out.extend_from_slice(&text[at..found]);
         out.extend_from_slice(&to);
         at = found + from.len();
         if !call.fits_packet((out.len() + text.len() - at) as u128, ctx) {
             return Ok(Value::Null);
+        }
+        // Asked as often as it grows, not for each place.
+        if out.capacity() > room {
+            room = out.capacity();
+            has_room(ctx.statement, room as u64)?;
         }
     }
     if at == 0 {
