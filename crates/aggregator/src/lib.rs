@@ -12,6 +12,7 @@ mod cluster;
 pub mod connection;
 pub mod deadlines;
 pub mod definition_locks;
+pub mod global_read_lock;
 pub mod information_schema;
 mod login;
 pub mod metrics;

@@ -6,6 +6,7 @@
 
 use crate::deadlines::Deadlines;
 use crate::definition_locks::DefinitionLocks;
+use crate::global_read_lock::GlobalReadLock;
 use crate::information_schema::{Process, Row, ServerFacts};
 use crate::metrics::{Kind, Metrics};
 use crate::plan_cache::PlanCache;
@@ -49,6 +50,7 @@ pub struct Server {
     pub variables: GlobalVariables,
     pub plans: PlanCache,
     pub definitions: Arc<DefinitionLocks>,
+    pub global_read_lock: Arc<GlobalReadLock>,
     pub version: Arc<str>,
     pub wall_clock: fn() -> i64,
     /// Bytes a query may hold unless the session says otherwise.
@@ -136,6 +138,7 @@ impl Server {
             variables: GlobalVariables::default(),
             plans: PlanCache::default(),
             definitions: Arc::default(),
+            global_read_lock: Arc::default(),
             version,
             wall_clock,
             query_memory,

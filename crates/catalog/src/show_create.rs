@@ -6,7 +6,7 @@
 
 use crate::{ColumnDef, DatabaseDef, DefaultValue, IndexDef, Sharding, TableDef, ViewDef};
 use std::fmt::Write;
-use weald_types::{Collation, TypeKind};
+use weald_types::{Collation, OWN_COMMENT, TypeKind};
 
 /// `` `name` ``, with backticks doubled.
 pub fn quote(name: &str) -> String {
@@ -160,9 +160,12 @@ pub fn database(d: &DatabaseDef, if_not_exists: bool) -> String {
     let named = d.collation.charset() == "utf8mb4" || !is_primary(d.collation);
     let collate = if named { format!(" COLLATE {}", d.collation.name()) } else { String::new() };
     format!(
-        "CREATE DATABASE {exists}{} /*!40100 DEFAULT CHARACTER SET {}{collate} */ /*!80016 DEFAULT ENCRYPTION='N' */",
+        "CREATE DATABASE {exists}{} /*!40100 DEFAULT CHARACTER SET {}{collate} */ /*!80016 DEFAULT ENCRYPTION='N' */ /*!{OWN_COMMENT} PARTITIONS {} WITH {} DURABILITY WITH {} REPLICATION */",
         quote(&d.name),
-        d.collation.charset()
+        d.collation.charset(),
+        d.partitions,
+        if d.sync_durability { "SYNC" } else { "ASYNC" },
+        if d.sync_replication { "SYNC" } else { "ASYNC" },
     )
 }
 

@@ -9,7 +9,7 @@ use crate::sorted_list::SortedList;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use weald_types::memory::{Budget, NodeMemory};
 use weald_types::{Collation, ColumnId, Fault, SqlMode, SqlType, Value, Warning, WarningLevel};
 
@@ -98,6 +98,8 @@ pub struct StatementContext {
     /// What it may hold in rows and the like: everything that keeps rows takes from it.
     pub memory: Budget,
     pub cost: Cost,
+    /// It reads nothing and makes one row: what interrupts it while it sleeps only ends its SLEEP, which gives 1.
+    pub reads_nothing: AtomicBool,
 }
 
 impl std::ops::Deref for StatementContext {
@@ -213,6 +215,7 @@ impl StatementContext {
             random_state: Mutex::default(),
             memory: Budget::new(NodeMemory::unlimited(), u64::MAX),
             cost: Cost::default(),
+            reads_nothing: AtomicBool::new(false),
         }
     }
 

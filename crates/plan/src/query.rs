@@ -239,6 +239,8 @@ pub struct Query {
     pub fixed_join_order: bool,
     /// Subqueries become joins wherever they can, even where running them for each row costs less: for an executor that has no other way.
     pub joins_only: bool,
+    /// The expressions of a [`Rel::Values`] at its root go on into others, or into user variables: they keep all their decimals.
+    pub parts: bool,
 }
 
 /// An ordinal of [`Rel::Scan`] that stands for no column: an opaque VARBINARY that names the row itself (its partition and its primary index key),
@@ -325,6 +327,28 @@ impl Rel {
 pub type Params = [Value];
 
 impl Query {
+    /// Whether it reads nothing and makes one row: SELECT of expressions without FROM, WHERE and the like, SET, DO.
+    pub fn reads_nothing(&self) -> bool {
+        fn one_row(rel: &Rel) -> bool {
+            match rel {
+                Rel::Values { rows, .. } => rows.len() == 1,
+                Rel::Project { input, .. } | Rel::Limit { input, .. } | Rel::Sort { input, .. } | Rel::Distinct { input } => one_row(input),
+                Rel::Scan { .. }
+                | Rel::Virtual { .. }
+                | Rel::JsonTable { .. }
+                | Rel::Filter { .. }
+                | Rel::Join { .. }
+                | Rel::Aggregate { .. }
+                | Rel::Window { .. }
+                | Rel::Lock { .. }
+                | Rel::SetOp { .. }
+                | Rel::Recursive { .. }
+                | Rel::RecursionInput { .. } => false,
+            }
+        }
+        self.subqueries.is_empty() && one_row(&self.root)
+    }
+
     /// How it locks rows, wherever it does.
     pub fn lockings(&self) -> Vec<Locking> {
         fn gather(rel: &Rel, out: &mut Vec<Locking>) {

@@ -108,13 +108,14 @@ pub enum Statement {
         read_only: Option<bool>,
         consistent_snapshot: bool,
     },
+    /// `None`: the statement does not say; completion_type does.
     Commit {
-        chain: bool,
-        release: bool,
+        chain: Option<bool>,
+        release: Option<bool>,
     },
     Rollback {
-        chain: bool,
-        release: bool,
+        chain: Option<bool>,
+        release: Option<bool>,
     },
     Savepoint(Ident),
     RollbackTo(Ident),
@@ -242,7 +243,7 @@ pub enum MaintenanceVerb {
     Check,
     Optimize,
     Repair,
-    Checksum,
+    Checksum { quick: bool },
 }
 
 #[derive(Clone, Debug, PartialEq, Default)]

@@ -8,9 +8,9 @@
 
 use crate::keyword::{Kw, is_charset};
 use std::borrow::Cow;
-use weald_types::{Charset, SqlMode};
+use weald_types::{Charset, OWN_COMMENT, SqlMode};
 
-/// The MySQL version we answer for: `/*!80036 … */` is executed, `/*!80037 … */` is a comment.
+/// The MySQL version we answer for: `/*!80036 … */` is executed, `/*!80037 … */` is a comment; what is for us alone is executed.
 pub const MYSQL_VERSION: u32 = 80036;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +199,7 @@ impl<'a> Lexer<'a> {
                         if digits >= 5 {
                             let version = self.text[self.pos..self.pos + digits].iter().fold(0, |v, b| v * 10 + u32::from(b - b'0'));
                             self.pos += digits;
-                            if version > MYSQL_VERSION {
+                            if version > MYSQL_VERSION && version != OWN_COMMENT {
                                 if !self.skip_to_comment_end(true) {
                                     return Some(start);
                                 }
@@ -730,6 +730,7 @@ mod tests {
             vec![(Integer, "1"), (Integer, "2"), (Integer, "3"), (Integer, "4"), (Minus, "-"), (Minus, "-"), (Integer, "5")]
         );
         assert_eq!(tokens("/*!40101 a */ /*!80037 b */ /*! c*/ /*M!100000 d */ /*!100616 e */ f"), vec![(Word, "a"), (Word, "c"), (Word, "f")]);
+        assert_eq!(tokens("/*!99000 a */ /*!99001 b */"), vec![(Word, "a")]);
         assert_eq!(tokens("/*!99999 a /* b */ c */ d"), vec![(Word, "d")]);
         assert_eq!(tokens("/* a").last().map(|t| t.0), Some(Bad));
         assert_eq!(tokens("/*! a").last().map(|t| t.0), Some(Bad));

@@ -29,3 +29,6 @@ pub use sql_mode::SqlMode;
 pub use sql_type::{SqlType, TypeKind};
 pub use temporal::{Date, DateTime, Time};
 pub use value::Value;
+
+/// `/*!99000 … */` is read by Weald alone: a comment to MySQL and MariaDB, whatever their version.
+pub const OWN_COMMENT: u32 = 99_000;

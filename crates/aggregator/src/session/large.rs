@@ -109,6 +109,7 @@ impl Large {
                 warnings: Vec::new(),
                 fixed_join_order: query.fixed_join_order,
                 joins_only: query.joins_only,
+                parts: query.parts,
             };
             let mut stream = Large { executor: Executor::Auto, ..self.clone() }.open(Arc::new(sub));
             let mut all = Vec::new();

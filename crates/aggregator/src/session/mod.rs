@@ -32,6 +32,7 @@ pub use client::ClientFacts;
 pub use prepared::{Prepared, PreparedInfo};
 
 use crate::deadlines::Deadline;
+use crate::global_read_lock;
 use crate::information_schema::Process;
 use crate::metrics::Kind;
 use crate::plan_cache::Entry;
@@ -40,7 +41,7 @@ use crate::variables::Values;
 use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
 use privileges::{database_denied, table_denied};
-use statement::{Facts, Rows};
+use statement::{Counters, Facts, Rows};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -55,7 +56,7 @@ use weald_expr::function::BindContext;
 use weald_expr::interrupt::{Interrupt, Reason};
 use weald_plan::Bindings;
 use weald_plan::query::Column;
-use weald_sql::ast::{self, Statement};
+use weald_sql::ast::{self, MaintenanceVerb, Statement};
 use weald_sql::{ParseOptions, parse};
 use weald_types::memory::Budget;
 use weald_types::{Charset, Collation, Fault, SqlMode, SqlType, Value, Warning};
@@ -170,6 +171,12 @@ pub struct Session {
     pub(crate) row_count: i64,
     pub(crate) found_rows: u64,
     pub(crate) locked_tables: Vec<(Box<str>, Box<str>, bool)>,
+    /// FLUSH TABLES WITH READ LOCK, until UNLOCK TABLES.
+    pub(crate) global_read_lock: Option<global_read_lock::Held>,
+    /// The running statement passes as a whole: its commits need not ask again.
+    pub(crate) passing: Option<global_read_lock::Passing>,
+    /// SHOW SESSION STATUS
+    pub(crate) counters: Counters,
     /// For the OK packet's session tracking: what the running statement changed.
     pub(crate) changes: Vec<Change>,
     pub(crate) touched: bool,
@@ -297,6 +304,9 @@ impl Session {
             row_count: -1,
             found_rows: 0,
             locked_tables: Vec::new(),
+            global_read_lock: None,
+            passing: None,
+            counters: Counters::default(),
             changes: Vec::new(),
             context: None,
             client,
@@ -408,6 +418,9 @@ impl Session {
         if statement_kind::defines(statement) {
             self.refuse_definition_if_read_only()?;
         }
+        if statement_kind::defines(statement) && statement_kind::commits_implicitly(statement) {
+            self.passing = Some(self.pass_global_read_lock().await?);
+        }
         if let Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::SetPassword { .. } = statement {
             self.shared.process.lock().info = Some(weald_sql::without_secrets(text, self.settings.sql_mode));
         }
@@ -452,6 +465,7 @@ impl Session {
             Statement::LockTables(tables) => self.lock_tables(tables),
             Statement::UnlockTables => {
                 self.locked_tables.clear();
+                self.global_read_lock = None;
                 Outcome::ok()
             }
             Statement::Use(name) => {
@@ -479,11 +493,12 @@ impl Session {
             | Statement::SetDefaultRole { .. } => Err(Fault::not_supported("roles")),
             Statement::Flush(what) => self.flush(what),
             Statement::ResetPersist { name, if_exists } => self.reset_persist(name.as_deref(), *if_exists).await,
-            Statement::FlushTables { .. } => Err(Fault::not_supported("FLUSH TABLES … WITH READ LOCK")),
+            Statement::FlushTables { tables, read_lock, for_export } => self.flush_tables(tables, *read_lock, *for_export).await,
             Statement::Show(show) => self.show(show).await,
             Statement::Describe { table, column } => self.describe(table, column.as_deref()).await,
             Statement::Explain { analyze, format, statement } => Box::pin(self.explain(*analyze, format.as_deref(), statement, text, params)).await,
             Statement::Profile(statement) => Box::pin(self.profile(statement, text, params)).await,
+            Statement::TableMaintenance { verb: MaintenanceVerb::Checksum { quick }, tables } => Box::pin(self.checksum(tables, *quick)).await,
             Statement::TableMaintenance { verb, tables } => self.maintain(*verb, tables).await,
             Statement::SnapshotDatabase(name) => self.snapshot_database(name).await,
             Statement::Shutdown => {

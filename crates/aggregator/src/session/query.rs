@@ -169,6 +169,7 @@ impl Session {
         let statement = self.statement();
         // What reads no table neither begins a transaction nor binds one to its snapshot.
         let snapshot = if query.tables.is_empty() {
+            statement.reads_nothing.store(query.reads_nothing(), Ordering::Relaxed);
             self.server.engine.node.snapshot()
         } else {
             let snapshot = self.take_snapshot();
@@ -295,6 +296,7 @@ impl Session {
         let user = self.user.clone();
         let session_variables = super::set::shown(&self.variables, true);
         let client = self.client.clone();
+        let counters = self.counters.of_session();
         let global = self.server.clone();
         let temporary = self.temporary.all();
         let virtual_rows = move |name: &str| {
@@ -309,6 +311,11 @@ impl Session {
                 session_status: &|| {
                     let mut all = crate::information_schema::ServerFacts::global_status(&*global);
                     client.fill_status(&mut all);
+                    for (name, n) in &counters {
+                        if let Some((_, value)) = all.iter_mut().find(|(known, _)| known == name) {
+                            *value = n.to_string();
+                        }
+                    }
                     all
                 },
             };
@@ -387,6 +394,7 @@ impl Session {
             warnings: Vec::new(),
             fixed_join_order: false,
             joins_only: false,
+            parts: true,
         };
         let mut stream = self.open(&Arc::new(query), params).await?;
         let mut rows = Vec::new();

@@ -4,8 +4,11 @@
 //! Promises: SET of several variables changes all or none.
 //! Never:    accepts a variable that has no effect without a warning.
 
+use super::statement::Counters;
+use super::transaction::isolation_of;
 use super::{Change, Outcome, Session, Settings};
 use crate::variables::{self, Effect, Scope, VARIABLES};
+use std::sync::atomic::Ordering;
 use weald_catalog::{Command, Privilege};
 use weald_expr::{NoRow, eval_part};
 use weald_plan::bind::{self, BoundExpr};
@@ -168,7 +171,14 @@ impl Session {
         if global {
             self.require(Privilege::Super, None)?;
         }
+        let of_transactions = is_isolation(v.name) || is_read_only(v.name);
+        if scope == VarScope::Next && of_transactions && self.in_transaction() {
+            return Err(Fault::mysql(1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress"));
+        }
         let (value, clamped) = v.check(&value)?;
+        if is_isolation(v.name) {
+            self.warn_of_isolation(isolation_of(&v.show(&value)));
+        }
         if clamped {
             self.warn(Fault::mysql(1292, "22007", format!("Truncated incorrect {} value: '{}'", v.name, v.show(&value))));
         }
@@ -195,12 +205,17 @@ impl Session {
                     self.last_insert_id = n
                 }
             }
+            // The next transaction's only; what is set for the session is the next one's too.
+            name if is_isolation(name) && scope == VarScope::Next => self.next_isolation = Some(isolation_of(&v.show(&value))),
+            name if is_read_only(name) && scope == VarScope::Next => self.next_read_only = Some(value == Value::Int(1)),
             // Two names for one thing.
             "tx_isolation" | "transaction_isolation" => {
+                self.next_isolation = None;
                 self.variables.set("transaction_isolation", value.clone());
                 self.variables.set("tx_isolation", value);
             }
             "tx_read_only" | "transaction_read_only" => {
+                self.next_read_only = None;
                 self.variables.set("transaction_read_only", value.clone());
                 self.variables.set("tx_read_only", value);
             }
@@ -264,10 +279,32 @@ impl Session {
             match w.as_str() {
                 // Grants and tables take effect at once here, and nothing is kept of hosts, threads and hourly limits: there is nothing to flush.
                 "PRIVILEGES" | "TABLES" | "HOSTS" | "USER_RESOURCES" => (),
-                "STATUS" => self.warn(Fault::mysql(1235, "42000", "FLUSH STATUS resets nothing here: all counters run since the server started")),
+                // What the session counted for itself; the server's counters go on, as in MySQL, but for one.
+                "STATUS" => {
+                    self.counters = Counters::default();
+                    let connected = self.server.connected() as u64;
+                    self.server.metrics.max_used_connections.store(connected, Ordering::Relaxed);
+                }
                 "LOGS" | "SLOW LOGS" | "ERROR LOGS" | "GENERAL LOGS" | "ENGINE LOGS" => self.server.reopen_logs(),
                 other => return Err(Fault::not_supported(format!("FLUSH {other}"))),
             }
+        }
+        Outcome::ok()
+    }
+
+    /// FLUSH TABLES [WITH READ LOCK]: nothing is kept of tables that could be flushed, but commits can be held up.
+    pub(crate) async fn flush_tables(&mut self, tables: &[ast::ObjectName], read_lock: bool, for_export: bool) -> Result<Outcome, Fault> {
+        self.require(Privilege::Reload, None)?;
+        if for_export || read_lock && !tables.is_empty() {
+            return Err(Fault::not_supported(if for_export {
+                "FLUSH TABLES … FOR EXPORT"
+            } else {
+                "FLUSH TABLES … WITH READ LOCK of some tables only"
+            }));
+        }
+        if read_lock && self.global_read_lock.is_none() {
+            let (statement, wait) = (self.statement(), self.lock_wait());
+            self.global_read_lock = Some(self.server.global_read_lock.hold(wait, || statement.check_interrupted()).await?);
         }
         Outcome::ok()
     }
@@ -342,6 +379,12 @@ impl Session {
 
 fn read_only(name: &str) -> Fault {
     Fault::mysql(1238, "HY000", format!("Variable '{name}' is a read only variable"))
+}
+fn is_isolation(name: &str) -> bool {
+    matches!(name, "transaction_isolation" | "tx_isolation")
+}
+fn is_read_only(name: &str) -> bool {
+    matches!(name, "transaction_read_only" | "tx_read_only")
 }
 fn is_global(scope: VarScope) -> bool {
     matches!(scope, VarScope::Global | VarScope::Persist | VarScope::PersistOnly)

@@ -11,7 +11,7 @@ use crate::slow_log;
 use crate::variables::Values;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use weald_catalog::Access;
 use weald_expr::StatementContext;
@@ -45,6 +45,33 @@ pub(crate) struct Facts {
     /// What it was made of.
     user: Arc<Access>,
     variables: Values,
+}
+
+/// What a session has done since it began, or since FLUSH STATUS.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    statements: [u64; Kind::ALL.len()],
+    slow: u64,
+    rows_sent: u64,
+    pub commits: u64,
+    pub rollbacks: u64,
+}
+
+impl Counters {
+    /// Status variables that are the session's own, for [`super::Session::session_status`].
+    pub fn of_session(&self) -> Vec<(&'static str, u64)> {
+        // The statement that asks is one of them.
+        let questions = self.statements.iter().sum::<u64>() + 1;
+        let mut all = vec![
+            ("Questions", questions),
+            ("Slow_queries", self.slow),
+            ("Rows_sent", self.rows_sent),
+            ("Handler_commit", self.commits),
+            ("Handler_rollback", self.rollbacks),
+        ];
+        all.extend(Kind::ALL.iter().filter_map(|k| Some((k.command()?, self.statements[*k as usize]))));
+        all
+    }
 }
 
 /// Of a statement's text, in PROCESSLIST.
@@ -150,6 +177,7 @@ impl Session {
             random_state: Mutex::default(),
             memory: Budget::new(self.server.engine.node.memory.clone(), facts.memory),
             cost: Cost::default(),
+            reads_nothing: AtomicBool::new(false),
         }
     }
 
@@ -213,6 +241,7 @@ impl Session {
             self.found_rows = self.counted.take().map_or(sent, |n| n.load(Ordering::Relaxed));
         }
         self.server.metrics.rows_sent.add(sent);
+        self.counters.rows_sent += sent;
         self.close_context(sent, fault);
         self.end_read();
     }
@@ -230,6 +259,7 @@ impl Session {
     pub(super) fn close_context(&mut self, rows_sent: u64, fault: Option<&Fault>) {
         let Some(c) = self.context.take() else { return };
         self.deadline = None;
+        self.passing = None;
         self.count_time(&c, rows_sent, fault.is_some());
         if let Some(id) = *c.set_last_insert_id.lock() {
             self.last_insert_id = id;
@@ -254,6 +284,7 @@ impl Session {
         let ended_micros = self.server.now_micros();
         let took = (ended_micros - self.began_micros).max(0);
         self.server.metrics.statement(self.kind, took as u64);
+        self.counters.statements[self.kind as usize] += 1;
         let (log_flush_micros, stream_micros) = (std::mem::take(&mut self.log_flush_micros), std::mem::take(&mut self.stream_micros));
         if let Some(plan) = self.plan_used.take() {
             plan.used.count(&Execution {
@@ -270,6 +301,7 @@ impl Session {
         if took <= self.facts().slow_micros {
             return;
         }
+        self.counters.slow += 1;
         self.server.counters.slow_queries.fetch_add(1, Ordering::Relaxed);
         let Some(logs) = self.server.logs.get().filter(|_| self.server.variables.values().on("slow_query_log")) else { return };
         let p = self.shared.process.lock();

@@ -95,7 +95,7 @@ pub(super) fn commits_implicitly(s: &Statement) -> bool {
         | Statement::Flush(_)
         | Statement::FlushTables { .. }
         | Statement::SnapshotDatabase(_) => true,
-        Statement::TableMaintenance { verb, .. } => *verb != MaintenanceVerb::Checksum,
+        Statement::TableMaintenance { verb, .. } => !matches!(verb, MaintenanceVerb::Checksum { .. }),
         _ => false,
     }
 }

@@ -5,7 +5,9 @@
 //! Never:    retries a statement that the client could tell apart: only what has read nothing yet is run again at a newer timestamp.
 
 use super::{Outcome, Session};
+use crate::global_read_lock::Passing;
 use std::sync::Arc;
+use std::time::Duration;
 use weald_catalog::TableRef;
 use weald_exec::{Durability, Isolation, Mark, Transaction};
 use weald_sql::ast::{self, ObjectName, TableLock, VarScope};
@@ -92,7 +94,14 @@ impl Session {
 
     /// 1792 for a change in a read-only transaction, where it is of more than the session's own temporary tables.
     pub(crate) fn refuse_if_read_only<'t>(&mut self, changed: impl IntoIterator<Item = &'t TableRef>) -> Result<(), Fault> {
-        if self.current().read_only && changed.into_iter().any(|t| !t.options.temporary) { Err(read_only()) } else { Ok(()) }
+        if !self.current().read_only && self.global_read_lock.is_none() {
+            return Ok(());
+        }
+        match changed.into_iter().any(|t| !t.options.temporary) {
+            true if self.global_read_lock.is_some() => Err(locked_by_itself()),
+            true => Err(read_only()),
+            false => Ok(()),
+        }
     }
 
     /// 1792 for a definition, of a temporary table too; once what was open has been committed, where the statement does that.
@@ -124,7 +133,34 @@ impl Session {
         }
     }
 
+    /// Waits while another session holds the global read lock; 1223 where it is this one.
+    pub(super) async fn pass_global_read_lock(&self) -> Result<Passing, Fault> {
+        if self.global_read_lock.is_some() {
+            return Err(locked_by_itself());
+        }
+        let statement = self.context.clone();
+        let wait = Duration::from_secs(self.variables.int("lock_wait_timeout"));
+        self.server.global_read_lock.pass(wait, || statement.as_ref().map_or(Ok(()), |s| s.check_interrupted())).await
+    }
+
     pub(crate) async fn commit_open(&mut self) -> Result<(), Fault> {
+        // Its own lock a session cannot meet: it changes nothing but temporary tables then.
+        let mut passing = None;
+        if self.passing.is_none() && self.global_read_lock.is_none() && self.transaction.as_ref().is_some_and(|t| t.transaction.has_written()) {
+            match self.pass_global_read_lock().await {
+                Ok(p) => passing = Some(p),
+                Err(fault) => {
+                    self.rollback_open();
+                    return Err(fault);
+                }
+            }
+        }
+        let done = self.commit_passing().await;
+        drop(passing);
+        done
+    }
+
+    async fn commit_passing(&mut self) -> Result<(), Fault> {
         match self.transaction.take() {
             Some(open) if open.transaction.has_written() => {
                 let durability = if open.sync { Durability::Sync } else { Durability::Async };
@@ -141,6 +177,7 @@ impl Session {
                 }
                 self.log_flush_micros += (self.server.env.clock.now() - begun).as_micros() as u64;
                 self.server.metrics.commits.add(1);
+                self.counters.commits += 1;
                 Ok(())
             }
             // Dropped, it is rolled back.
@@ -153,6 +190,7 @@ impl Session {
             // A SELECT's own transaction ends here as well, and is not worth a look.
             if (!open.autocommit || open.sync) && open.transaction.has_written() {
                 self.server.metrics.rollbacks.add(1);
+                self.counters.rollbacks += 1;
             }
             aside_if(open.transaction.changes() >= MANY_CHANGES, || drop(open));
         }
@@ -171,14 +209,14 @@ impl Session {
         Outcome::ok()
     }
 
-    pub(crate) async fn commit(&mut self, chain: bool, release: bool) -> Result<Outcome, Fault> {
+    pub(crate) async fn commit(&mut self, chain: Option<bool>, release: Option<bool>) -> Result<Outcome, Fault> {
         let ended = self.transaction.as_ref().map(Ended::of);
         self.commit_open().await?;
         self.after_end(ended, chain, release);
         Outcome::ok()
     }
 
-    pub(crate) async fn rollback(&mut self, chain: bool, release: bool) -> Result<Outcome, Fault> {
+    pub(crate) async fn rollback(&mut self, chain: Option<bool>, release: Option<bool>) -> Result<Outcome, Fault> {
         let ended = self.transaction.as_ref().map(Ended::of);
         self.rollback_open();
         self.after_end(ended, chain, release);
@@ -186,13 +224,14 @@ impl Session {
     }
 
     /// What COMMIT and ROLLBACK are told to do then: AND CHAIN begins a transaction like the one that ended, RELEASE ends the connection.
-    fn after_end(&mut self, ended: Option<Ended>, chain: bool, release: bool) {
+    fn after_end(&mut self, ended: Option<Ended>, chain: Option<bool>, release: Option<bool>) {
         let otherwise = self.variables.text("completion_type");
-        if chain || (!release && otherwise == "CHAIN") {
+        let (chain, release) = (chain.unwrap_or(otherwise == "CHAIN"), release.unwrap_or(otherwise == "RELEASE"));
+        if release {
+            self.released = true;
+        } else if chain {
             self.next_isolation = ended.map(|e| e.isolation).or(self.next_isolation);
             self.start(false, ended.map(|e| e.read_only));
-        } else if release || otherwise == "RELEASE" {
-            self.released = true;
         }
     }
 
@@ -224,24 +263,6 @@ impl Session {
     }
 
     pub(crate) fn set_transaction(&mut self, scope: VarScope, isolation: Option<ast::Isolation>, read_only: Option<bool>) -> Result<Outcome, Fault> {
-        if isolation == Some(ast::Isolation::Serializable) {
-            self.warn(Fault::mysql(
-                1235,
-                "42000",
-                "SERIALIZABLE is run as REPEATABLE READ (snapshot isolation): write skew is possible; lock what you rely on with SELECT … FOR UPDATE",
-            ));
-        }
-        if isolation == Some(ast::Isolation::ReadUncommitted) {
-            self.note(Fault::mysql(1235, "42000", "READ UNCOMMITTED is run as READ COMMITTED: nobody sees what is not committed"));
-        }
-        if scope == VarScope::Next {
-            if self.in_transaction() {
-                return Err(Fault::mysql(1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress"));
-            }
-            self.next_isolation = isolation.or(self.next_isolation);
-            self.next_read_only = read_only.or(self.next_read_only);
-            return Outcome::ok();
-        }
         if let Some(i) = isolation {
             self.assign("transaction_isolation", scope, Value::str(name_of(i)))?;
         }
@@ -249,6 +270,21 @@ impl Session {
             self.assign("transaction_read_only", scope, Value::Int(r as i64))?;
         }
         Outcome::ok()
+    }
+
+    /// Says so where a transaction is to have an isolation that it will not have exactly.
+    pub(super) fn warn_of_isolation(&self, isolation: ast::Isolation) {
+        match isolation {
+            ast::Isolation::Serializable => self.warn(Fault::mysql(
+                1235,
+                "42000",
+                "SERIALIZABLE is run as REPEATABLE READ (snapshot isolation): write skew is possible; lock what you rely on with SELECT … FOR UPDATE",
+            )),
+            ast::Isolation::ReadUncommitted => {
+                self.note(Fault::mysql(1235, "42000", "READ UNCOMMITTED is run as READ COMMITTED: nobody sees what is not committed"))
+            }
+            ast::Isolation::ReadCommitted | ast::Isolation::RepeatableRead => (),
+        }
     }
 
     /// LOCK TABLES: Weald's transactions need no table locks; the tables must exist, and what is not locked may not be used, as in MySQL.
@@ -262,6 +298,9 @@ impl Session {
             }
             self.require(weald_catalog::Privilege::LockTables, Some(&database))?;
             self.require_on_table(weald_catalog::Privilege::Select, &database, &name.name)?;
+            if *lock == TableLock::Write && self.global_read_lock.is_some() {
+                return Err(locked_by_itself());
+            }
             locked.push((database.into(), name.name.as_str().into(), *lock == TableLock::Write));
         }
         self.warn(Fault::mysql(
@@ -285,6 +324,10 @@ fn aside_if<T>(long: bool, work: impl FnOnce() -> T) -> T {
 /// Takes back what was changed since the mark.
 pub(super) fn take_back(transaction: &Transaction, mark: Mark) {
     aside_if(transaction.changes() >= MANY_CHANGES, || transaction.rollback_to(mark))
+}
+
+fn locked_by_itself() -> Fault {
+    Fault::mysql(1223, "HY000", "Can't execute the query because you have a conflicting read lock")
 }
 
 fn read_only() -> Fault {

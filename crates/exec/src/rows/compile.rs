@@ -23,7 +23,15 @@ type Slots = HashMap<ColumnId, u32>;
 
 /// Compiles the whole query.
 pub fn compile(query: &Query) -> Result<Arc<Node>, Fault> {
-    let c = Compiler { query, outer: HashMap::new(), params: query.params.len() as u32, notes: None };
+    let c = Compiler { query, outer: HashMap::new(), params: query.params.len() as u32, passed_by: RefCell::default(), notes: None };
+    if let (true, Rel::Values { rows, .. }) = (query.parts, &query.root)
+        && let [exprs] = &rows[..]
+    {
+        let input = Arc::new(Node::Values(vec![Vec::new()]));
+        let none = Slots::new();
+        let exprs = exprs.iter().map(|e| Ok(Projection::Part(c.scalar(e, &none)?))).collect::<Result<_, Fault>>()?;
+        return Ok(Arc::new(Node::Project { input, exprs }));
+    }
     Ok(c.node(&query.root)?.0)
 }
 
@@ -42,7 +50,13 @@ impl Described {
 /// The same node as [`compile`] makes, with what EXPLAIN wants to know.
 pub fn compile_described(query: &Query, statistics: &dyn Statistics) -> Result<Described, Fault> {
     let notes = RefCell::new(Notes::of(query));
-    let c = Compiler { query, outer: HashMap::new(), params: query.params.len() as u32, notes: Some((&notes, statistics)) };
+    let c = Compiler {
+        query,
+        outer: HashMap::new(),
+        params: query.params.len() as u32,
+        passed_by: RefCell::default(),
+        notes: Some((&notes, statistics)),
+    };
     let node = c.node(&query.root)?.0;
     Ok(Described { node, notes: notes.into_inner() })
 }
@@ -55,6 +69,8 @@ struct Compiler<'q> {
     outer: HashMap<ColumnId, u32>,
     /// How many parameters there are at this level.
     params: u32,
+    /// Tables of SKIP LOCKED, by every column that has their rows' locators on its way up to the lock.
+    passed_by: RefCell<Vec<(ColumnId, query::LockedTable)>>,
 }
 
 impl<'q> Compiler<'q> {
@@ -119,15 +135,12 @@ impl<'q> Compiler<'q> {
                 (Node::Sort { input, keys: self.keys(keys, &from)?, limit: None }, from)
             }
             Rel::Limit { input, count, offset } => {
-                let none = Slots::new();
-                let limit = sort::Limit {
-                    count: count.as_ref().map(|e| self.scalar(e, &none)).transpose()?,
-                    offset: offset.as_ref().map(|e| self.scalar(e, &none)).transpose()?,
-                };
+                let limit = self.limit(count.as_ref(), offset.as_ref())?;
                 if let Rel::Sort { input, keys } = &**input {
                     let (input, from) = self.node(input)?;
                     (Node::Sort { input, keys: self.keys(keys, &from)?, limit: Some(Box::new(limit)) }, from)
                 } else if let Rel::Lock { input, tables } = &**input {
+                    self.note_passed_by(input, tables);
                     let (input, from) = self.node(input)?;
                     (Node::Lock(lock::Lock { input, tables: self.locked(tables, &from)?, limit: Some(limit) }), from)
                 } else {
@@ -136,6 +149,7 @@ impl<'q> Compiler<'q> {
                 }
             }
             Rel::Lock { input, tables } => {
+                self.note_passed_by(input, tables);
                 let (input, from) = self.node(input)?;
                 (Node::Lock(lock::Lock { input, tables: self.locked(tables, &from)?, limit: None }), from)
             }
@@ -211,9 +225,29 @@ impl<'q> Compiler<'q> {
         let residual = if per_row.is_some() { and(all) } else { and(residual) };
         let residual_without_keys = residual.map(|e| self.scalar(&e, &both)).transpose()?;
         let right_node = if lateral { Arc::new(Node::Values(Vec::new())) } else { self.node(right)?.0 };
+        let passed_by = match kind {
+            JoinKind::Left => {
+                let known = self.passed_by.borrow();
+                let found = known.iter().filter(|(id, _)| right_columns.iter().any(|c| c.id == *id));
+                let of = |(id, t): &(ColumnId, query::LockedTable)| {
+                    let slot = *both.get(id).ok_or_else(|| unbound(*id))? as usize;
+                    Ok(lock::LockedTable { table: t.table.clone(), slot, locking: t.locking })
+                };
+                found.map(of).collect::<Result<Vec<_>, Fault>>()?
+            }
+            JoinKind::Inner | JoinKind::Cross | JoinKind::Semi | JoinKind::Anti | JoinKind::NullAwareAnti => Vec::new(),
+        };
         let out = if matches!(kind, JoinKind::Semi | JoinKind::Anti | JoinKind::NullAwareAnti) { left_slots } else { both };
-        let node =
-            join::Join { kind, left: left_node, right: right_node, right_width: right_columns.len(), keys, residual: residual_without_keys, per_row };
+        let node = join::Join {
+            kind,
+            left: left_node,
+            right: right_node,
+            right_width: right_columns.len(),
+            keys,
+            residual: residual_without_keys,
+            passed_by,
+            per_row,
+        };
         Ok((Arc::new(Node::Join(node)), out))
     }
 
@@ -265,7 +299,8 @@ impl<'q> Compiler<'q> {
             let ty = columns.iter().find(|c| c.id == *id).map_or_else(SqlType::null, |c| c.ty.clone());
             handed.push(Expr::Column { id: ColumnId::new(*slot), ty });
         }
-        (Compiler { query: self.query, notes: self.notes, outer, params: self.params + handed.len() as u32 }, handed)
+        let passed_by = self.passed_by.clone();
+        (Compiler { query: self.query, notes: self.notes, outer, params: self.params + handed.len() as u32, passed_by }, handed)
     }
 
     fn projection(&self, e: &Expr, from: &Slots) -> Result<Projection, Fault> {
@@ -293,6 +328,26 @@ impl<'q> Compiler<'q> {
                 Ok(lock::LockedTable { table: t.table.clone(), slot, locking: t.locking })
             })
             .collect()
+    }
+
+    /// What SKIP LOCKED passes by is, to an outer join that finds it, not there.
+    fn note_passed_by(&self, input: &Rel, tables: &[query::LockedTable]) {
+        fn trace(rel: &Rel, id: ColumnId, out: &mut Vec<ColumnId>) {
+            out.push(id);
+            if let Rel::Project { input, exprs, columns } = rel {
+                if let Some(Expr::Column { id, .. }) = columns.iter().position(|c| c.id == id).and_then(|at| exprs.get(at)) {
+                    trace(input, *id, out);
+                }
+                return;
+            }
+            rel.inputs().into_iter().filter(|i| i.columns().iter().any(|c| c.id == id)).for_each(|i| trace(i, id, out));
+        }
+        for t in tables.iter().filter(|t| t.locking.skip_locked) {
+            let Expr::Column { id, .. } = &t.locator else { continue };
+            let mut ids = Vec::new();
+            trace(input, *id, &mut ids);
+            self.passed_by.borrow_mut().extend(ids.into_iter().map(|id| (id, t.clone())));
+        }
     }
 
     fn call(&self, a: &query::Aggregate, from: &Slots) -> Result<aggregate::Call, Fault> {
@@ -413,18 +468,7 @@ impl<'q> Compiler<'q> {
             })
             .collect();
         let (inner, outer) = self.below(slots, &free, &columns);
-        let node = match (&kind, rel) {
-            (weald_expr::SubqueryKind::Scalar, Rel::Project { input, exprs, .. })
-                if exprs.iter().all(|e| matches!(e.ty().kind, TypeKind::Decimal { .. })) =>
-            {
-                let (input, from) = inner.node(input)?;
-                let exprs = exprs.iter().map(|e| Ok(Projection::Part(inner.scalar(e, &from)?))).collect::<Result<_, Fault>>()?;
-                let node = Arc::new(Node::Project { input, exprs });
-                inner.note(&node, rel);
-                node
-            }
-            _ => inner.node(rel)?.0,
-        };
+        let node = if kind == weald_expr::SubqueryKind::Scalar { inner.parts(rel)? } else { inner.node(rel)?.0 };
         let collations = match &kind {
             weald_expr::SubqueryKind::In { collation, .. } => {
                 operands.iter().map(|e| weald_expr::operand_collation(operands.len(), e, *collation)).collect()
@@ -432,6 +476,30 @@ impl<'q> Compiler<'q> {
             _ => Vec::new(),
         };
         Ok(SubqueryUse { index, node, outer, kind, collations, constant: free.is_empty() })
+    }
+
+    /// A scalar subquery, whose value goes on into an expression with all its decimals.
+    fn parts(&self, rel: &Rel) -> Result<Arc<Node>, Fault> {
+        let node = match rel {
+            Rel::Project { input, exprs, .. } if exprs.iter().all(|e| matches!(e.ty().kind, TypeKind::Decimal { .. })) => {
+                let (input, from) = self.node(input)?;
+                let exprs = exprs.iter().map(|e| Ok(Projection::Part(self.scalar(e, &from)?))).collect::<Result<_, Fault>>()?;
+                Node::Project { input, exprs }
+            }
+            Rel::Limit { input, count, offset } if matches!(**input, Rel::Project { .. }) => {
+                Node::Limit { input: self.parts(input)?, limit: self.limit(count.as_ref(), offset.as_ref())? }
+            }
+            _ => return Ok(self.node(rel)?.0),
+        };
+        let node = Arc::new(node);
+        self.note(&node, rel);
+        Ok(node)
+    }
+
+    fn limit(&self, count: Option<&Expr>, offset: Option<&Expr>) -> Result<sort::Limit, Fault> {
+        let none = Slots::new();
+        let number = |e: Option<&Expr>| e.map(|e| self.scalar(e, &none)).transpose();
+        Ok(sort::Limit { count: number(count)?, offset: number(offset)? })
     }
 
     /// An expression over a table's ordinals, outer columns being parameters.

@@ -5,6 +5,7 @@
 //!           joined rows is held, however many a left row finds.
 //! Never:    reorders joins: the binder did.
 
+use super::lock::{LockedTable, lock};
 use super::scalar::Scalar;
 use super::{Batch, BoxStream, Held, Node, Row, Scope, Steps, Stream, collect, open, ready};
 use foldhash::{HashMap, HashMapExt};
@@ -26,6 +27,8 @@ pub struct Join {
     pub keys: Vec<(Scalar, Scalar)>,
     /// The rest of the condition, over both rows side by side.
     pub residual: Option<Scalar>,
+    /// An outer join's: right rows of which one of these is locked by somebody else (SKIP LOCKED) are not there.
+    pub passed_by: Vec<LockedTable>,
     /// The right side, reading these columns of the left row as parameters: LATERAL, or a look-up by index.
     pub per_row: Option<PerRow>,
 }
@@ -60,6 +63,7 @@ struct Shape {
     right_width: usize,
     keys: Arc<[(Scalar, Scalar)]>,
     residual: Option<Scalar>,
+    passed_by: Arc<[LockedTable]>,
     per_row: Option<(Arc<Node>, Arc<[Expr]>, Option<TableRef>)>,
 }
 
@@ -71,6 +75,7 @@ impl Shape {
             right_width: j.right_width,
             keys: j.keys.clone().into(),
             residual: j.residual.clone(),
+            passed_by: j.passed_by.clone().into(),
             per_row: j.per_row.as_ref().map(|p| (p.node.clone(), p.outer.clone().into(), p.table.clone())),
         }
     }
@@ -265,6 +270,9 @@ impl Shape {
             if !weald_expr::is_true(&verdict) {
                 return Ok(());
             }
+        }
+        if !lock(&self.passed_by, &both, scope).await? {
+            return Ok(());
         }
         found.any = true;
         match self.kind {

@@ -77,7 +77,7 @@ impl LockStream {
 }
 
 /// False: the row is passed by.
-async fn lock(tables: &[LockedTable], row: &Row, scope: &Scope) -> Result<bool, Fault> {
+pub(super) async fn lock(tables: &[LockedTable], row: &Row, scope: &Scope) -> Result<bool, Fault> {
     let execution = &scope.execution;
     for t in tables {
         // An outer join that found no row there has nothing to lock.

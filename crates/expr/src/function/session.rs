@@ -8,6 +8,7 @@ use super::argument::count;
 use super::result_type::{Bound, nullable_int, own_text, truth, unsigned};
 use super::{BindContext, Call, FunctionDef};
 use crate::{EvalContext, Expr, coerce, typing};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use weald_types::{Fault, SqlType, Value};
 
@@ -71,8 +72,12 @@ fn sleep(_: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Value, Faul
     };
     let _place = ctx.statement.server.aside.take().ok_or_else(too_many_wait)?;
     (ctx.statement.pause)(Duration::from_secs_f64(seconds), &ctx.statement.interrupted);
-    ctx.statement.check_interrupted()?;
-    Ok(Value::Int(0))
+    match ctx.statement.check_interrupted() {
+        Ok(()) => Ok(Value::Int(0)),
+        // That it was woken is its answer; a larger query fails of it.
+        Err(Fault::Interrupted | Fault::QueryTimeout) if ctx.statement.reads_nothing.load(Relaxed) => Ok(Value::Int(1)),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Of SLEEP and GET_LOCK, whose waits have a thread each.

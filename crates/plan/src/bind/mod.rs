@@ -237,6 +237,7 @@ impl<'a> Binder<'a> {
             warnings: self.warnings,
             fixed_join_order: self.fixed_join_order,
             joins_only: false,
+            parts: false,
         }
     }
 

@@ -12,7 +12,7 @@ pub enum VarScope {
     Global,
     Persist,
     PersistOnly,
-    /** SET TRANSACTION without a scope: the next transaction only */
+    /** SET TRANSACTION and SET @@name without a scope: of a transaction's characteristics, the next one's only; of all else, the session's */
     Next,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -60,7 +60,7 @@ impl Parser<'_> {
         if self.eat_tok(Tok::AtAt) {
             let (own, name) = self.scoped_variable()?;
             self.assign_sign()?;
-            return Ok(SetItem::System { scope: own.unwrap_or(VarScope::Session), name, value: self.system_value()? });
+            return Ok(SetItem::System { scope: own.unwrap_or(VarScope::Next), name, value: self.system_value()? });
         }
         if self.at(Kw::NAMES) && !self.next_is_assignment() {
             self.bump();

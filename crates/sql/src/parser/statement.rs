@@ -272,14 +272,14 @@ impl Parser<'_> {
             self.eat(Kw::SAVEPOINT);
             return Ok(Statement::RollbackTo(self.ident()?));
         }
-        let (mut chain, mut release) = (false, false);
+        let (mut chain, mut release) = (None, None);
         if self.eat(Kw::AND) {
-            chain = !self.eat(Kw::NO);
+            chain = Some(!self.eat(Kw::NO));
             self.expect(Kw::CHAIN)?;
         }
         if self.at(Kw::RELEASE) || (self.at(Kw::NO) && self.next_at(Kw::RELEASE)) {
-            release = !self.eat(Kw::NO);
-            if chain && release {
+            release = Some(!self.eat(Kw::NO));
+            if chain == Some(true) && release == Some(true) {
                 return self.unexpected();
             }
             self.expect(Kw::RELEASE)?;
@@ -361,7 +361,7 @@ impl Parser<'_> {
             Kw::CHECK => MaintenanceVerb::Check,
             Kw::OPTIMIZE => MaintenanceVerb::Optimize,
             Kw::REPAIR => MaintenanceVerb::Repair,
-            _ => MaintenanceVerb::Checksum,
+            _ => MaintenanceVerb::Checksum { quick: false },
         };
         self.bump();
         if !self.eat(Kw::LOCAL) {
@@ -387,8 +387,12 @@ impl Parser<'_> {
                     self.bump();
                 }
             }
-            MaintenanceVerb::Checksum => {
-                let _ = self.eat(Kw::QUICK) || self.eat(Kw::EXTENDED);
+            MaintenanceVerb::Checksum { .. } => {
+                let quick = self.eat(Kw::QUICK);
+                if !quick {
+                    self.eat(Kw::EXTENDED);
+                }
+                return Ok(Statement::TableMaintenance { verb: MaintenanceVerb::Checksum { quick }, tables });
             }
             _ => (),
         }
