@@ -180,6 +180,37 @@ fn the_values_decide_which_index_is_read() {
     }
 }
 
+/// Of a sort with a limit only the first rows are kept: which ones they are does not depend on who sorts.
+#[test]
+fn the_first_rows_of_an_order_are_the_same_however_many_there_are() {
+    let mut h = Hall::new();
+    for (order, limit) in [
+        ("v, id", "3"),
+        ("v DESC, id", "20, 10"),
+        ("few, v, id DESC", "100"),
+        ("s, id", "5000, 7"),
+        ("few DESC, k + v, id", "1"),
+        ("v, id", "0"),
+        ("v, id", "19990, 100"),
+    ] {
+        let sql = format!("SELECT id, v, s FROM t WHERE v <> 17 ORDER BY {order} LIMIT {limit}");
+        let mut answers = ["fragment", "rows", "analytic"].map(|executor| {
+            h.c.query(&format!("SET executor = '{executor}'")).unwrap();
+            h.lines(&sql)
+        });
+        let first = std::mem::take(&mut answers[0]);
+        for other in &answers[1..] {
+            assert_eq!(first, *other, "{sql}");
+        }
+    }
+    // One partition, whose answer is the whole.
+    h.c.query("SET executor = 'auto'").unwrap();
+    h.c.query("CREATE TABLE single (id INT, v INT NOT NULL, UNIQUE KEY (v))").unwrap();
+    h.c.query("INSERT INTO single SELECT id, MIN(id) FROM t GROUP BY id").unwrap();
+    let last: Vec<String> = (0..ROWS).rev().skip(10).take(40).map(|id| id.to_string()).collect();
+    assert_eq!(h.lines("SELECT id FROM single WHERE id IS NOT NULL ORDER BY id DESC LIMIT 10, 40"), last);
+}
+
 fn sorted_lines(mut lines: Vec<String>) -> Vec<String> {
     lines.sort();
     lines
@@ -198,6 +229,16 @@ fn a_long_answer_is_not_kept_whole() {
         let found = h.lines(&format!("SELECT id FROM t WHERE id BETWEEN 0 AND {high}")).len() as u64;
         assert_eq!(found, if high == 10 { 11 } else { 4 * ROWS });
     }
+    // A wide range in the order of another index ends after a few rows: no other executor is worth its start.
+    let sql = "SELECT k FROM t WHERE id > 100 ORDER BY k LIMIT 3";
+    let plan = h.lines(&format!("EXPLAIN FORMAT=TREE {sql}"));
+    assert!(plan[0].starts_with("executor: fragment"), "{plan:?}");
+    let mut expected: Vec<u64> = (0..4 * ROWS).filter(|n| n / ROWS * 100_000 + n % ROWS > 100).map(|n| k_of(n % ROWS)).collect();
+    expected.sort_unstable();
+    assert_eq!(h.lines(sql), expected[..3].iter().map(|k| k.to_string()).collect::<Vec<_>>());
+    // Nothing says how many rows of the range the rest of the condition leaves.
+    let plan = h.lines("EXPLAIN FORMAT=TREE SELECT id FROM t WHERE id > 100 AND s = 'none' ORDER BY k LIMIT 3");
+    assert!(!plan[0].starts_with("executor: fragment"), "{plan:?}");
     // Whole it would be more than this statement may hold.
     h.c.query("SET maximum_query_memory = 4").unwrap();
     assert_eq!(h.lines("SELECT * FROM t WHERE id BETWEEN 0 AND 900000").len() as u64, 4 * ROWS);

@@ -99,6 +99,12 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
     if stop_at == Some(0) {
         return Ok(Vec::new());
     }
+    // So many of the first in order are enough: the others go now and then, and what comes behind the last of those left is not even made.
+    let first = limit.filter(|_| !sort.is_empty() && !*distinct).map(|l| l.saturating_add(offset));
+    if first == Some(0) {
+        return Ok(Vec::new());
+    }
+    let mut last: Option<Vec<u8>> = None;
     let mut rows: Vec<Row> = Vec::new();
     let mut keyed: Vec<Vec<u8>> = Vec::new();
     let mut fault = None;
@@ -109,7 +115,7 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
             return ControlFlow::Continue(());
         }
         let fields = Fields { schema, version: found.version, bytes: found.bytes };
-        match one_row(&fields, f.filter.as_ref(), exprs, if *distinct { &[] } else { sort }, longest_key, &ctx) {
+        match one_row(&fields, f.filter.as_ref(), exprs, if *distinct { &[] } else { sort }, longest_key, last.as_deref(), &ctx) {
             Ok(None) => (),
             Ok(Some((mut row, key, held))) => {
                 longest_key = longest_key.max(key.len());
@@ -121,6 +127,12 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
                 rows.push(row);
                 if !sort.is_empty() && !*distinct {
                     keyed.push(key);
+                    if let Some(first) = first
+                        && rows.len() as u64 >= first.saturating_mul(2).max(FEW_SORTED)
+                    {
+                        (rows, keyed) = first_in_order(std::mem::take(&mut rows), std::mem::take(&mut keyed), first as usize);
+                        last = keyed.last().cloned();
+                    }
                 }
                 if stop_at == Some(rows.len() as u64) {
                     return ControlFlow::Break(());
@@ -147,10 +159,8 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
         }
         rows = sorted(rows, sort, sorted_apart, &ctx)?;
     } else if !*distinct && !sort.is_empty() {
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.sort_by(|a, b| keyed[*a].cmp(&keyed[*b]));
-        let mut slots: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
-        rows = order.into_iter().filter_map(|i| slots[i].take()).collect();
+        let all = rows.len();
+        rows = first_in_order(rows, keyed, all).0;
     }
     if offset == 0 && limit.is_none_or(|l| rows.len() as u64 <= l) {
         return Ok(rows);
@@ -158,21 +168,41 @@ pub(crate) async fn read_partition(table: &Arc<Table>, f: &Fragment, keys: &Keys
     Ok(rows.into_iter().skip(offset as usize).take(limit.map_or(usize::MAX, |l| l as usize)).collect())
 }
 
+/// So few rows are not sorted to find out which of them go.
+const FEW_SORTED: u64 = 64;
+
+/// The first `most` rows in the order of their keys; those with the same key in the order in which they were found.
+fn first_in_order(rows: Vec<Row>, keyed: Vec<Vec<u8>>, most: usize) -> (Vec<Row>, Vec<Vec<u8>>) {
+    let mut both: Vec<(Vec<u8>, Row)> = keyed.into_iter().zip(rows).collect();
+    both.sort_by(|a, b| a.0.cmp(&b.0));
+    both.truncate(most);
+    let (keyed, rows): (Vec<Vec<u8>>, Vec<Row>) = both.into_iter().unzip();
+    (rows, keyed)
+}
+
 /// A row, its sort key, and what they hold.
 type Keyed<'a> = (Row, Vec<u8>, InFlight<'a>);
 
-/// A row that passes the filter, with its sort key, for which so much room is made.
+/// A row that passes the filter, with its sort key, for which so much room is made; if it comes before `last`.
 fn one_row<'a>(
     fields: &Fields<'_>,
     filter: Option<&Expr>,
     exprs: &[(Expr, SqlType)],
     sort: &[SortKey],
     key_room: usize,
+    last: Option<&[u8]>,
     ctx: &EvalContext<'a>,
 ) -> Result<Option<Keyed<'a>>, Fault> {
     if let Some(e) = filter
         && !is_true(&eval(e, fields, ctx)?)
     {
+        return Ok(None);
+    }
+    let mut key = Vec::with_capacity(key_room);
+    for k in sort {
+        sort_key(&eval(&k.expr, fields, ctx)?, k.expr.ty(), k.descending, &mut key);
+    }
+    if last.is_some_and(|last| key[..] >= *last) {
         return Ok(None);
     }
     let mut held = InFlight::new(ctx.statement);
@@ -181,10 +211,6 @@ fn one_row<'a>(
         let v = eval(e, fields, ctx)?;
         held.hold(&v)?;
         row.push(v);
-    }
-    let mut key = Vec::with_capacity(key_room);
-    for k in sort {
-        sort_key(&eval(&k.expr, fields, ctx)?, k.expr.ty(), k.descending, &mut key);
     }
     Ok(Some((row, key, held)))
 }

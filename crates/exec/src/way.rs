@@ -86,14 +86,20 @@ impl Engine {
         Ok(FragmentPlan { fragment, others: Vec::new(), ..plan.clone() })
     }
 
-    /// About how many entries the cheapest way passes, if no limit ends it.
+    /// About how many entries the cheapest way passes. A limit that ends it early counts where it is known how many rows match: some way leaves nothing
+    /// more to be asked of its rows.
     pub fn entries_passed(&self, plan: &FragmentPlan, statement: &StatementContext, params: &[Value]) -> Result<u64, Fault> {
         let ctx = EvalContext { statement, params, subqueries: &[] };
         let places = self.places(&plan.fragment.table)?;
         let targets = self.targets(&plan.fragment.table, &plan.target, places.len(), &ctx)?;
-        let mut least = u64::MAX;
+        let mut ways = Vec::with_capacity(1 + plan.others.len());
         for f in std::iter::once(&plan.fragment).chain(&plan.others) {
-            least = least.min(entries(f, &find::keys(&f.table, &f.access, &ctx)?, &places, &targets)?);
+            ways.push((f, entries(f, &find::keys(&f.table, &f.access, &ctx)?, &places, &targets)?));
+        }
+        let mut least = ways.iter().map(|w| w.1).min().unwrap_or(0);
+        let Some(matching) = ways.iter().filter(|w| w.0.filter.is_none()).map(|w| w.1).min() else { return Ok(least) };
+        for (f, entries) in ways {
+            least = least.min(cost(f, entries, matching.max(1), targets.len(), &ctx)?);
         }
         Ok(least)
     }
@@ -114,10 +120,7 @@ impl Engine {
         let matching = ways.iter().map(|w| w.1).min().unwrap_or(0).max(1);
         let mut best = (u64::MAX, 0);
         for (i, (f, entries, _)) in ways.iter().enumerate() {
-            let cost = match wanted(f, ctx)? {
-                Some(rows) => entries.saturating_mul(rows.saturating_mul(targets.len() as u64).min(matching)) / matching,
-                None => *entries,
-            };
+            let cost = cost(f, *entries, matching, targets.len(), ctx)?;
             if cost < best.0 {
                 best = (cost, i);
             }
@@ -160,6 +163,14 @@ fn entries(f: &Fragment, keys: &Keys, places: &Places<'_>, targets: &[usize]) ->
     };
     debug_assert_eq!(f.table.id, table.id());
     Ok(here.saturating_mul(targets.len() as u64))
+}
+
+/// About how many of its entries a fragment passes until it has enough of those that match, if they lie evenly.
+fn cost(f: &Fragment, entries: u64, matching: u64, targets: usize, ctx: &EvalContext<'_>) -> Result<u64, Fault> {
+    Ok(match wanted(f, ctx)? {
+        Some(rows) => entries.saturating_mul(rows.saturating_mul(targets as u64).min(matching)) / matching,
+        None => entries,
+    })
 }
 
 /// After how many rows a fragment stops, if it does.
