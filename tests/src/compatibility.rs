@@ -111,6 +111,7 @@ const FEATURES: &[Group] = &[
             ("information_schema", &["INFORMATION_SCHEMA"]),
             ("SHOW CREATE TABLE", &["SHOW CREATE TABLE"]),
             ("SHOW WARNINGS and ERRORS", &["SHOW WARNINGS", "SHOW ERRORS"]),
+            ("FLUSH TABLES WITH READ LOCK", &["FLUSH TABLES WITH READ LOCK"]),
             ("HANDLER, CHECK, REPAIR, CHECKSUM TABLE", &["HANDLER", "CHECK TABLE", "REPAIR TABLE", "CHECKSUM TABLE"]),
         ],
     ),

@@ -53,8 +53,12 @@ impl GlobalReadLock {
         got.ok_or(Fault::LockWaitTimeout)
     }
 
-    /// Counted first, then looked: either a holder sees us pass, or we see the holder.
+    /// Counted first, then looked: either a holder sees us pass, or we see the holder. Who sees one at the first glance leaves no trace: taking back what was
+    /// counted would wake everybody who waits, himself among them.
     fn try_pass(self: &Arc<Self>) -> Option<Passing> {
+        if self.holders.load(SeqCst) > 0 {
+            return None;
+        }
         self.passing.fetch_add(1, SeqCst);
         let passing = Passing(self.clone());
         (self.holders.load(SeqCst) == 0).then_some(passing)

@@ -10,7 +10,7 @@ use super::{Change, Outcome, Session, Settings};
 use crate::variables::{self, Effect, Scope, VARIABLES};
 use std::sync::atomic::Ordering;
 use weald_catalog::{Command, Privilege};
-use weald_expr::{NoRow, eval_part};
+use weald_expr::{InFlight, NoRow, eval_part};
 use weald_plan::bind::{self, BoundExpr};
 use weald_sql::ast::{self, SetItem, VarScope};
 use weald_types::{Charset, Collation, Fault, SqlType, Value};
@@ -40,9 +40,17 @@ impl Session {
     pub(crate) async fn set(&mut self, items: &[SetItem], text: &str, params: &[Value]) -> Result<Outcome, Fault> {
         // All values first: none of them sees what another item sets, and what is wrong with one leaves all variables alone.
         let mut assignments = Vec::with_capacity(items.len());
+        let statement = self.statement();
+        let mut held = InFlight::new(&statement);
         for item in items {
-            assignments.push(self.assignment(item, text, params).await?);
+            let a = self.assignment(item, text, params).await?;
+            if let Assignment::User { value, .. } = &a {
+                held.hold(value)?;
+            }
+            assignments.push(a);
         }
+        // What becomes a variable is counted as one.
+        drop(held);
         for a in &assignments {
             if let Assignment::System { at, scope: VarScope::Persist | VarScope::PersistOnly, value } = a {
                 let v = &VARIABLES[*at];
@@ -237,6 +245,7 @@ impl Session {
         let ty = bound.ty().clone();
         if subqueries.is_empty() {
             let c = self.statement();
+            c.reads_nothing.store(true, Ordering::Relaxed);
             // A user variable keeps all decimals of a quotient.
             let value = eval_part(&bound, &NoRow, &weald_expr::EvalContext { statement: &c, params, subqueries: &[] })?;
             return Ok((value, ty));
