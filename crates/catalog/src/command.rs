@@ -4,7 +4,7 @@
 //! Promises: carries everything `apply` needs; the proposer has done the thinking, `apply` only re-checks.
 //! Never:    holds SQL text to be parsed by `apply`.
 
-use crate::{TableDef, UserDef, ViewDef};
+use crate::{TableDef, TopologyCommand, UserDef, ViewDef};
 use serde::{Deserialize, Serialize};
 use weald_types::{Collation, DatabaseId, Epoch, NodeId, PartitionId, SchemaVersion, TableId};
 
@@ -101,6 +101,7 @@ pub enum Command {
     AbandonTable {
         table: TableId,
     },
+    Topology(TopologyCommand),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,4 +116,5 @@ pub enum Outcome {
     Done,
     Database(DatabaseId),
     Table(TableId),
+    Node(NodeId),
 }

@@ -4,15 +4,24 @@
 //! Promises: immutable; a higher `version` is newer.
 //! Never:    holds what changes without a command (row counts, counters).
 
-use crate::{TableDef, UserDef, ViewDef, user::is_information_schema};
+use crate::{TableDef, Topology, UserDef, ViewDef, user::is_information_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weald_types::{Collation, DatabaseId, PartitionId, TableId};
 
+/// Everything that the cluster agrees on and everyone may see, at one moment. Replaced whole.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClusterView {
+    /// Grows by one with every command that changed anything.
+    pub version: u64,
+    pub catalog: Arc<CatalogView>,
+    pub topology: Arc<Topology>,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CatalogView {
-    /// Grows by one with every command that changed anything.
+    /// Grows by one with every command that changed a definition; a change of who is who leaves it, so that no plan is made anew for it.
     pub version: u64,
     pub databases: BTreeMap<Box<str>, Arc<DatabaseDef>>,
     /// By (user, host).

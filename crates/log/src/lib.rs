@@ -10,6 +10,7 @@ pub mod data_dir;
 mod error;
 mod flush;
 mod format;
+mod journal;
 mod log;
 mod manifest;
 pub mod meta_log;
@@ -22,6 +23,7 @@ mod ticket;
 
 pub use data_dir::DataDir;
 pub use error::Error;
+pub use journal::{JOURNAL, Journal, Journaled};
 pub use log::{Durable, Log, Options, PartitionLog, Written};
 pub use manifest::{Manifest, SnapshotEntry};
 pub use meta_log::MetaLog;

@@ -2,14 +2,14 @@
 //!
 //! Owns:     nothing.
 //! Promises: refuses with the fault a client may be told; a refused command leaves the state as it was.
-//! Never:    partly applies a command: changes are made on a copy of the catalogue that replaces the old one at the end.
+//! Never:    partly applies a command: changes are made on a copy of the state that replaces the old one at the end.
 
-use crate::{Place, State};
+use crate::{State, placement, topology};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weald_catalog::user::is_information_schema;
-use weald_catalog::{CatalogView, Command, DatabaseDef, Outcome, TableDef};
-use weald_types::{DatabaseId, Epoch, Fault, PartitionId, SchemaVersion, TableId};
+use weald_catalog::{CatalogView, Command, DatabaseDef, NodeState, Outcome, Place, TableDef};
+use weald_types::{DatabaseId, Fault, PartitionId, SchemaVersion, TableId};
 
 /// Of one database.
 const PARTITIONS_MOST: u32 = 4096;
@@ -17,14 +17,21 @@ const PARTITIONS_MOST: u32 = 4096;
 impl State {
     /// One step.
     pub fn apply(&mut self, command: Command) -> Result<Outcome, Fault> {
-        let mut catalog = CatalogView::clone(&self.catalog);
-        let outcome = self.change(&mut catalog, command)?;
-        catalog.version += 1;
-        self.catalog = Arc::new(catalog);
+        let mut next = self.clone();
+        let of_catalog = !matches!(command, Command::Topology(_) | Command::Promote { .. } | Command::SetNodeAddress { .. });
+        let mut catalog = if of_catalog { CatalogView::clone(&self.catalog) } else { CatalogView::default() };
+        let outcome = next.change(&mut catalog, command)?;
+        if of_catalog {
+            catalog.version += 1;
+            next.catalog = Arc::new(catalog);
+        }
+        next.version += 1;
+        *self = next;
         debug_assert_eq!(crate::invariant::broken(self), None);
         Ok(outcome)
     }
 
+    /// `catalog` is this state's own, to be changed; of commands that do not change it, any.
     fn change(&mut self, catalog: &mut CatalogView, command: Command) -> Result<Outcome, Fault> {
         match command {
             Command::CreateDatabase { name, partitions, collation, sync_durability, sync_replication } => {
@@ -35,15 +42,17 @@ impl State {
                     return Err(Fault::mysql(1690, "22003", format!("PARTITIONS must be from 1 to {PARTITIONS_MOST}, not {partitions}")));
                 }
                 let id = DatabaseId::new(self.next_database);
-                let leaves: Vec<_> = self.leaves().collect();
-                if leaves.is_empty() {
-                    return Err(Fault::mysql(1752, "HY000", "There are no leaves; run ADD LEAF first"));
+                if self.topology.leaves().next().is_none() {
+                    return Err(Fault::mysql(1748, "HY000", "There are no leaves; run ADD LEAF first"));
+                }
+                let load = topology::load(&self.topology);
+                if load.is_empty() {
+                    return Err(Fault::mysql(1804, "HY000", "No leaf is online"));
                 }
                 self.next_database += 1;
-                for ordinal in 0..partitions {
-                    // Evenly over the leaves; a later database starts where the last one ended, so that small ones spread too.
-                    let primary = leaves[(id.raw() as usize + ordinal as usize) % leaves.len()];
-                    self.places.insert(PartitionId::of(id, ordinal), Place { primary, epoch: Epoch::FIRST, in_sync: [primary].into() });
+                let places = &mut Arc::make_mut(&mut self.topology).places;
+                for (ordinal, leaf) in (0..).zip(placement::spread(&load, partitions)) {
+                    places.insert(PartitionId::of(id, ordinal), Place::on(leaf));
                 }
                 let def = DatabaseDef {
                     id,
@@ -68,7 +77,7 @@ impl State {
             }
             Command::DropDatabase { name } => {
                 let d = catalog.databases.remove(&name).ok_or(Fault::NoSuchDatabase { name: name.into() })?;
-                self.places.retain(|p, _| p.database() != d.id);
+                Arc::make_mut(&mut self.topology).places.retain(|p, _| p.database() != d.id);
                 Ok(Outcome::Done)
             }
             Command::CreateTable { def } => {
@@ -198,11 +207,16 @@ impl State {
                 Ok(Outcome::Done)
             }
             Command::Promote { partition, node, expected } => {
-                let place = self.places.get_mut(&partition).ok_or(Fault::SchemaChanged)?;
-                if place.epoch != expected || !place.in_sync.contains(&node) {
+                let t = Arc::make_mut(&mut self.topology);
+                let serves = |n: &weald_catalog::Node| n.is_leaf() && matches!(n.state, NodeState::Online | NodeState::Attaching);
+                let place = t.places.get_mut(&partition).ok_or(Fault::SchemaChanged)?;
+                if place.epoch != expected || !place.in_sync.contains(&node) || !t.nodes.get(&node).is_some_and(serves) {
                     return Err(Fault::SchemaChanged);
                 }
-                place.primary = node;
+                if place.primary != Some(node) {
+                    place.replicas.remove(&node);
+                    place.replicas.extend(place.primary.replace(node));
+                }
                 place.epoch = expected.next();
                 Ok(Outcome::Done)
             }
@@ -211,11 +225,15 @@ impl State {
                 Ok(Outcome::Done)
             }
             Command::SetNodeAddress { node, host, port } => {
-                let info = self.nodes.get_mut(&node).ok_or(Fault::SchemaChanged)?;
-                info.host = host;
-                info.port = port;
+                let t = Arc::make_mut(&mut self.topology);
+                if t.at(&host, port).is_some_and(|(other, _)| other != node) {
+                    return Err(Fault::SchemaChanged);
+                }
+                let info = t.nodes.get_mut(&node).ok_or(Fault::SchemaChanged)?;
+                (info.host, info.ports.mysql) = (host, port);
                 Ok(Outcome::Done)
             }
+            Command::Topology(command) => self.change_topology(command),
         }
     }
 }

@@ -8,7 +8,10 @@
 mod apply;
 mod format;
 pub mod invariant;
+pub mod placement;
 mod state;
+mod topology;
+pub mod voters;
 
 pub use format::{FormatError, decode_command, decode_state, encode_command, encode_state};
-pub use state::{NodeInfo, Place, State};
+pub use state::State;

@@ -1,6 +1,6 @@
 //! Commands and states of every version that was ever written are still read, and mean the same.
 //!
-//! Owns:     `tests/fixtures/v1`: one file for each kind of command, and one for a state.
+//! Owns:     `tests/fixtures/v1` and `v2`: one file for each kind of command, and one for a state.
 //! Promises: a change of the catalogue's types that is not a new version of the format fails here.
 //! Never:    writes them anew by itself: `WEALD_FIXTURES=write cargo test -p weald-meta --test old_bytes` does. Before the first release that is how
 //!           to change a type; after it, a changed type is a new version, with a reader for this one.
@@ -8,13 +8,14 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use weald_catalog::privilege::{Privilege, PrivilegeSet};
 use weald_catalog::table::{
     CheckConstraint, ColumnDef, DefaultValue, FieldSource, GeneratedColumn, IndexDef, IndexPart, Layout, Sharding, TableOptions,
 };
-use weald_catalog::{Command, Rename, TableDef, UserDef, ViewDef};
+use weald_catalog::{Authority, Command, NewNode, NodeState, Ports, Rename, Role, TableDef, TopologyCommand, UserDef, ViewDef};
 use weald_meta::{State, decode_command, decode_state, encode_command, encode_state};
-use weald_types::{Collation, DatabaseId, Epoch, IndexId, NodeId, PartitionId, SchemaVersion, SqlType, TableId, TypeKind};
+use weald_types::{ClusterId, Collation, DatabaseId, Epoch, IndexId, NodeId, NodeIdentity, PartitionId, SchemaVersion, SqlType, TableId, TypeKind};
 
 fn table(name: &str) -> TableDef {
     let column = |name: &str, ty: SqlType, default: DefaultValue| ColumnDef {
@@ -79,7 +80,7 @@ fn user() -> UserDef {
     u
 }
 
-/// In an order in which `apply` takes them all, so that they make a state, too.
+/// Of version 1, in an order in which `apply` takes them all, so that they make a state, too.
 fn commands() -> Vec<(&'static str, Command)> {
     let mut wider = table("t");
     wider.layouts.push(Layout {
@@ -148,24 +149,86 @@ fn commands() -> Vec<(&'static str, Command)> {
     ]
 }
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1")
+fn new_node(n: u16) -> NewNode {
+    NewNode {
+        identity: NodeIdentity::new(u128::from(n) << 100),
+        host: format!("h{n}").into(),
+        ports: Ports { mysql: 3306, cluster: 3406, http: 3506 },
+    }
 }
 
-fn state() -> State {
+/// What version 2 added, after those of version 1.
+fn commands_2() -> Vec<(&'static str, Command)> {
+    let bootstrap = TopologyCommand::Bootstrap {
+        cluster: ClusterId::new(7 << 90),
+        authority: Authority { certificate: vec![1, 2], key: vec![3] },
+        node: new_node(1),
+        role: Role::Both,
+    };
+    let state = |from, to| TopologyCommand::SetNodeState { node: NodeId::new(3), from, to };
+    let orders = vec![
+        ("bootstrap", bootstrap),
+        ("add_aggregator", TopologyCommand::AddAggregator { node: new_node(2) }),
+        ("add_leaf", TopologyCommand::AddLeaf { node: new_node(3), group: None }),
+        ("add_leaf_2", TopologyCommand::AddLeaf { node: new_node(4), group: Some(2) }),
+        ("detach_leaf", TopologyCommand::DetachLeaf { node: NodeId::new(3) }),
+        ("attach_leaf", TopologyCommand::AttachLeaf { node: NodeId::new(3) }),
+        ("set_node_state", state(NodeState::Attaching, NodeState::Online)),
+        ("set_node_state_2", state(NodeState::Online, NodeState::Offline)),
+        (
+            "move_node",
+            TopologyCommand::MoveNode { node: NodeId::new(3), identity: new_node(3).identity, host: "there".into(), ports: Ports::default() },
+        ),
+        ("add_aggregator_2", TopologyCommand::AddAggregator { node: new_node(5) }),
+        ("remove_aggregator", TopologyCommand::RemoveAggregator { node: NodeId::new(5), master: NodeId::new(1) }),
+        ("add_leaf_3", TopologyCommand::AddLeaf { node: new_node(6), group: Some(1) }),
+        ("remove_leaf", TopologyCommand::RemoveLeaf { node: NodeId::new(6), force: true }),
+    ];
+    orders.into_iter().map(|(name, order)| (name, Command::Topology(order))).collect()
+}
+
+fn fixtures(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
+}
+
+fn made_by(commands: impl IntoIterator<Item = (&'static str, Command)>) -> State {
     let mut state = State::bootstrap(NodeId::new(1), "127.0.0.1", 3306);
-    for (name, command) in commands() {
+    for (name, command) in commands {
         state.apply(command).unwrap_or_else(|fault| panic!("{name}: {fault:?}"));
     }
     state
 }
 
+fn state() -> State {
+    made_by(commands())
+}
+
 #[test]
 fn bytes_of_version_1_are_read() {
+    for (name, command) in commands() {
+        let bytes = std::fs::read(fixtures("v1").join(name)).unwrap();
+        assert_eq!(bytes[0], 1);
+        let found = decode_command(&bytes).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        assert_eq!(found, command, "{name}");
+    }
+    let found = decode_state(&std::fs::read(fixtures("v1").join("state")).unwrap()).unwrap();
+    // Version 1 counted every command as one of the catalogue, these two included: promote, set_node_address.
+    let mut expected = state();
+    Arc::make_mut(&mut expected.catalog).version += 2;
+    assert_eq!(found, expected);
+    assert_eq!(weald_meta::invariant::broken(&found), None);
+}
+
+#[test]
+fn bytes_of_version_2_are_read() {
     let write = std::env::var("WEALD_FIXTURES").is_ok_and(|v| v == "write");
     let hint = "if the types changed on purpose before the first release: WEALD_FIXTURES=write; after it: a new version";
-    for (name, command) in commands() {
-        let file = fixtures().join(name);
+    let all = || commands().into_iter().chain(commands_2());
+    if write {
+        std::fs::create_dir_all(fixtures("v2")).unwrap();
+    }
+    for (name, command) in all() {
+        let file = fixtures("v2").join(name);
         if write {
             std::fs::write(&file, encode_command(&command)).unwrap();
         }
@@ -174,13 +237,14 @@ fn bytes_of_version_1_are_read() {
         assert_eq!(found, command, "{name}; {hint}");
         assert_eq!(encode_command(&command), bytes, "{name}; {hint}");
     }
-    let file = fixtures().join("state");
+    let file = fixtures("v2").join("state");
+    let state = made_by(all());
     if write {
-        std::fs::write(&file, encode_state(&state())).unwrap();
+        std::fs::write(&file, encode_state(&state)).unwrap();
     }
     let bytes = std::fs::read(&file).unwrap();
     let found = decode_state(&bytes).unwrap_or_else(|e| panic!("state: {e:?}; {hint}"));
-    assert_eq!(found, state(), "{hint}");
+    assert_eq!(found, state, "{hint}");
     assert_eq!(encode_state(&found), bytes, "{hint}");
 }
 
@@ -195,7 +259,7 @@ fn table_that_has_its_name_is_not_abandoned() {
 
 #[test]
 fn damaged_bytes_are_an_error_and_never_a_panic() {
-    for (name, command) in commands() {
+    for (name, command) in commands().into_iter().chain(commands_2()) {
         let bytes = encode_command(&command);
         for n in 0..bytes.len() {
             assert!(decode_command(&bytes[..n]).is_err(), "{name} cut to {n}");
@@ -208,6 +272,6 @@ fn damaged_bytes_are_an_error_and_never_a_panic() {
         }
     }
     let mut newer = encode_state(&state());
-    newer[0] = 2;
+    newer[0] = 3;
     assert!(decode_state(&newer).unwrap_err().to_string().contains("newer"));
 }

@@ -271,15 +271,16 @@ impl Metadata for MetadataGroup {
             Err(_) => return Vec::new(),
         };
         let phases: std::collections::BTreeMap<_, _> = self.leaf.status().into_iter().collect();
-        let row = |(id, place): (&weald_types::PartitionId, &weald_meta::Place)| {
+        let row = |(id, place): (&weald_types::PartitionId, &weald_catalog::Place)| {
             let database = state.catalog.databases.values().find(|d| d.id == id.database())?;
-            let node = state.nodes.get(&place.primary)?;
+            let primary = place.primary?;
+            let node = state.topology.nodes.get(&primary)?;
             Some(vec![
                 text(&database.name),
                 Value::Int(id.ordinal() as i64),
-                Value::Int(place.primary.raw().into()),
+                Value::Int(primary.raw().into()),
                 text(&node.host),
-                Value::Int(node.port as i64),
+                Value::Int(node.ports.mysql.into()),
                 text("Master"),
                 text(phases.get(id).map_or("offline", |s| if s.phase == Phase::Online { "online" } else { "recovering" })),
                 // Its part of the node's log as one file, in records.
@@ -287,11 +288,16 @@ impl Metadata for MetadataGroup {
                 Value::Int(place.epoch.raw() as i64),
             ])
         };
-        state.places.iter().filter_map(row).collect()
+        state.topology.places.iter().filter_map(row).collect()
     }
 
     fn nodes(&self) -> Vec<Row> {
         let Ok(state) = self.change.try_lock() else { return Vec::new() };
-        state.nodes.iter().map(|(id, node)| vec![Value::Int(id.raw().into()), text(&node.host), Value::Int(node.port.into())]).collect()
+        state
+            .topology
+            .nodes
+            .iter()
+            .map(|(id, node)| vec![Value::Int(id.raw().into()), text(&node.host), Value::Int(node.ports.mysql.into())])
+            .collect()
     }
 }

@@ -22,7 +22,7 @@ macro_rules! id {
     };
 }
 
-id!(/** A node of the cluster, by the identity in its data directory. */ NodeId, u32);
+id!(/** A member of a cluster: given when it is added, never reused. */ NodeId, u32);
 id!(/** A database; never reused. */ DatabaseId, u32);
 id!(/** A table, or a view; never reused. */ TableId, u32);
 id!(/** An index within its table; 0 is the primary key. */ IndexId, u16);
@@ -59,6 +59,35 @@ macro_rules! wide_id {
 
 wide_id!(/** A cluster: drawn at random when it is made, so that two never have the same. */ ClusterId);
 wide_id!(/** What a data directory says it is: drawn at random at its first start. The cluster gives a [`NodeId`] to each. */ NodeIdentity);
+
+impl NodeIdentity {
+    /// Of a node that was made before nodes had identities.
+    pub const UNKNOWN: Self = Self(0);
+}
+
+/// Which history of the metadata: how many times it was started anew, and who did it last. Two nodes that start it anew at the same time begin
+/// two histories, of which everyone in the end follows the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Generation(u64);
+
+impl Generation {
+    pub const FIRST: Self = Self(0);
+    pub const fn new(raw: u64) -> Self {
+        Self(raw)
+    }
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+    /// The one that `by` begins, after all that it knows of.
+    pub const fn after(self, by: NodeId) -> Self {
+        Self((((self.0 >> 32) + 1) << 32) | by.0 as u64)
+    }
+}
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0 >> 32, self.0 as u32)
+    }
+}
 
 impl PartitionId {
     pub const fn of(database: DatabaseId, ordinal: u32) -> Self {

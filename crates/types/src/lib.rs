@@ -23,7 +23,9 @@ pub use charset::Charset;
 pub use collation::Collation;
 pub use decimal::Decimal;
 pub use fault::{Fault, Warning, WarningLevel};
-pub use ids::{ClusterId, ColumnId, DatabaseId, Epoch, IndexId, Lsn, NodeId, NodeIdentity, PartitionId, SchemaVersion, TableId, Timestamp, TxnId};
+pub use ids::{
+    ClusterId, ColumnId, DatabaseId, Epoch, Generation, IndexId, Lsn, NodeId, NodeIdentity, PartitionId, SchemaVersion, TableId, Timestamp, TxnId,
+};
 pub use json::Json;
 pub use sql_mode::SqlMode;
 pub use sql_type::{SqlType, TypeKind};

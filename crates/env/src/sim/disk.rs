@@ -124,6 +124,10 @@ struct State {
     calls: BTreeMap<Call, u64>,
     failures: Vec<(Call, u64, ErrorKind)>,
     syncs_held: bool,
+    /// At that many changes power fails.
+    fails_at: Option<(usize, Survives)>,
+    /// What it left, once it has.
+    left: Option<Files>,
 }
 
 #[derive(Clone, Default)]
@@ -199,6 +203,25 @@ impl SimDisk {
         let state = State { base: files.clone(), files, ..State::default() };
         SimDisk { shared: Arc::new(Shared { state: Mutex::new(state), ..Shared::default() }) }
     }
+    /// Power fails at the `nth` change from now on (0: now). The process may go on with this disk, but nobody will hear of it: ask [`SimDisk::left`].
+    pub fn fail_power(&self, nth: usize, survives: Survives) {
+        let mut state = self.shared.state.lock();
+        state.fails_at = Some((state.history.len() + nth, survives));
+        state.power();
+    }
+    /// If power has not failed yet, it does not.
+    pub fn keep_power(&self) {
+        self.shared.state.lock().fails_at = None;
+    }
+    /// The disk as the next process finds it, if power has failed.
+    pub fn left(&self) -> Option<SimDisk> {
+        let files = self.shared.state.lock().left.clone()?;
+        let state = State { base: files.clone(), files, ..State::default() };
+        Some(SimDisk { shared: Arc::new(Shared { state: Mutex::new(state), ..Shared::default() }) })
+    }
+    pub fn has_power(&self) -> bool {
+        self.shared.state.lock().left.is_none()
+    }
     /// Changes bytes behind everyone's back, as a failing platter does.
     pub fn corrupt(&self, path: &Path, offset: u64, flip: u8) {
         let mut state = self.shared.state.lock();
@@ -231,6 +254,18 @@ impl State {
     fn make(&mut self, change: Change) {
         self.history.push(change.clone());
         self.files.apply(change);
+        self.power();
+    }
+
+    fn power(&mut self) {
+        if let Some((at, survives)) = self.fails_at
+            && self.left.is_none()
+            && self.history.len() >= at
+        {
+            let mut files = self.files.clone();
+            files.crash(survives);
+            self.left = Some(files);
+        }
     }
 }
 
@@ -666,6 +701,19 @@ mod tests {
         assert!(crate::is_full(&file.allocate(100).unwrap_err()));
         disk.set_capacity(None);
         file.allocate(100).unwrap();
+    }
+
+    #[test]
+    fn power_fails_in_the_middle_of_what_a_process_does() {
+        let (disk, file) = disk_with(b"a");
+        disk.fail_power(2, Survives::Nothing);
+        file.write_all_at(b"b", 0).unwrap();
+        assert!(disk.has_power() && disk.left().is_none());
+        file.sync_data().unwrap();
+        file.write_all_at(b"c", 0).unwrap();
+        file.sync_data().unwrap();
+        assert!(!disk.has_power());
+        assert_eq!(disk.left().unwrap().read(Path::new("/d/f")).unwrap(), b"b");
     }
 
     #[test]
