@@ -6,6 +6,7 @@
 //! Never:    knows SQL: the session does.
 
 use crate::auth::Sha2Cache;
+use crate::cluster::Kill;
 use crate::login::{self, Entered, Exchange, Salt};
 use crate::pipe::{End, FLUSH_BYTES, Packets, Pipe, wire_fault};
 use crate::server::Server;
@@ -228,7 +229,7 @@ impl Connection {
                 self.pipe.write(|o| o.extend_from_slice(text.as_bytes()));
             }
             Command::ProcessKill(id) => {
-                let done = self.session.kill_connection(id as u64, false);
+                let done = self.session.kill_connection(id as u64, Kill::Connection).await;
                 self.result(done)
             }
             Command::Refresh(what) => {

@@ -4,11 +4,15 @@
 //! Promises: a user sees the rows of what they hold a privilege on, as in MySQL; rows are those of one catalogue version.
 //! Never:    filters or sorts: queries over it go through the ordinary executor.
 //!
-//! Column types are written short: `v64` VARCHAR(64), `l` LONGTEXT, `i` BIGINT, `u` BIGINT UNSIGNED, `d` DATETIME, `j` JSON; a `?` after it: nullable.
+//! Column types are written short: `v64` VARCHAR(64), `l` LONGTEXT, `i` BIGINT, `u` BIGINT UNSIGNED, `f` DOUBLE, `d` DATETIME, `j` JSON; a `?` after it: nullable.
 
+use crate::cluster::{Asked, Gathered, Observed};
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 use weald_catalog::user::is_information_schema;
-use weald_catalog::{Access, CatalogView, ColumnDef, DatabaseDef, DefaultValue, IndexDef, Privilege, PrivilegeSet, Sharding, TableDef, UserDef};
+use weald_catalog::{
+    Access, CatalogView, ClusterView, ColumnDef, DatabaseDef, DefaultValue, IndexDef, Privilege, PrivilegeSet, Sharding, TableDef, UserDef,
+};
 use weald_types::sql_type::BlobSize;
 use weald_types::{Collation, DateTime, SqlType, TypeKind, Value};
 
@@ -21,6 +25,8 @@ pub struct Facts<'a> {
     pub temporary: &'a [Arc<TableDef>],
     pub user: &'a Access,
     pub server: &'a dyn ServerFacts,
+    /// What was asked of the other nodes, for those tables that [`asked_of_others`] names.
+    pub told: &'a Gathered,
     /// The session's temporary tables are not listed, as in MySQL; its variables are.
     pub session_variables: &'a dyn Fn() -> Vec<(String, String)>,
     pub global_variables: &'a dyn Fn() -> Vec<(String, String)>,
@@ -34,28 +40,24 @@ pub trait ServerFacts {
     fn next_auto_increment(&self, table: &TableDef) -> u64;
     fn processes(&self) -> Vec<Process>;
     fn global_status(&self) -> Vec<(String, String)>;
-    /// Rows of MV_RECOVERY_STATUS.
-    fn recovery(&self) -> Vec<Row>;
     /// Rows of PLANCACHE.
     fn plan_cache(&self) -> Vec<Row>;
-    /// Rows of DISTRIBUTED_PARTITIONS: (database, ordinal, node, host, port, role, state, position, epoch)
-    fn partitions(&self) -> Vec<Row>;
-    /// (node, host, port) of every node: each is an aggregator, the first the master, and a leaf.
-    fn nodes(&self) -> Vec<Row>;
+    /// What the metadata expects, and what this node sees.
+    fn cluster(&self) -> (Arc<ClusterView>, Observed);
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     pub id: u64,
     pub user: String,
     pub host: String,
     pub port: u16,
     pub database: Option<String>,
-    pub command: &'static str,
+    pub command: Cow<'static, str>,
     /// When the command began, microseconds since 1970.
     pub since_micros: i64,
     pub seconds: u64,
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
     /// The statement that runs, or ran last.
     pub info: Option<String>,
 }
@@ -73,6 +75,14 @@ pub fn columns(name: &str) -> Option<Vec<(Arc<str>, SqlType)>> {
 
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLES.iter().map(|t| t.name).filter(|n| !n.starts_with('#'))
+}
+
+/// What has to be asked of the other nodes before [`rows`] can be made.
+pub fn asked_of_others(name: &str) -> Option<Asked> {
+    if name.eq_ignore_ascii_case("MV_PROCESSLIST") {
+        return Some(Asked::Processes);
+    }
+    name.eq_ignore_ascii_case("MV_EVENTS").then_some(Asked::Events)
 }
 
 pub fn rows(name: &str, facts: &Facts<'_>) -> Option<Vec<Row>> {
@@ -94,6 +104,7 @@ fn parse_columns(text: &str) -> Columns {
             let ty = match ty {
                 "l" => text(TypeKind::Text(BlobSize::Long)),
                 "i" => SqlType::bigint(nullable),
+                "f" => SqlType::double(nullable),
                 "u" => SqlType::bigint_unsigned(nullable),
                 "d" => SqlType::new(TypeKind::DateTime { fsp: 0 }, nullable),
                 "j" => SqlType::string(TypeKind::Json, nullable, Collation::UTF8MB4_BIN),
@@ -112,14 +123,24 @@ static TABLES: &[Table] = &[
     Table { name: "#COLUMNS", columns: COLUMNS, rows: temporary_columns },
     Table { name: "#STATISTICS", columns: STATISTICS, rows: temporary_statistics },
     Table {
+        name: "#PARTITIONS",
+        columns: "DATABASE_NAME ORDINAL:i HOST:v512? PORT:i? ROLE:v64? LOCKED:i STATE:v64 LAST_COMMAND:v512? LAST_ERROR:v512? LAST_MESSAGE:v512? NODE_ID:i? TERM:i POSITION:v256?",
+        rows: crate::cluster::rows::partitions_extended,
+    },
+    Table {
+        name: "#DATABASES",
+        columns: "DATABASE_NAME COMMITS:i? ROLE:v64? STATE:v64 POSITION:v256? DETAILS:v512 ASYNC_SLAVES:i? SYNC_SLAVES:i? CONSENSUS_SLAVES:i? COMMITTED_POSITION:v256? HARDENED_POSITION:v256? REPLAY_POSITION:v256? TERM:i? LAST_PAGE_TERM:i? MEMORY_MB:f? PENDING_IOS:i?",
+        rows: crate::cluster::rows::databases_extended,
+    },
+    Table {
         name: "ADMINISTRABLE_ROLE_AUTHORIZATIONS",
         columns: "USER:v97? HOST:v256? GRANTEE:v97? GRANTEE_HOST:v256? ROLE_NAME:v255? ROLE_HOST:v256? IS_GRANTABLE:v3 IS_DEFAULT:v3? IS_MANDATORY:v3",
         rows: none,
     },
     Table {
         name: "AGGREGATORS",
-        columns: "NODE_ID:i HOST:v512 PORT:i STATE:v256 OPENED_CONNECTIONS:i AVERAGE_ROUNDTRIP_LATENCY_MS:i? MASTER_AGGREGATOR:i",
-        rows: crate::cluster::aggregators,
+        columns: "HOST:v512 PORT:i STATE:v256 OPENED_CONNECTIONS:i? AVERAGE_ROUNDTRIP_LATENCY:f? MASTER_AGGREGATOR:i ROLE:v64 NODE_ID:i RUNTIME_STATE:v64?",
+        rows: crate::cluster::rows::aggregators,
     },
     Table {
         name: "APPLICABLE_ROLES",
@@ -143,13 +164,13 @@ static TABLES: &[Table] = &[
     Table { name: "COLUMN_STATISTICS", columns: "SCHEMA_NAME TABLE_NAME COLUMN_NAME HISTOGRAM:j", rows: none },
     Table {
         name: "DISTRIBUTED_DATABASES",
-        columns: "DATABASE_ID:i DATABASE_NAME NUM_PARTITIONS:i SYNC_REPLICATION:i SYNC_DURABILITY:i",
+        columns: "DATABASE_ID:i DATABASE_NAME NUM_PARTITIONS:i IS_SYNC:i IS_SYNC_DURABILITY:i",
         rows: distributed_databases,
     },
     Table {
         name: "DISTRIBUTED_PARTITIONS",
-        columns: "DATABASE_NAME ORDINAL:i NODE_ID:i HOST:v512 PORT:i ROLE:v64 STATE:v64 POSITION:v256 TERM:i",
-        rows: crate::cluster::partitions,
+        columns: "DATABASE_ID:i DATABASE_NAME ORDINAL:i HOST:v512? PORT:i? ROLE:v64? LOCKED:i NODE_ID:i? IS_OFFLINE:i SYNC_DESIRED:i? STATE:v64 TERM:i",
+        rows: crate::cluster::rows::partitions,
     },
     Table { name: "ENABLED_ROLES", columns: "ROLE_NAME:v255? ROLE_HOST:v255? IS_DEFAULT:v3? IS_MANDATORY:v3", rows: none },
     Table { name: "ENGINES", columns: "ENGINE:v64 SUPPORT:v8 COMMENT:v80 TRANSACTIONS:v3? XA:v3? SAVEPOINTS:v3?", rows: engines },
@@ -173,13 +194,19 @@ static TABLES: &[Table] = &[
     Table { name: "KEYWORDS", columns: "WORD:v128? RESERVED:i?", rows: keywords },
     Table {
         name: "LEAVES",
-        columns: "NODE_ID:i HOST:v512 PORT:i AVAILABILITY_GROUP:i PAIR_HOST:v512? PAIR_PORT:i? STATE:v256 OPENED_CONNECTIONS:i AVERAGE_ROUNDTRIP_LATENCY_MS:i?",
-        rows: crate::cluster::leaves,
+        columns: "HOST:v512 PORT:i AVAILABILITY_GROUP:i PAIR_HOST:v512? PAIR_PORT:i? STATE:v256 OPENED_CONNECTIONS:i? AVERAGE_ROUNDTRIP_LATENCY:f? NODE_ID:i RUNTIME_STATE:v64?",
+        rows: crate::cluster::rows::leaves,
     },
     Table {
         name: "MV_CLUSTER_STATUS",
-        columns: "NODE_ID:i HOST:v512 PORT:i DATABASE_NAME:v512 ROLE:v512 STATE:v256 POSITION:v256 MASTER_HOST:v256? MASTER_PORT:i? METADATA_MASTER_NODE_ID:i? METADATA_MASTER_HOST:v256? METADATA_MASTER_PORT:i? METADATA_ROLE:v512 DETAILS:v512",
-        rows: crate::cluster::status,
+        columns: "NODE_ID:i HOST:v512 PORT:i DATABASE_NAME:v512 ROLE:v512? STATE:v256 POSITION:v256? MASTER_HOST:v256? MASTER_PORT:i? METADATA_MASTER_NODE_ID:i? METADATA_MASTER_HOST:v256? METADATA_MASTER_PORT:i? METADATA_ROLE:v512 DETAILS:v512",
+        rows: crate::cluster::rows::status,
+    },
+    Table { name: "MV_EVENTS", columns: "ORIGIN_NODE_ID:i EVENT_TIME:d SEVERITY:v16 EVENT_TYPE:v64 DETAILS:j", rows: crate::cluster::rows::events },
+    Table {
+        name: "MV_NODES",
+        columns: "ID:i IP_ADDR:v512 PORT:i TYPE:v16 STATE:v64 AVAILABILITY_GROUP:i? NUM_CPUS:i? MAX_MEMORY_MB:i? MAX_TABLE_MEMORY_MB:i? MEMORY_USED_MB:i? TABLE_MEMORY_USED_MB:i? TOTAL_DATA_DISK_MB:i? AVAILABLE_DATA_DISK_MB:i? UPTIME:i? VERSION:v64?",
+        rows: crate::cluster::rows::nodes,
     },
     Table {
         name: "MV_PROCESSLIST",
@@ -189,7 +216,7 @@ static TABLES: &[Table] = &[
     Table {
         name: "MV_RECOVERY_STATUS",
         columns: "DATABASE_NAME:v512 DATABASE_ID:i NODE_ID:i REPLAY_ETA:v256? REPLAY_STATUS:v256? REPLAYED_LSN:u STARTUP_COMMITTED_LSN:u RECOVERY_TYPE:v64 STATE:v64 PERCENT:i DETAILS:v512?",
-        rows: crate::cluster::recovery,
+        rows: crate::cluster::rows::recovery,
     },
     Table { name: "OPTIMIZER_TRACE", columns: "QUERY:l TRACE:l MISSING_BYTES_BEYOND_MAX_MEM_SIZE:i INSUFFICIENT_PRIVILEGES:i", rows: none },
     Table {
@@ -205,7 +232,7 @@ static TABLES: &[Table] = &[
     Table {
         name: "PLANCACHE",
         columns: "DATABASE_NAME:v64? QUERY_TEXT:l EXECUTOR:v16 EXECUTIONS:u COMMITS:u ROW_COUNT:u EXECUTION_TIME:u LOG_FLUSH_TIME:u ROW_LOCK_TIME:u STREAM_TIME:u PLAN_ID:u PLAN_HASH:v16 AVERAGE_MEMORY_USE:u LAST_EXECUTED:d?",
-        rows: crate::cluster::plan_cache,
+        rows: crate::cluster::rows::plan_cache,
     },
     Table {
         name: "PLUGINS",
@@ -681,9 +708,8 @@ fn plugins(_: &Facts<'_>) -> Vec<Row> {
         .collect()
 }
 
-fn seen_processes(f: &Facts<'_>) -> Vec<Process> {
-    let all = f.user.may_globally(Privilege::Process);
-    f.server.processes().into_iter().filter(|p| all || p.user == *f.user.user).collect()
+fn sees_process(f: &Facts<'_>, p: &Process) -> bool {
+    f.user.may_globally(Privilege::Process) || p.user == *f.user.user
 }
 
 fn process_row(p: Process) -> Row {
@@ -693,11 +719,16 @@ fn process_row(p: Process) -> Row {
 }
 
 fn processlist(f: &Facts<'_>) -> Vec<Row> {
-    seen_processes(f).into_iter().map(process_row).collect()
+    f.server.processes().into_iter().filter(|p| sees_process(f, p)).map(process_row).collect()
 }
 
 fn mv_processlist(f: &Facts<'_>) -> Vec<Row> {
-    seen_processes(f).into_iter().map(|p| std::iter::once(int(1)).chain(process_row(p)).collect()).collect()
+    let mut rows = Vec::new();
+    for (node, processes) in &f.told.processes {
+        let seen = processes.iter().filter(|p| sees_process(f, p));
+        rows.extend(seen.map(|p| std::iter::once(int(node.raw())).chain(process_row(p.clone())).collect::<Row>()));
+    }
+    rows
 }
 
 fn grantee(u: &UserDef) -> Value {

@@ -8,7 +8,7 @@
 pub const VERSION: &str = "8.0.36-Weald";
 
 pub mod auth;
-mod cluster;
+pub mod cluster;
 pub mod connection;
 pub mod deadlines;
 pub mod definition_locks;

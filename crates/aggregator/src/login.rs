@@ -93,10 +93,10 @@ pub(crate) async fn enter(door: &Door, pipe: &mut Pipe, from: &Caller<'_>) -> Re
         host: host.to_string(),
         port,
         database: None,
-        command: "Sleep",
+        command: "Sleep".into(),
         since_micros: server.now_micros(),
         seconds: 0,
-        state: "",
+        state: "".into(),
         info: None,
     }));
     let secure = tls.is_some();

@@ -4,6 +4,7 @@
 //! Promises: the catalogue a session sees is the newest this node has applied.
 //! Never:    changes the catalogue itself: it proposes commands through [`Metadata`].
 
+use crate::cluster::{Answer, Asked, ClusterOrder, Event, Kill, Observed};
 use crate::deadlines::Deadlines;
 use crate::definition_locks::DefinitionLocks;
 use crate::global_read_lock::GlobalReadLock;
@@ -17,12 +18,12 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use weald_catalog::{CatalogView, Command, Outcome, TableDef, UserDef};
+use weald_catalog::{CatalogView, ClusterView, Command, Outcome, TableDef, UserDef};
 use weald_env::Env;
 use weald_exec::Engine;
 use weald_exec::analytic::Analytic;
 use weald_expr::interrupt::Reason;
-use weald_types::{Fault, Value};
+use weald_types::{Fault, NodeId, Value};
 
 /// The metadata group, as an aggregator sees it; and the leaf's housekeeping that statements ask for.
 pub trait Metadata: Send + Sync {
@@ -33,10 +34,19 @@ pub trait Metadata: Send + Sync {
     fn newer_than(&self, version: u64) -> BoxFuture<'_, ()>;
     /// `keep`: how many snapshots stay.
     fn snapshot_database<'a>(&'a self, name: &'a str, keep: usize) -> BoxFuture<'a, Result<(), Fault>>;
-    /// Rows of MV_RECOVERY_STATUS and DISTRIBUTED_PARTITIONS; and (node, host, port) of every node.
-    fn recovery(&self) -> Vec<Row>;
-    fn partitions(&self) -> Vec<Row>;
-    fn nodes(&self) -> Vec<Row>;
+    /// What is agreed on, as far as this node has applied it: definitions and topology. `catalog` is part of it.
+    fn view(&self) -> Arc<ClusterView>;
+    /// Which member this node is; None: of no cluster yet.
+    fn me(&self) -> Option<NodeId>;
+    /// What this node sees of the others, and of itself.
+    fn observed(&self) -> Observed;
+    /// Carries out a statement about the cluster, on the master wherever that is. Durable and applied on this node when it returns; it is carried out even if nobody
+    /// waits for it any more. The answer is what the operator should know besides: it is shown as warnings.
+    fn order(&self, order: ClusterOrder) -> BoxFuture<'_, Result<Vec<Fault>, Fault>>;
+    /// Asks another aggregator: its [`Server::answer`].
+    fn ask(&self, node: NodeId, asked: Asked) -> BoxFuture<'_, Result<Answer, Fault>>;
+    /// What this node has seen happen, oldest first; kept over restarts, bounded.
+    fn events(&self) -> Vec<Event>;
 }
 
 /// Between the moment when a table has changed and the moment when the catalogue says so lies no more than a few messages.
@@ -107,6 +117,15 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.server.places.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Of a connection's number, those that count.
+const CONNECTION_BITS: u32 = 22;
+const CONNECTIONS_MOST: u64 = (1 << CONNECTION_BITS) - 1;
+
+/// The upper bits of its connections' numbers. Among the newest thousand aggregators of a cluster no two have the same.
+fn connection_prefix(aggregator: &weald_catalog::Node) -> u64 {
+    u64::from(aggregator.auto_increment.saturating_sub(1)) % (1 << (32 - CONNECTION_BITS))
 }
 
 /// In microseconds. A statement that ends so soon is not worth ending sooner.
@@ -240,8 +259,24 @@ impl Server {
 
     // ------------------------------------------------------------------ connections
 
+    /// Unique among all aggregators, so that KILL finds it from any of them. The protocol has 32 bits for it: the upper ones say whose it is.
     pub fn new_connection_id(&self) -> u64 {
-        self.next_connection.fetch_add(1, Ordering::Relaxed)
+        let view = self.metadata.view();
+        let me = self.metadata.me().and_then(|me| view.topology.nodes.get(&me)).map_or(0, connection_prefix);
+        loop {
+            let n = self.next_connection.fetch_add(1, Ordering::Relaxed) - 1;
+            let id = (me << CONNECTION_BITS) | (1 + n % CONNECTIONS_MOST);
+            // One that began four million connections ago may still be there.
+            if !self.connections.lock().contains_key(&id) {
+                return id;
+            }
+        }
+    }
+    /// The other aggregator that has given this number to a connection.
+    pub fn node_of_connection(&self, id: u64) -> Option<NodeId> {
+        let (view, me) = (self.metadata.view(), self.metadata.me());
+        let gave = |(node, n): &(NodeId, &weald_catalog::Node)| Some(*node) != me && connection_prefix(n) == id >> CONNECTION_BITS;
+        view.topology.aggregators().find(gave).map(|(node, _)| node)
     }
 
     pub fn take_place(self: &Arc<Self>) -> Place {
@@ -282,9 +317,43 @@ impl Server {
         self.connections.lock().get(&id).map(|c| c.process.lock().user.clone())
     }
 
-    pub fn kill(&self, id: u64, query_only: bool) {
+    /// A connection that is gone needs no end.
+    pub fn kill(&self, id: u64, how: Kill) {
         let Some(c) = self.connections.lock().get(&id).cloned() else { return };
-        if query_only { c.interrupt() } else { c.close() }
+        match how {
+            Kill::Query => c.interrupt(),
+            Kill::Connection => c.close(),
+        }
+    }
+
+    /// What another aggregator asks of this one for a client of its own: see [`Metadata::ask`].
+    pub fn answer(&self, asked: Asked) -> Result<Answer, Fault> {
+        match asked {
+            Asked::Processes => Ok(Answer::Processes(self.processes())),
+            Asked::Kill { connection, how, only_of } => {
+                let owner = self.owner_of(connection).ok_or_else(|| crate::cluster::no_thread(connection))?;
+                if only_of.is_some_and(|user| *user != *owner) {
+                    return Err(crate::cluster::not_owner(connection));
+                }
+                self.kill(connection, how);
+                Ok(Answer::Done)
+            }
+            Asked::Events => Ok(Answer::Events(self.metadata.events())),
+            Asked::SyncAutoIncrement { database, table } => {
+                self.sync_auto_increment(database.as_deref(), table.as_deref());
+                Ok(Answer::Done)
+            }
+        }
+    }
+
+    /// Moves each table's counter beyond what its partitions hold. `None`: all databases, all tables.
+    pub fn sync_auto_increment(&self, database: Option<&str>, table: Option<&str>) {
+        let catalog = self.catalog();
+        let of = |d: &&Arc<weald_catalog::DatabaseDef>| database.is_none_or(|name| *d.name == *name);
+        let tables = catalog.databases.values().filter(of).flat_map(|d| d.tables.values());
+        for t in tables.filter(|t| table.is_none_or(|name| *t.name == *name)) {
+            self.engine.sync_auto_increment(t);
+        }
     }
 
     /// Everybody's connection closes: at the end of a shutdown.
@@ -385,14 +454,8 @@ impl ServerFacts for Server {
         all
     }
 
-    fn recovery(&self) -> Vec<Row> {
-        self.metadata.recovery()
-    }
-    fn partitions(&self) -> Vec<Row> {
-        self.metadata.partitions()
-    }
-    fn nodes(&self) -> Vec<Row> {
-        self.metadata.nodes()
+    fn cluster(&self) -> (Arc<ClusterView>, Observed) {
+        (self.metadata.view(), self.metadata.observed())
     }
 
     fn plan_cache(&self) -> Vec<Row> {

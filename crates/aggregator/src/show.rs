@@ -164,27 +164,55 @@ pub fn query(show: &Show, database: &str) -> Option<ShowQuery> {
             "QueryText",
             "9",
         ),
-        ShowKind::Aggregators { extended: false } => ShowQuery::new(
-            "SELECT HOST AS `Host`, PORT AS `Port`, STATE AS `State`, OPENED_CONNECTIONS AS `Opened_Connections`, \
-             AVERAGE_ROUNDTRIP_LATENCY_MS AS `Average_Roundtrip_Latency_ms`, MASTER_AGGREGATOR AS `Master_Aggregator` FROM information_schema.AGGREGATORS",
-            "Host",
-            "1",
-        ),
-        ShowKind::Leaves { extended: false } => ShowQuery::new(
-            "SELECT HOST AS `Host`, PORT AS `Port`, AVAILABILITY_GROUP AS `Availability_Group`, PAIR_HOST AS `Pair_Host`, PAIR_PORT AS `Pair_Port`, \
-             STATE AS `State`, OPENED_CONNECTIONS AS `Opened_Connections`, AVERAGE_ROUNDTRIP_LATENCY_MS AS `Average_Roundtrip_Latency_ms`, \
-             NODE_ID AS `NodeId` FROM information_schema.LEAVES",
-            "Host",
-            "1",
-        ),
-        ShowKind::ClusterStatus => ShowQuery::new("SELECT * FROM information_schema.MV_CLUSTER_STATUS", "HOST", "1"),
+        ShowKind::Aggregators { extended } => {
+            let more = if *extended { ", ROLE AS `Role`, NODE_ID AS `NodeID`, RUNTIME_STATE AS `Runtime_State`" } else { "" };
+            ShowQuery::new(
+                format!(
+                    "SELECT HOST AS `Host`, PORT AS `Port`, STATE AS `State`, OPENED_CONNECTIONS AS `Opened_Connections`, \
+                 AVERAGE_ROUNDTRIP_LATENCY AS `Average_Roundtrip_Latency_ms`, MASTER_AGGREGATOR AS `Master_Aggregator`{more} FROM information_schema.AGGREGATORS"
+                ),
+                "Host",
+                "1, 2",
+            )
+        }
+        ShowKind::Leaves { extended } => {
+            let more = if *extended { ", RUNTIME_STATE AS `Runtime_State`" } else { "" };
+            ShowQuery::new(
+                format!(
+                    "SELECT HOST AS `Host`, PORT AS `Port`, AVAILABILITY_GROUP AS `Availability_Group`, PAIR_HOST AS `Pair_Host`, PAIR_PORT AS `Pair_Port`, \
+                 STATE AS `State`, OPENED_CONNECTIONS AS `Opened_Connections`, AVERAGE_ROUNDTRIP_LATENCY AS `Average_Roundtrip_Latency_ms`, \
+                 NODE_ID AS `NodeId`{more} FROM information_schema.LEAVES"
+                ),
+                "Host",
+                "1, 2",
+            )
+        }
+        ShowKind::ClusterStatus => ShowQuery::new("SELECT * FROM information_schema.MV_CLUSTER_STATUS", "HOST", ""),
         ShowKind::Partitions { database: named, extended: false } => ShowQuery::new(
             format!(
-                "SELECT ORDINAL AS `Ordinal`, HOST AS `Host`, PORT AS `Port`, ROLE AS `Role`, 0 AS `Locked` FROM information_schema.DISTRIBUTED_PARTITIONS WHERE DATABASE_NAME = {}",
+                "SELECT ORDINAL AS `Ordinal`, HOST AS `Host`, PORT AS `Port`, ROLE AS `Role`, LOCKED AS `Locked` FROM information_schema.DISTRIBUTED_PARTITIONS WHERE DATABASE_NAME = {}",
                 db(named)
             ),
             "Host",
-            "1",
+            "",
+        ),
+        ShowKind::Partitions { database: named, extended: true } => ShowQuery::new(
+            format!(
+                "SELECT ORDINAL AS `Ordinal`, HOST AS `Host`, PORT AS `Port`, ROLE AS `Role`, LOCKED AS `Locked`, STATE AS `Replication_Status`, LAST_COMMAND AS `Last_Command`, \
+             LAST_ERROR AS `Last_Error`, LAST_MESSAGE AS `Last_Message`, NODE_ID AS `NodeId`, TERM AS `Term`, POSITION AS `Position` \
+             FROM information_schema.`#PARTITIONS` WHERE DATABASE_NAME = {}",
+                db(named)
+            ),
+            "Host",
+            "",
+        ),
+        ShowKind::Databases { extended: true } => ShowQuery::new(
+            "SELECT DATABASE_NAME AS `Database`, COMMITS AS `Commits`, ROLE AS `Role`, STATE AS `State`, POSITION AS `Position`, DETAILS AS `Details`, \
+             ASYNC_SLAVES AS `AsyncSlaves`, SYNC_SLAVES AS `SyncSlaves`, CONSENSUS_SLAVES AS `ConsensusSlaves`, COMMITTED_POSITION AS `CommittedPosition`, \
+             HARDENED_POSITION AS `HardenedPosition`, REPLAY_POSITION AS `ReplayPosition`, TERM AS `Term`, LAST_PAGE_TERM AS `LastPageTerm`, \
+             MEMORY_MB AS `Memory (MBs)`, PENDING_IOS AS `Pending IOs` FROM information_schema.`#DATABASES`",
+            "Database",
+            "",
         ),
         _ => return None,
     })

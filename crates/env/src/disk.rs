@@ -44,6 +44,8 @@ pub trait Disk: Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Bytes that an ordinary user may still write on the file system that holds `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// All bytes of that file system.
+    fn total_bytes(&self, path: &Path) -> io::Result<u64>;
     /// This process alone may use `dir` until the lock is dropped or the process ends, however it ends.
     fn lock_dir(&self, dir: &Path) -> Result<DirLock, LockError>;
 

@@ -132,6 +132,10 @@ impl Disk for RealDisk {
         let stat = rustix::fs::statvfs(path)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+    }
     fn lock_dir(&self, dir: &Path) -> Result<DirLock, LockError> {
         let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join("LOCK"))?;
         // The kernel gives the lock back when the process ends, so a lock file left behind by a crash holds nobody up.
@@ -209,6 +213,7 @@ mod tests {
         assert_eq!(&disk.read(&root.join("b")).unwrap()[10..15], b"weald");
         assert_eq!(disk.list(root).unwrap(), vec![DirEntry { name: "b".into(), is_dir: false, len: 101 }]);
         assert!(disk.free_bytes(root).unwrap() > 0);
+        assert!(disk.total_bytes(root).unwrap() >= disk.free_bytes(root).unwrap());
         disk.write_atomically(&root.join("c"), b"new").unwrap();
         disk.write_atomically(&root.join("c"), b"newer").unwrap();
         assert_eq!(disk.read(&root.join("c")).unwrap(), b"newer");

@@ -18,19 +18,15 @@ pub struct Counters(Mutex<HashMap<TableId, Arc<AtomicU64>>>);
 impl Engine {
     fn counter(&self, table: &TableDef) -> Arc<AtomicU64> {
         let mut all = self.counters.0.lock();
-        all.entry(table.id)
-            .or_insert_with(|| {
-                let seen = self
-                    .partitions_of(table)
-                    .unwrap_or_default()
-                    .iter()
-                    .filter_map(|p| p.current_table(table.id))
-                    .map(|t| t.auto_increment_seen())
-                    .max()
-                    .unwrap_or(0);
-                Arc::new(AtomicU64::new(table.auto_increment_start.max(1).max(seen.saturating_add(1))))
-            })
-            .clone()
+        let new = || Arc::new(AtomicU64::new(table.auto_increment_start.max(1).max(self.beyond_stored(table))));
+        all.entry(table.id).or_insert_with(new).clone()
+    }
+
+    /// The first number above all that the table's partitions hold.
+    fn beyond_stored(&self, table: &TableDef) -> u64 {
+        let partitions = self.partitions_of(table).unwrap_or_default();
+        let seen = partitions.iter().filter_map(|p| p.current_table(table.id)).map(|t| t.auto_increment_seen()).max();
+        seen.unwrap_or(0).saturating_add(1)
     }
 
     /// Takes `n` numbers in a row; gives the first.
@@ -41,6 +37,12 @@ impl Engine {
     /// An explicit value was stored.
     pub fn raise_auto_increment(&self, table: &TableDef, stored: u64) {
         self.counter(table).fetch_max(stored.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// AGGREGATOR SYNC AUTO_INCREMENT. Numbers that were taken and are not stored yet stay taken.
+    pub fn sync_auto_increment(&self, table: &TableDef) {
+        let beyond = self.beyond_stored(table);
+        self.counter(table).fetch_max(beyond, Ordering::Relaxed);
     }
 
     /// What the next row would get: SHOW CREATE TABLE, information_schema.

@@ -27,8 +27,8 @@ use weald_plan::Statistics;
 use weald_plan::query::ROW_LOCATOR;
 use weald_types::{Fault, TableId, Value};
 
-/// Rows of information_schema, by table name.
-pub type VirtualRows = Arc<dyn Fn(&str) -> Result<Vec<Row>, Fault> + Send + Sync>;
+/// Rows of information_schema, by table name. Most are made before it returns; for some, other nodes have to be asked.
+pub type VirtualRows = Arc<dyn Fn(&str) -> BoxFuture<'static, Result<Vec<Row>, Fault>> + Send + Sync>;
 
 type Opened = Arc<[(Arc<Partition>, Arc<Table>)]>;
 /// Tables with larger rows than this, on average, are not kept as columns.
@@ -110,7 +110,7 @@ impl TableSource for Snapshotted {
         })
     }
     fn virtual_rows<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Row>, Fault>> {
-        Box::pin(std::future::ready((self.virtual_rows)(name)))
+        (self.virtual_rows)(name)
     }
     fn lock<'a>(&'a self, request: LockRequest<'a>) -> BoxFuture<'a, Result<bool, Fault>> {
         Box::pin(self.lock_row(request))

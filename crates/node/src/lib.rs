@@ -117,7 +117,7 @@ fn serve(
     let _ = health.leaf.set(leaf.clone());
     health.enter(Stage::Recovering);
     let catalog = state.catalog.clone();
-    let group = MetadataGroup::new(env.clone(), meta_log, state, leaf.clone(), queries.handle().clone());
+    let group = MetadataGroup::new(env.clone(), dir, meta_log, state, leaf.clone(), queries.handle().clone());
     doors.block_on(group.prepare(config.root_password.as_deref())).map_err(Error::Fault)?;
     if group.root_is_open() && !addresses.0.ip().is_loopback() {
         return Err(Error::OpenRoot { address: addresses.0 });

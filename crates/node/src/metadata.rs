@@ -5,24 +5,30 @@
 //!           following is done before, so that a change that is durable is also made.
 //! Never:    decides what a command does: see `weald-meta`.
 
+mod alone;
 #[cfg(test)]
 mod tests;
 
 use crate::{Error, SELF};
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use weald_aggregator::information_schema::Row;
+use std::time::Duration;
+use weald_aggregator::cluster::{
+    Answer, Asked, ClusterOrder, Copy, CopyPhase, CopyRecovery, CopyRole, Event, Figures, NodeSeen, NodeStage, Observed, Reach, Told,
+};
 use weald_aggregator::server::Metadata;
 use weald_catalog::privilege::{Privilege, PrivilegeSet};
-use weald_catalog::{CatalogView, Command, Outcome, TableDef, UserDef};
+use weald_catalog::{CatalogView, ClusterView, Command, Outcome, TableDef, UserDef};
 use weald_env::Env;
 use weald_leaf::{Doing, Leaf, Phase};
 use weald_log::meta_log::Recovered;
 use weald_log::{DataDir, MetaLog};
 use weald_meta::State;
-use weald_types::{Fault, Value};
+use weald_types::{Fault, NodeId, PartitionId};
 
 /// Log beyond which the state is stored anew.
 const STATE_TRIGGER_BYTES: u64 = 1 << 20;
@@ -33,11 +39,14 @@ pub(crate) struct MetadataGroup {
     log: MetaLog,
     /// Held while a change is made.
     change: tokio::sync::Mutex<State>,
-    view: RwLock<Arc<CatalogView>>,
+    view: RwLock<Arc<ClusterView>>,
     /// Of the view: for those who wait for a newer one.
     version: tokio::sync::watch::Sender<u64>,
     leaf: Arc<Leaf>,
     queries: tokio::runtime::Handle,
+    dir: PathBuf,
+    /// By the monotonic clock.
+    began: Duration,
 }
 
 /// The state as the log has it; a new cluster's where there is none.
@@ -82,10 +91,11 @@ fn log_fault(e: &weald_log::Error) -> Fault {
 }
 
 impl MetadataGroup {
-    pub fn new(env: Env, log: MetaLog, state: State, leaf: Arc<Leaf>, queries: tokio::runtime::Handle) -> Arc<Self> {
-        let view = RwLock::new(state.catalog.clone());
+    pub fn new(env: Env, dir: &DataDir, log: MetaLog, state: State, leaf: Arc<Leaf>, queries: tokio::runtime::Handle) -> Arc<Self> {
+        let view = RwLock::new(Arc::new(state.view()));
         let version = tokio::sync::watch::Sender::new(state.catalog.version);
-        Arc::new_cyclic(|me| Self { me: me.clone(), env, log, change: tokio::sync::Mutex::new(state), view, version, leaf, queries })
+        let (dir, began) = (dir.root().to_path_buf(), env.clock.now());
+        Arc::new_cyclic(|me| Self { me: me.clone(), env, log, change: tokio::sync::Mutex::new(state), view, version, leaf, queries, dir, began })
     }
 
     /// Takes back what a crash left half made: tables that were being built, indexes that were being filled or dropped. Call it when recovery
@@ -155,7 +165,7 @@ impl MetadataGroup {
     }
 
     fn show(&self, state: &State) {
-        *self.view.write() = state.catalog.clone();
+        *self.view.write() = Arc::new(state.view());
         self.version.send_replace(state.catalog.version);
     }
 
@@ -194,15 +204,66 @@ impl MetadataGroup {
     pub fn close(&self) {
         self.log.close();
     }
-}
 
-fn text(s: &str) -> Value {
-    Value::str(s)
+    fn stage(&self) -> NodeStage {
+        let recovered = self.leaf.is_recovered();
+        let failed = self.leaf.status().iter().any(|(_, s)| s.phase == Phase::Failed);
+        match (failed, recovered) {
+            (true, _) => NodeStage::RecoveryFailed,
+            (false, true) => NodeStage::Online,
+            (false, false) => NodeStage::Recovering,
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        let memory = &self.leaf.engine.node.memory;
+        Figures {
+            cpus: std::thread::available_parallelism().map_or(0, |n| n.get() as u32),
+            memory_limit_bytes: memory.limit(),
+            table_memory_limit_bytes: memory.table_limit(),
+            memory_bytes: memory.estimate(),
+            table_memory_bytes: memory.table_bytes(),
+            disk_bytes: self.env.disk.total_bytes(&self.dir).ok(),
+            free_disk_bytes: self.env.disk.free_bytes(&self.dir).ok(),
+            uptime: self.env.clock.now() - self.began,
+            version: weald_aggregator::VERSION.into(),
+        }
+    }
+
+    fn copies(&self) -> BTreeMap<PartitionId, Copy> {
+        let epochs = &self.view.read().topology.places;
+        let copy = |(id, s): (PartitionId, weald_leaf::PartitionStatus)| {
+            let durable = self.leaf.engine.node.log.durable(id).raw();
+            let copy = Copy {
+                role: CopyRole::Primary,
+                phase: match s.phase {
+                    Phase::Recovering => CopyPhase::Recovering,
+                    Phase::Pending => CopyPhase::Pending,
+                    Phase::Transitioning => CopyPhase::Transitioning,
+                    Phase::Online => CopyPhase::Online,
+                    Phase::Failed => CopyPhase::Failed,
+                },
+                epoch: epochs.get(&id).map(|p| p.epoch),
+                // Its part of the node's log as one file, in records.
+                position: Some((0, durable)),
+                follows: None,
+                recovery: Some(CopyRecovery {
+                    doing: (s.phase == Phase::Recovering && s.doing != Doing::Nothing).then_some(s.doing.name()),
+                    percent: s.percent,
+                    replayed: s.replayed_lsn,
+                    snapshot: s.snapshot_lsn,
+                }),
+                details: s.details,
+            };
+            (id, copy)
+        };
+        self.leaf.status().into_iter().map(copy).collect()
+    }
 }
 
 impl Metadata for MetadataGroup {
     fn catalog(&self) -> Arc<CatalogView> {
-        self.view.read().clone()
+        self.view.read().catalog.clone()
     }
 
     /// Safe to drop: a change that has begun goes on by itself. Half of one would be a command in the log that the state does not have, and the next
@@ -242,62 +303,29 @@ impl Metadata for MetadataGroup {
         })
     }
 
-    fn recovery(&self) -> Vec<Row> {
-        let catalog = self.catalog();
-        let name = |id| catalog.databases.values().find(|d| d.id == id).map_or("?", |d| &d.name);
-        let row = |(id, s): (weald_types::PartitionId, weald_leaf::PartitionStatus)| {
-            let busy = s.phase == Phase::Recovering && s.doing != Doing::Nothing;
-            vec![
-                Value::str(format!("{}_{}", name(id.database()), id.ordinal())),
-                Value::Int(id.database().raw() as i64),
-                Value::Int(SELF.raw() as i64),
-                if busy { Value::str(format!("{}%", s.percent)) } else { Value::Null },
-                if busy { text(s.doing.name()) } else { Value::Null },
-                Value::UInt(s.replayed_lsn.raw()),
-                Value::UInt(s.snapshot_lsn.raw()),
-                text("DISK"),
-                text(s.phase.name()),
-                Value::Int(s.percent.into()),
-                if s.details.is_empty() { Value::Null } else { text(&s.details) },
-            ]
-        };
-        self.leaf.status().into_iter().map(row).collect()
+    fn view(&self) -> Arc<ClusterView> {
+        self.view.read().clone()
     }
 
-    fn partitions(&self) -> Vec<Row> {
-        let state = match self.change.try_lock() {
-            Ok(state) => state.clone(),
-            // A change is under way: what it changes is not there yet.
-            Err(_) => return Vec::new(),
-        };
-        let phases: std::collections::BTreeMap<_, _> = self.leaf.status().into_iter().collect();
-        let row = |(id, place): (&weald_types::PartitionId, &weald_catalog::Place)| {
-            let database = state.catalog.databases.values().find(|d| d.id == id.database())?;
-            let primary = place.primary?;
-            let node = state.topology.nodes.get(&primary)?;
-            Some(vec![
-                text(&database.name),
-                Value::Int(id.ordinal() as i64),
-                Value::Int(primary.raw().into()),
-                text(&node.host),
-                Value::Int(node.ports.mysql.into()),
-                text("Master"),
-                text(phases.get(id).map_or("offline", |s| if s.phase == Phase::Online { "online" } else { "recovering" })),
-                // Its part of the node's log as one file, in records.
-                Value::str(format!("0:{}", self.leaf.engine.node.log.durable(*id).raw())),
-                Value::Int(place.epoch.raw() as i64),
-            ])
-        };
-        state.topology.places.iter().filter_map(row).collect()
+    fn me(&self) -> Option<NodeId> {
+        Some(SELF)
     }
 
-    fn nodes(&self) -> Vec<Row> {
-        let Ok(state) = self.change.try_lock() else { return Vec::new() };
-        state
-            .topology
-            .nodes
-            .iter()
-            .map(|(id, node)| vec![Value::Int(id.raw().into()), text(&node.host), Value::Int(node.ports.mysql.into())])
-            .collect()
+    fn observed(&self) -> Observed {
+        let told = Told { stage: self.stage(), figures: self.figures(), metadata: Some((0, self.view.read().version)), copies: self.copies() };
+        let seen = NodeSeen { reach: Reach::Itself, connections: None, told: Some(told) };
+        Observed { master: Some(SELF), nodes: [(SELF, seen)].into() }
+    }
+
+    fn order(&self, order: ClusterOrder) -> BoxFuture<'_, Result<Vec<Fault>, Fault>> {
+        Box::pin(async move { alone::answer(&self.view().topology, &order).map(|()| Vec::new()) })
+    }
+
+    fn ask(&self, node: NodeId, _: Asked) -> BoxFuture<'_, Result<Answer, Fault>> {
+        Box::pin(std::future::ready(Err(Fault::mysql(1738, "HY000", format!("Node {node} is not in the cluster")))))
+    }
+
+    fn events(&self) -> Vec<Event> {
+        Vec::new()
     }
 }

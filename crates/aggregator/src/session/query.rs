@@ -8,6 +8,7 @@ use super::into_file::{NewFile, OutFormat};
 use super::large::Large;
 use super::query_threads::{Nearby, Remote};
 use super::{Done, Outcome, Session};
+use crate::cluster::Gathered;
 use crate::information_schema::{self, Facts};
 use futures::future::BoxFuture;
 use std::ops::Bound;
@@ -16,14 +17,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use weald_catalog::TableRef;
 use weald_exec::rows::{self, BoxStream, Execution, Meter, Row, Scope, Stream, TableSource, row_bytes};
-use weald_exec::{Isolation, Locker, Snapshot, Snapshotted, Work};
+use weald_exec::{Isolation, Locker, Snapshot, Snapshotted, VirtualRows, Work};
 use weald_expr::{Expr, StatementContext};
 use weald_plan::FragmentPlan;
 use weald_plan::fragment::{Access, Action, Fragment};
 use weald_plan::query::{Column, Query, Rel};
 use weald_plan::{bind, local, rewrite};
 use weald_sql::ast;
-use weald_types::{ColumnId, Fault, SqlType, Value};
+use weald_types::{ColumnId, Fault, SqlType, Value, WarningLevel};
 
 /// Up to so many rows (estimated) a query is run where it arrived, and never by DataFusion.
 pub const SMALL_QUERY_ROWS: u64 = 20_000;
@@ -291,25 +292,36 @@ impl Session {
     }
 
     pub(crate) fn source(&mut self, snapshot: Snapshot, tables: &[TableRef]) -> Result<Arc<Snapshotted>, Fault> {
-        // information_schema is made from what is known now: it has no snapshot.
+        let virtual_rows = self.virtual_rows();
+        let lock_wait = self.lock_wait();
+        let mut source = Snapshotted::new(self.server.engine.clone(), snapshot, tables, virtual_rows, self.server.threads)?;
+        // There is none where no table is read.
+        if let Some(open) = &self.transaction {
+            source = source.locking(Locker { transaction: Arc::downgrade(&open.transaction), lock_wait });
+        }
+        Ok(Arc::new(source))
+    }
+
+    /// information_schema is made from what is known now: it has no snapshot.
+    fn virtual_rows(&self) -> VirtualRows {
         let server = self.server.clone();
         let user = self.user.clone();
         let session_variables = super::set::shown(&self.variables, true);
         let client = self.client.clone();
         let counters = self.counters.of_session();
-        let global = self.server.clone();
         let temporary = self.temporary.all();
-        let virtual_rows = move |name: &str| {
+        let made = move |name: &str, told: &Gathered| {
             let catalog = server.catalog();
             let facts = Facts {
                 catalog: &catalog,
                 temporary: &temporary,
                 user: &user,
                 server: &*server,
+                told,
                 session_variables: &|| session_variables.clone(),
-                global_variables: &|| super::set::shown(&global.variables.values(), false),
+                global_variables: &|| super::set::shown(&server.variables.values(), false),
                 session_status: &|| {
-                    let mut all = crate::information_schema::ServerFacts::global_status(&*global);
+                    let mut all = crate::information_schema::ServerFacts::global_status(&*server);
                     client.fill_status(&mut all);
                     for (name, n) in &counters {
                         if let Some((_, value)) = all.iter_mut().find(|(known, _)| known == name) {
@@ -319,15 +331,24 @@ impl Session {
                     all
                 },
             };
-            information_schema::rows(name.rsplit('.').next().unwrap_or(name), &facts).ok_or_else(|| Fault::UnknownTable { name: name.to_string() })
+            information_schema::rows(name, &facts).ok_or_else(|| Fault::UnknownTable { name: name.to_string() })
         };
-        let lock_wait = self.lock_wait();
-        let mut source = Snapshotted::new(self.server.engine.clone(), snapshot, tables, Arc::new(virtual_rows), self.server.threads)?;
-        // There is none where no table is read.
-        if let Some(open) = &self.transaction {
-            source = source.locking(Locker { transaction: Arc::downgrade(&open.transaction), lock_wait });
-        }
-        Ok(Arc::new(source))
+        let made = Arc::new(made);
+        let (server, statement) = (self.server.clone(), self.statement());
+        Arc::new(move |name| {
+            let name = name.rsplit('.').next().unwrap_or(name);
+            let Some(asked) = information_schema::asked_of_others(name) else {
+                return Box::pin(std::future::ready(made(name, &Gathered::default())));
+            };
+            let (made, name, server, statement) = (made.clone(), name.to_string(), server.clone(), statement.clone());
+            Box::pin(async move {
+                let gathered = Gathered::of(&server, asked).await;
+                for fault in &gathered.missing {
+                    statement.warn(WarningLevel::Warning, fault.clone());
+                }
+                made(&name, &gathered)
+            })
+        })
     }
 
     fn row_executor(

@@ -7,6 +7,7 @@
 use super::statement::Counters;
 use super::transaction::isolation_of;
 use super::{Change, Outcome, Session, Settings};
+use crate::cluster::{Asked, Kill, no_thread};
 use crate::variables::{self, Effect, Scope, VARIABLES};
 use std::sync::atomic::Ordering;
 use weald_catalog::{Command, Privilege};
@@ -266,20 +267,24 @@ impl Session {
         let id = match self.constant(id, text, &[]).await?.0 {
             Value::Int(n) if n >= 0 => n as u64,
             Value::UInt(n) => n,
-            other => return Err(no_thread(&format!("{other:?}"))),
+            other => return Err(no_thread(format!("{other:?}"))),
         };
-        self.kill_connection(id, query_only)?;
+        self.kill_connection(id, if query_only { Kill::Query } else { Kill::Connection }).await?;
         Outcome::ok()
     }
 
     /// KILL and COM_PROCESS_KILL.
-    pub fn kill_connection(&mut self, id: u64, query_only: bool) -> Result<(), Fault> {
-        let owner = self.server.owner_of(id).ok_or_else(|| no_thread(&id.to_string()))?;
-        if owner != *self.user.user && !self.user.may_globally(Privilege::Super) {
-            return Err(Fault::mysql(1095, "HY000", format!("You are not owner of thread {id}")));
+    pub async fn kill_connection(&mut self, id: u64, how: Kill) -> Result<(), Fault> {
+        let only_of = if self.user.may_globally(Privilege::Super) { None } else { Some(self.user.user.clone()) };
+        let asked = Asked::Kill { connection: id, how, only_of };
+        if self.server.owner_of(id).is_some() {
+            return self.server.answer(asked).map(drop);
         }
-        self.server.kill(id, query_only);
-        Ok(())
+        // A connection's number says whose it is.
+        match self.server.node_of_connection(id) {
+            Some(node) => self.server.metadata.ask(node, asked).await.map(drop),
+            None => Err(no_thread(id)),
+        }
     }
 
     pub(crate) fn flush(&mut self, what: &[String]) -> Result<Outcome, Fault> {
@@ -398,10 +403,6 @@ fn is_read_only(name: &str) -> bool {
 fn is_global(scope: VarScope) -> bool {
     matches!(scope, VarScope::Global | VarScope::Persist | VarScope::PersistOnly)
 }
-fn no_thread(id: &str) -> Fault {
-    Fault::mysql(1094, "HY000", format!("Unknown thread id: {id}"))
-}
-
 /// All variables as SHOW VARIABLES prints them.
 pub(crate) fn shown(values: &variables::Values, session: bool) -> Vec<(String, String)> {
     VARIABLES

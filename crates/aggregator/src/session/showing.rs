@@ -88,16 +88,16 @@ impl Session {
                 let text = self.last_profile.clone().ok_or_else(|| Fault::mysql(1235, "42000", "Nothing to show: run PROFILE <statement> first"))?;
                 Ok(table(&["PROFILE"], text.lines().map(|l| vec![Value::str(l)]).collect()))
             }
-            ShowKind::Aggregators { .. } | ShowKind::Leaves { .. } | ShowKind::Partitions { .. } => {
-                Err(Fault::not_supported("SHOW … EXTENDED of the cluster (it comes with the cluster itself)"))
-            }
-            ShowKind::DatabaseStatus(_) => Err(Fault::not_supported("SHOW DATABASE STATUS (it comes with the cluster itself)")),
-            ShowKind::Databases { .. } => Err(Fault::not_supported("SHOW DATABASES EXTENDED (it comes with the cluster itself)")),
+            ShowKind::DatabaseStatus(_) => Err(Fault::not_supported("SHOW DATABASE STATUS (SHOW DATABASES EXTENDED tells of all of them)")),
             ShowKind::EngineStatus(engine) => Err(Fault::not_supported(format!("SHOW ENGINE {} STATUS", engine.to_uppercase()))),
             ShowKind::Profiles => Err(Fault::not_supported("SHOW PROFILES (PROFILE <statement> measures one)")),
             ShowKind::GrantsUsing { .. } => Err(Fault::not_supported("SHOW GRANTS … USING: roles")),
             // Those that are a SELECT have been run as one.
-            ShowKind::Tables { .. }
+            ShowKind::Databases { .. }
+            | ShowKind::Aggregators { .. }
+            | ShowKind::Leaves { .. }
+            | ShowKind::Partitions { .. }
+            | ShowKind::Tables { .. }
             | ShowKind::TableStatus { .. }
             | ShowKind::OpenTables { .. }
             | ShowKind::Columns { .. }

@@ -92,9 +92,9 @@ impl Session {
         self.began_micros = now;
         self.context = Some(Arc::new(self.statement_context(facts.fixed_now.unwrap_or(now))));
         let mut p = self.shared.process.lock();
-        p.command = "Query";
+        p.command = "Query".into();
         p.since_micros = now;
-        p.state = "executing";
+        p.state = "executing".into();
         let shown = text.floor_char_boundary(PROCESS_INFO_BYTES);
         let info = p.info.get_or_insert_default();
         info.clear();
@@ -276,8 +276,8 @@ impl Session {
             }
         }
         let mut p = self.shared.process.lock();
-        p.command = "Sleep";
-        p.state = "";
+        p.command = "Sleep".into();
+        p.state = "".into();
     }
 
     fn count_time(&mut self, c: &StatementContext, rows_sent: u64, failed: bool) {

@@ -538,6 +538,9 @@ impl Disk for SimDisk {
         let state = self.shared.state.lock();
         Ok(state.capacity.map_or(u64::MAX, |c| c.saturating_sub(state.files.used())))
     }
+    fn total_bytes(&self, _path: &Path) -> io::Result<u64> {
+        Ok(self.shared.state.lock().capacity.unwrap_or(u64::MAX))
+    }
 
     fn lock_dir(&self, dir: &Path) -> Result<DirLock, LockError> {
         if !self.shared.state.lock().locked.insert(dir.to_owned()) {

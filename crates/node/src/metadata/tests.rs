@@ -18,7 +18,7 @@ use weald_exec::{Durability, Isolation, Transaction};
 use weald_log::Options;
 use weald_partition::{Cursor, KeyRange, NodeMemory, RowHandle};
 use weald_types::row::RowLayout;
-use weald_types::{Collation, DatabaseId, Epoch, IndexId, SchemaVersion, SqlType, TableId};
+use weald_types::{Collation, DatabaseId, Epoch, IndexId, SchemaVersion, SqlType, TableId, Value};
 
 static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap());
@@ -43,7 +43,7 @@ fn open(disk: &Arc<SimDisk>, seed: u64) -> Result<Node, String> {
     let (log, state) = recover(&env, &dir, "127.0.0.1:3306".parse().unwrap()).map_err(|e| e.to_string())?;
     let leaf = Leaf::new(&env, &dir, &state.catalog, NodeMemory::unlimited());
     leaf.recover_with(&state.catalog, Epoch::FIRST, 2, options()).map_err(|e| e.to_string())?;
-    let group = MetadataGroup::new(env, log, state, leaf.clone(), RUNTIME.handle().clone());
+    let group = MetadataGroup::new(env, &dir, log, state, leaf.clone(), RUNTIME.handle().clone());
     // As at a start: the first command of a catalogue is the first account.
     RUNTIME.block_on(group.prepare(None)).map_err(|f| format!("{f:?}"))?;
     Ok(Node { leaf, group, _dir: dir })
