@@ -7,7 +7,7 @@
 use weald_types::Fault;
 
 /// Number and SQLSTATE.
-pub fn code(fault: &Fault) -> (u16, &'static str) {
+pub fn code(fault: &Fault) -> (u16, &str) {
     // No `_` arm: a new fault must choose its number here.
     match fault {
         Fault::Syntax { .. } => (1064, "42000"),
@@ -30,7 +30,7 @@ pub fn code(fault: &Fault) -> (u16, &'static str) {
         Fault::OutOfRange { .. } => (1264, "22003"),
         Fault::DataTooLong { .. } => (1406, "22001"),
         Fault::DataTruncated { .. } => (1265, "01000"),
-        Fault::IncorrectValue { kind, .. } => match *kind {
+        Fault::IncorrectValue { kind, .. } => match &**kind {
             // Temporal values have a number of their own, in columns as in expressions.
             "date" | "time" | "datetime" => (1292, "22007"),
             _ => (1366, "HY000"),
@@ -83,7 +83,7 @@ pub fn message(fault: &Fault) -> String {
         Fault::DataTruncated { column, row } => format!("Data truncated for column '{column}' at row {row}"),
         Fault::IncorrectValue { kind, value, column, row } => format!("Incorrect {kind} value: '{value}' for column '{column}' at row {row}"),
         // MySQL says "Incorrect datetime value" but "Truncated incorrect INTEGER value".
-        Fault::TruncatedWrongValue { kind, value } => match *kind {
+        Fault::TruncatedWrongValue { kind, value } => match &**kind {
             "date" | "time" | "datetime" => format!("Incorrect {kind} value: '{value}'"),
             _ => format!("Truncated incorrect {kind} value: '{value}'"),
         },

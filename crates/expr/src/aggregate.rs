@@ -458,5 +458,5 @@ fn shortened(joined: Joined, spec: &AggregateSpec, ctx: &EvalContext<'_>) -> Val
 }
 
 fn overflow() -> Fault {
-    Fault::NumericOutOfRange { kind: "DECIMAL", expression: "sum".into() }
+    Fault::NumericOutOfRange { kind: "DECIMAL".into(), expression: "sum".into() }
 }

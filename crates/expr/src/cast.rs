@@ -50,7 +50,7 @@ pub fn cast(v: Value, from: &SqlType, to: &SqlType, ctx: &EvalContext<'_>) -> Re
             None => Value::Null,
             Some(d) if d.abs() > f32::MAX as f64 => {
                 let shown = coerce::text(&v, from).unwrap_or_default();
-                return Err(Fault::NumericOutOfRange { kind: "FLOAT", expression: format!("cast({shown} as float)") });
+                return Err(Fault::NumericOutOfRange { kind: "FLOAT".into(), expression: format!("cast({shown} as float)") });
             }
             Some(d) => Value::Double(d as f32 as f64),
         },

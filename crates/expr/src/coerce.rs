@@ -12,7 +12,7 @@ use weald_types::temporal::Moment;
 use weald_types::{Charset, Date, DateTime, Decimal, Fault, Json, SqlMode, SqlType, Time, Value, WarningLevel};
 
 pub(crate) fn warn_truncated(ctx: &EvalContext<'_>, kind: &'static str, value: &str) {
-    ctx.statement.warn(WarningLevel::Warning, Fault::TruncatedWrongValue { kind, value: value.to_string() });
+    ctx.statement.warn(WarningLevel::Warning, Fault::TruncatedWrongValue { kind: kind.into(), value: value.to_string() });
 }
 
 /// The value as text, as CAST(… AS CHAR) shows it. `ty` is the value's type: FLOAT, fractional seconds, ZEROFILL and YEAR show by it.
@@ -421,7 +421,7 @@ pub fn datetime_in(v: &Value, mode: SqlMode, ctx: &EvalContext<'_>) -> Option<Da
             Some(d)
         }
         Reading::NoSuch | Reading::Nonsense => {
-            ctx.statement.warn(WarningLevel::Warning, Fault::TruncatedWrongValue { kind: "datetime", value: shown() });
+            ctx.statement.warn(WarningLevel::Warning, Fault::TruncatedWrongValue { kind: "datetime".into(), value: shown() });
             None
         }
     }

@@ -17,7 +17,7 @@ fn out_of_range(ty: &SqlType, whole: &Expr) -> Fault {
         TypeKind::Decimal { .. } => "DECIMAL",
         _ => "DOUBLE",
     };
-    Fault::NumericOutOfRange { kind, expression: print::text(whole) }
+    Fault::NumericOutOfRange { kind: kind.into(), expression: print::text(whole) }
 }
 
 /// Division by zero.
@@ -234,7 +234,7 @@ mod tests {
             let got = arithmetic(op, &a, &b, &ty, &whole(), &ctx);
             match expected {
                 Ok(v) => assert_eq!(got, Ok(v), "{op:?} {a:?} {b:?}"),
-                Err(k) => assert!(matches!(got, Err(Fault::NumericOutOfRange { kind, .. }) if kind == k), "{op:?} {a:?} {b:?}: {got:?}"),
+                Err(k) => assert!(matches!(got, Err(Fault::NumericOutOfRange { ref kind, .. }) if kind == k), "{op:?} {a:?} {b:?}: {got:?}"),
             }
         };
         let (signed, unsigned) = (SqlType::bigint(true), SqlType::bigint_unsigned(true));

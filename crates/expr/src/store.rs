@@ -172,7 +172,7 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
                 Some(u) => Ok(Value::DateTime(u)),
                 None => {
                     let shown = coerce::text(&v, from).unwrap_or_default().into_owned();
-                    refuse(Fault::IncorrectValue { kind: "datetime", value: shown, column: t.column.into(), row: t.row }, ctx)?;
+                    refuse(Fault::IncorrectValue { kind: "datetime".into(), value: shown, column: t.column.into(), row: t.row }, ctx)?;
                     Ok(Value::DateTime(DateTime::default()))
                 }
             }
@@ -189,7 +189,7 @@ pub fn store(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> 
             };
             if !clean {
                 let shown = coerce::text(&v, from).unwrap_or_default().into_owned();
-                refuse(Fault::IncorrectValue { kind: "time", value: shown, column: t.column.into(), row: t.row }, ctx)?;
+                refuse(Fault::IncorrectValue { kind: "time".into(), value: shown, column: t.column.into(), row: t.row }, ctx)?;
             }
             // The day is lost.
             if let Some(coerce::Reading::Clean(Moment::DateTime(d))) = coerce::read_moment(&v, ctx)
@@ -302,7 +302,7 @@ fn wrong_number(kind: &'static str, s: &str, starts_well: bool, t: Target<'_>, c
     if starts_well {
         return refuse(Fault::DataTruncated { column: t.column.into(), row: t.row }, ctx);
     }
-    refuse(Fault::IncorrectValue { kind, value: s.to_string(), column: t.column.into(), row: t.row }, ctx)
+    refuse(Fault::IncorrectValue { kind: kind.into(), value: s.to_string(), column: t.column.into(), row: t.row }, ctx)
 }
 
 fn trim_end(s: compact_str::CompactString) -> compact_str::CompactString {
@@ -316,7 +316,7 @@ fn text(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Resul
             Err(good) => {
                 let bad = &b[good..];
                 let shown: String = bad.iter().take(5).map(|x| format!("\\x{x:02X}")).collect();
-                refuse(Fault::IncorrectValue { kind: "string", value: shown, column: t.column.into(), row: t.row }, ctx)?;
+                refuse(Fault::IncorrectValue { kind: "string".into(), value: shown, column: t.column.into(), row: t.row }, ctx)?;
                 Cow::Owned(String::from_utf8_lossy(&b[..good]).into_owned())
             }
         },
@@ -327,7 +327,7 @@ fn text(v: Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>) -> Resul
     let s = if t.ty.collation.max_len() < 4 && s.chars().any(|c| !charset.has(c)) {
         let bad: String =
             s.chars().filter(|c| !charset.has(*c)).take(1).flat_map(|c| c.to_string().into_bytes()).map(|x| format!("\\x{x:02X}")).collect();
-        refuse(Fault::IncorrectValue { kind: "string", value: bad, column: t.column.into(), row: t.row }, ctx)?;
+        refuse(Fault::IncorrectValue { kind: "string".into(), value: bad, column: t.column.into(), row: t.row }, ctx)?;
         Cow::Owned(s.chars().map(|c| if charset.has(c) { c } else { '?' }).collect())
     } else {
         s
@@ -383,7 +383,7 @@ fn temporal(v: &Value, from: &SqlType, t: Target<'_>, ctx: &EvalContext<'_>, kin
     let mode = ctx.statement.sql_mode;
     let incorrect = || {
         let shown = coerce::text(v, from).unwrap_or_default().into_owned();
-        Fault::IncorrectValue { kind, value: shown, column: t.column.into(), row: t.row }
+        Fault::IncorrectValue { kind: kind.into(), value: shown, column: t.column.into(), row: t.row }
     };
     let wrong = |ctx: &EvalContext<'_>, lesser: Fault| {
         if is_strict(ctx) {

@@ -17,12 +17,12 @@ mod weights;
 
 pub use pattern::{LikePattern, LikeShape};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::LazyLock;
 use weights::{Table, Unlisted};
 
 /// A collation, by MySQL's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Collation(u16);
 
 /// A row of information_schema.collations.

@@ -99,6 +99,11 @@ impl Decimal {
         (unscaled.unsigned_abs() < power_wide(Self::MAX_DIGITS).unsigned_abs()).then(|| Self(Repr::Large(Box::new(unscaled), scale)))
     }
 
+    /// Of a peer's numbers: `None` for what is none of ours.
+    pub(crate) fn checked(unscaled: I256, scale: u8) -> Option<Self> {
+        Self::wide(unscaled, scale)
+    }
+
     pub const fn from_i64(v: i64) -> Self {
         Self::new(v as i128, 0)
     }
@@ -279,16 +284,5 @@ impl std::fmt::Debug for Decimal {
 impl From<i64> for Decimal {
     fn from(v: i64) -> Self {
         Self::from_i64(v)
-    }
-}
-impl serde::Serialize for Decimal {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-impl<'de> serde::Deserialize<'de> for Decimal {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
-        Decimal::parse(&text).ok_or_else(|| serde::de::Error::custom("not a decimal"))
     }
 }

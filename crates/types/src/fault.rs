@@ -4,8 +4,14 @@
 //! Promises: a closed list without numbers; `aggregator::mysql_error` gives each its MySQL number, SQLSTATE and wording.
 //! Never:    carries an internal error's chain: that goes to the log under an incident id.
 
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// A word of ours; owned where another node sent it.
+pub type Word = Cow<'static, str>;
+
 /// A statement's failure, as its client sees it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum Fault {
     #[error("syntax error near '{near}' at line {line}")]
     Syntax { near: String, line: u32 },
@@ -27,9 +33,9 @@ pub enum Fault {
     #[error("table '{name}' exists")]
     TableExists { name: String },
     #[error("unknown column '{column}' in '{clause}'")]
-    NoSuchColumn { column: String, clause: &'static str },
+    NoSuchColumn { column: String, clause: Word },
     #[error("column '{column}' in {clause} is ambiguous")]
-    AmbiguousColumn { column: String, clause: &'static str },
+    AmbiguousColumn { column: String, clause: Word },
     #[error("no such function {name}")]
     NoSuchFunction { name: String },
     #[error("wrong number of arguments to {name}")]
@@ -49,13 +55,13 @@ pub enum Fault {
     #[error("data truncated for column '{column}' at row {row}")]
     DataTruncated { column: String, row: u64 },
     #[error("incorrect {kind} value: '{value}' for column '{column}' at row {row}")]
-    IncorrectValue { kind: &'static str, value: String, column: String, row: u64 },
+    IncorrectValue { kind: Word, value: String, column: String, row: u64 },
     /// 1292: a value that is wrong in an expression, not in a column.
     #[error("truncated incorrect {kind} value: '{value}'")]
-    TruncatedWrongValue { kind: &'static str, value: String },
+    TruncatedWrongValue { kind: Word, value: String },
     /// 1690: `kind` is "BIGINT", "BIGINT UNSIGNED", "DECIMAL" or "DOUBLE".
     #[error("{kind} value is out of range in '{expression}'")]
-    NumericOutOfRange { kind: &'static str, expression: String },
+    NumericOutOfRange { kind: Word, expression: String },
     #[error("division by 0")]
     DivisionByZero,
     #[error("subquery returns more than 1 row")]
@@ -95,7 +101,12 @@ pub enum Fault {
     OutcomeUnknown { reason: String },
     /// Anything else that MySQL has a number for. `number` and `state` come from MySQL's manual; use a named variant where callers act differently.
     #[error("{message}")]
-    MySql { number: u16, state: &'static str, message: String },
+    MySql {
+        number: u16,
+        #[serde(deserialize_with = "crate::carried::sql_state")]
+        state: Word,
+        message: String,
+    },
     #[error("internal error, incident {incident}")]
     Internal { incident: String },
 }
@@ -106,14 +117,14 @@ impl Fault {
         matches!(self, Fault::WriteConflict | Fault::RebuiltSince)
     }
     pub fn mysql(number: u16, state: &'static str, message: impl Into<String>) -> Self {
-        Fault::MySql { number, state, message: message.into() }
+        Fault::MySql { number, state: state.into(), message: message.into() }
     }
     pub fn not_supported(feature: impl Into<String>) -> Self {
         Fault::NotSupported { feature: feature.into() }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WarningLevel {
     Note,
     Warning,
@@ -121,7 +132,7 @@ pub enum WarningLevel {
 }
 
 /// One row of SHOW WARNINGS; its number comes from the same place as an error's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Warning {
     pub level: WarningLevel,
     pub fault: Fault,

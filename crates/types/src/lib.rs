@@ -4,6 +4,7 @@
 //! Promises: pure; no IO, no clock, no randomness. Equal inputs give equal outputs on every machine.
 //! Never:    knows MySQL's error numbers (`aggregator::mysql_error`), nor how a value travels (`wire`).
 
+pub mod carried;
 pub mod charset;
 pub mod collation;
 pub mod decimal;

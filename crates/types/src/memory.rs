@@ -186,6 +186,10 @@ impl Budget {
     pub fn new(node: Arc<NodeMemory>, limit: u64) -> Self {
         Self { node, limit, used: AtomicU64::new(0) }
     }
+    /// Another one of the same node, with the same limit.
+    pub fn beside(&self) -> Self {
+        Self::new(self.node.clone(), self.limit)
+    }
     pub fn limit(&self) -> u64 {
         self.limit
     }

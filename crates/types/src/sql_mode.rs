@@ -4,8 +4,10 @@
 //! Promises: prints and parses MySQL's names, in MySQL's order.
 //! Never:    reads a session; it is handed in.
 
+use serde::Serialize;
+
 /// A set of `sql_mode` flags; bit positions are ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct SqlMode(pub u32);
 
 impl SqlMode {
@@ -107,6 +109,12 @@ impl SqlMode {
     /// `@@sql_mode + 0`
     pub fn to_number(self) -> u64 {
         Self::NAMES.iter().filter(|n| self.has(n.1)).fold(0, |bits, n| bits | 1 << n.2)
+    }
+
+    /// `None` for a bit that is no flag of ours.
+    pub fn checked(bits: u32) -> Option<SqlMode> {
+        let known = Self::NAMES.iter().fold(0, |known, n| known | n.1);
+        (bits & !known == 0).then_some(SqlMode(bits))
     }
 
     pub const fn with(self, flag: u32) -> SqlMode {

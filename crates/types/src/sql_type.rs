@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A type and what is said of every value of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct SqlType {
     pub kind: TypeKind,
     pub nullable: bool,
@@ -192,6 +192,31 @@ impl TypeKind {
             TypeKind::Bit { bits } => Some((0, (1i128 << (*bits).min(64)) - 1)),
             TypeKind::Year => Some((0, 2155)),
             _ => None,
+        }
+    }
+    /// Whether precision, scale, lengths and members are such as the type can have.
+    pub(crate) fn is_within_bounds(&self) -> bool {
+        match self {
+            TypeKind::Decimal { precision, scale, .. } => {
+                *precision <= crate::Decimal::MAX_PRECISION && *scale <= crate::Decimal::MAX_SCALE && scale <= precision
+            }
+            TypeKind::Bit { bits } => *bits <= 64,
+            TypeKind::Time { fsp } | TypeKind::DateTime { fsp } | TypeKind::Timestamp { fsp } => *fsp <= 6,
+            TypeKind::Enum(members) => members.len() <= u16::MAX as usize,
+            TypeKind::Set(members) => members.len() <= 64,
+            TypeKind::Null
+            | TypeKind::Int { .. }
+            | TypeKind::Float { .. }
+            | TypeKind::Double { .. }
+            | TypeKind::Char { .. }
+            | TypeKind::VarChar { .. }
+            | TypeKind::Text(_)
+            | TypeKind::Binary { .. }
+            | TypeKind::VarBinary { .. }
+            | TypeKind::Blob(_)
+            | TypeKind::Date
+            | TypeKind::Year
+            | TypeKind::Json => true,
         }
     }
     /// Decimals of a second of a temporal type.

@@ -14,18 +14,18 @@ mod tests;
 pub use calendar::{days_in_month, is_leap_year};
 
 use crate::SqlMode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// A day, or a zero date: year << 9 | month << 5 | day.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Date(u32);
 
 /// A signed duration in microseconds. The type holds ±838:59:59 (TIME(6): .999999 below); arithmetic may pass that and is brought back by [`Time::clamped`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Time(i64);
 
 /// A date and a time of day: packed date << 37 | microseconds of the day.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct DateTime(u64);
 
 /// A text or number that may be a time or a date with a time: ADDTIME, TIMEDIFF and their kin take either.
@@ -90,6 +90,8 @@ impl<T> Parsed<T> {
 pub const MICROS_PER_SECOND: i64 = 1_000_000;
 pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 const DAY_BITS: u32 = 37;
+/// Three times the calendar's ten thousand years, and more.
+const FARTHEST_MICROS: u64 = 1_000_000_000_000_000_000;
 
 /// Microseconds in one unit of the last decimal of `fsp`.
 fn fsp_unit(fsp: u8) -> i64 {
@@ -132,6 +134,11 @@ impl Date {
     pub const fn from_packed(packed: u32) -> Self {
         Self(packed)
     }
+    /// `None` where the parts are not those of [`Date::new_lenient`].
+    pub fn checked(packed: u32) -> Option<Self> {
+        let date = Self(packed);
+        Self::new_lenient(date.year(), date.month(), date.day())
+    }
     pub const fn packed(self) -> u32 {
         self.0
     }
@@ -173,6 +180,10 @@ impl Time {
 
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
+    }
+    /// `None` beyond what any arithmetic on dates and times comes to: with such a one sums would overflow.
+    pub fn checked(micros: i64) -> Option<Self> {
+        (micros.unsigned_abs() <= FARTHEST_MICROS).then_some(Self(micros))
     }
     pub const fn micros(self) -> i64 {
         self.0
@@ -238,6 +249,11 @@ impl DateTime {
     }
     pub const fn from_packed(packed: u64) -> Self {
         Self(packed)
+    }
+    /// `None` where date or time of day are none.
+    pub fn checked(packed: u64) -> Option<Self> {
+        let d = Self(packed);
+        Self::new(Date::checked(u32::try_from(packed >> DAY_BITS).ok()?)?, d.micros_of_day())
     }
     pub const fn packed(self) -> u64 {
         self.0

@@ -6,6 +6,7 @@
 
 use crate::{Date, DateTime, Decimal, Json, Time};
 use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// One SQL value. Which variant a type uses:
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// - CHAR, VARCHAR, TEXT, and ENUM/SET once read by an expression: `Str` (always UTF-8)
 /// - BINARY, VARBINARY, BLOB: `Bytes`
 /// - DATE, TIME: `Date`, `Time`; DATETIME and TIMESTAMP: `DateTime` (a TIMESTAMP is stored in UTC and becomes session time when an expression reads it)
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {
     Null,
     Int(i64),
@@ -23,7 +24,7 @@ pub enum Value {
     Decimal(Decimal),
     Double(f64),
     Str(CompactString),
-    Bytes(Box<[u8]>),
+    Bytes(#[serde(with = "crate::carried::bytes")] Box<[u8]>),
     Date(Date),
     Time(Time),
     DateTime(DateTime),

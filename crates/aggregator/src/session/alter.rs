@@ -224,7 +224,7 @@ impl Session {
             altered.added_zero_date().filter(|_| self.settings.sql_mode.has(SqlMode::NO_ZERO_DATE) && self.server.engine.size(&old).0 > 0)
         {
             let (kind, zero) = if c.ty.kind == TypeKind::Date { ("date", "0000-00-00") } else { ("datetime", "0000-00-00 00:00:00") };
-            let fault = Fault::IncorrectValue { kind, value: zero.into(), column: c.name.to_string(), row: 1 };
+            let fault = Fault::IncorrectValue { kind: kind.into(), value: zero.into(), column: c.name.to_string(), row: 1 };
             if self.settings.sql_mode.is_strict() {
                 return Err(fault);
             }

@@ -280,7 +280,7 @@ impl Session {
             let grant = u.tables.entry((d.as_str().into(), t.as_str().into())).or_default();
             for c in &p.columns {
                 if add && self.catalog().table(d, t).is_some_and(|def| def.column(c).is_none()) {
-                    return Err(Fault::NoSuchColumn { column: c.clone(), clause: "field list" });
+                    return Err(Fault::NoSuchColumn { column: c.clone(), clause: "field list".into() });
                 }
                 let slot = grant.columns.entry(c.to_lowercase().into()).or_default();
                 *slot = if add { slot.union(set) } else { slot.minus(set) };

@@ -421,7 +421,7 @@ impl Arithmetic {
     }
 
     fn overflow(&self, kind: &'static str) -> DataFusionError {
-        fault(Fault::NumericOutOfRange { kind, expression: self.text.clone() })
+        fault(Fault::NumericOutOfRange { kind: kind.into(), expression: self.text.clone() })
     }
 
     fn ints(&self, a: &Int64Array, b: &Int64Array) -> Result<ArrayRef> {

@@ -89,7 +89,7 @@ impl Call<'_> {
     /// 1690 with the call as it was written.
     pub fn out_of_range(&self, kind: &'static str) -> Fault {
         let args: Vec<String> = self.args.iter().map(crate::print::text).collect();
-        Fault::NumericOutOfRange { kind, expression: format!("{}({})", self.lower_name(), args.join(",")) }
+        Fault::NumericOutOfRange { kind: kind.into(), expression: format!("{}({})", self.lower_name(), args.join(",")) }
     }
     pub fn finite(&self, d: f64) -> Result<Value, Fault> {
         if d.is_finite() { Ok(Value::Double(d)) } else { Err(self.out_of_range("DOUBLE")) }
@@ -154,7 +154,7 @@ pub fn bounded_time(micros: i64, ctx: &EvalContext<'_>) -> Value {
 }
 
 fn warn_zero_date(shown: String, ctx: &EvalContext<'_>) {
-    ctx.statement.warn(WarningLevel::Warning, Fault::TruncatedWrongValue { kind: "datetime", value: shown });
+    ctx.statement.warn(WarningLevel::Warning, Fault::TruncatedWrongValue { kind: "datetime".into(), value: shown });
 }
 /// A date and time that arithmetic is possible with: no zero parts (1292 and NULL for one that has).
 pub fn real_datetime(v: &Value, ctx: &EvalContext<'_>) -> Option<DateTime> {

@@ -73,7 +73,7 @@ fn convert_tz(call: &Call<'_>, v: &[Value], ctx: &EvalContext<'_>) -> Result<Val
     let (from, to) = (known!(call.text(v, 1)), known!(call.text(v, 2)));
     let d = known!(datetime(&v[0], ctx));
     if d.date().has_zero_part() {
-        ctx.statement.warn(WarningLevel::Warning, Fault::TruncatedWrongValue { kind: "datetime", value: d.display(0).to_string() });
+        ctx.statement.warn(WarningLevel::Warning, Fault::TruncatedWrongValue { kind: "datetime".into(), value: d.display(0).to_string() });
         return Ok(Value::Null);
     }
     let (from, to) = (known!(parse_time_zone(&from)), known!(parse_time_zone(&to)));

@@ -84,7 +84,7 @@ impl Binder<'_> {
                 Some(p) => args
                     .get((p as usize).wrapping_sub(1))
                     .cloned()
-                    .ok_or_else(|| Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word() })?,
+                    .ok_or_else(|| Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word().into() })?,
                 None => self.expr(&o.expr)?,
             };
             if !walk::is_constant(&expr) {

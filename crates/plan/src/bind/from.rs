@@ -402,8 +402,8 @@ impl Binder<'_> {
         let mut found = side.iter().filter(|p| same_name(&block.column(**p).name, name));
         match (found.next(), found.next()) {
             (Some(p), None) => Ok(*p),
-            (None, _) => Err(Fault::NoSuchColumn { column: name.into(), clause: Clause::From.word() }),
-            (Some(_), Some(_)) => Err(Fault::AmbiguousColumn { column: name.into(), clause: Clause::From.word() }),
+            (None, _) => Err(Fault::NoSuchColumn { column: name.into(), clause: Clause::From.word().into() }),
+            (Some(_), Some(_)) => Err(Fault::AmbiguousColumn { column: name.into(), clause: Clause::From.word().into() }),
         }
     }
 }

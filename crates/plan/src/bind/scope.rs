@@ -298,13 +298,13 @@ impl Binder<'_> {
     }
 
     pub fn no_such_column(&self, database: Option<&str>, table: Option<&str>, name: &str) -> Fault {
-        Fault::NoSuchColumn { column: full_name(database, table, name), clause: self.clause().word() }
+        Fault::NoSuchColumn { column: full_name(database, table, name), clause: self.clause().word().into() }
     }
 
     fn resolve_at(&mut self, level: usize, database: Option<&str>, table: Option<&str>, name: &str) -> Result<Found, Fault> {
         let block = &self.blocks[level];
         let clause = block.clause;
-        let ambiguous = |_: Ambiguous| Fault::AmbiguousColumn { column: full_name(database, table, name), clause: clause.word() };
+        let ambiguous = |_: Ambiguous| Fault::AmbiguousColumn { column: full_name(database, table, name), clause: clause.word().into() };
         // HAVING sees what is selected and what is grouped by; the FROM clause only inside an aggregate.
         if clause == Clause::Having && block.in_aggregate == 0 && block.items_known {
             return self.resolve_having(level, database, table, name);
@@ -326,7 +326,7 @@ impl Binder<'_> {
 
     fn resolve_having(&mut self, level: usize, database: Option<&str>, table: Option<&str>, name: &str) -> Result<Found, Fault> {
         let block = &self.blocks[level];
-        let ambiguous = |_: Ambiguous| Fault::AmbiguousColumn { column: full_name(database, table, name), clause: Clause::Having.word() };
+        let ambiguous = |_: Ambiguous| Fault::AmbiguousColumn { column: full_name(database, table, name), clause: Clause::Having.word().into() };
         let item = block.find_item(database, table, name).map_err(ambiguous)?;
         let column = if block.hidden { None } else { block.find(database, table, name).ok().flatten() };
         let group = column.filter(|p| {
@@ -339,7 +339,7 @@ impl Binder<'_> {
                 let id = self.blocks[level].column(p).id;
                 if !matches!(&own, Expr::Column { id: i, .. } if *i == id) {
                     // Both mean something else: MySQL takes the grouped column, and says so.
-                    let fault = Fault::AmbiguousColumn { column: full_name(database, table, name), clause: Clause::Having.word() };
+                    let fault = Fault::AmbiguousColumn { column: full_name(database, table, name), clause: Clause::Having.word().into() };
                     self.warnings.push(weald_types::Warning { level: weald_types::WarningLevel::Warning, fault });
                 }
                 Ok(Found::Expr(self.read(level, p)))

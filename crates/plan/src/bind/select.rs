@@ -271,7 +271,7 @@ impl Binder<'_> {
                 Some(p) => {
                     let i = (p as usize).wrapping_sub(1);
                     if i >= self.block().items.len() {
-                        return Err(Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Group.word() });
+                        return Err(Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Group.word().into() });
                     }
                     self.group_item(i)?
                 }
@@ -313,7 +313,7 @@ impl Binder<'_> {
                 ItemSource::Expr(e) => !matches!(&**e, ast::Expr::Column { name: n, .. } if n.eq_ignore_ascii_case(name)),
             };
         if other && matches!(bound, Expr::Column { .. }) {
-            let fault = Fault::AmbiguousColumn { column: name.clone(), clause: Clause::Group.word() };
+            let fault = Fault::AmbiguousColumn { column: name.clone(), clause: Clause::Group.word().into() };
             self.warnings.push(weald_types::Warning { level: weald_types::WarningLevel::Warning, fault });
         }
     }
@@ -360,14 +360,14 @@ impl Binder<'_> {
                     let p = position(e).unwrap_or_default();
                     let i = (p as usize).wrapping_sub(1);
                     if i >= self.block().items.len() {
-                        return Err(Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word() });
+                        return Err(Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word().into() });
                     }
                     By::Item(i)
                 }
                 ast::Expr::Column { database, table, name, .. } => {
                     // A simple name is looked for in the select list first, then in FROM; inside an expression it is the other way round.
                     let found = self.block().find_item(database.as_deref(), table.as_deref(), name);
-                    match found.map_err(|_| Fault::AmbiguousColumn { column: name.clone(), clause: Clause::Order.word() })? {
+                    match found.map_err(|_| Fault::AmbiguousColumn { column: name.clone(), clause: Clause::Order.word().into() })? {
                         Some(i) => By::Item(i),
                         None => By::Expr(self.in_clause(Clause::Order, |b| b.expr(&o.expr))?),
                     }

@@ -155,7 +155,7 @@ impl Binder<'_> {
                     Some(p) => own
                         .get((p as usize).wrapping_sub(1))
                         .map(|c| Expr::Column { id: c.id, ty: c.ty.clone() })
-                        .ok_or_else(|| Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word() })?,
+                        .ok_or_else(|| Fault::NoSuchColumn { column: p.to_string(), clause: Clause::Order.word().into() })?,
                     None => self.expr(&o.expr)?,
                 };
                 if !self.block().aggregates.is_empty() {

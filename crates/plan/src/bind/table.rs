@@ -115,7 +115,7 @@ impl Binder<'_> {
 
     /// DEFAULT(col)
     pub fn default_of(&mut self, name: &str) -> Result<Expr, Fault> {
-        let ambiguous = |_| Fault::AmbiguousColumn { column: name.into(), clause: "field list" };
+        let ambiguous = |_| Fault::AmbiguousColumn { column: name.into(), clause: "field list".into() };
         let place = self.block().find(None, None, name).map_err(ambiguous)?;
         let found = place.and_then(|p| self.block().defs.get(p.0).cloned().flatten().map(|t| (t, p.1)));
         let Some((table, column)) = found else { return Err(self.no_such_column(None, None, name)) };

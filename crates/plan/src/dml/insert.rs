@@ -148,9 +148,11 @@ pub fn named_columns(table: &TableDef, names: &[String]) -> Result<Vec<u16>, Fau
     }
     let mut out = Vec::with_capacity(names.len());
     for n in names {
-        let c =
-            table.columns.iter().position(|c| same_name(&c.name, n)).ok_or_else(|| Fault::NoSuchColumn { column: n.clone(), clause: "field list" })?
-                as u16;
+        let c = table
+            .columns
+            .iter()
+            .position(|c| same_name(&c.name, n))
+            .ok_or_else(|| Fault::NoSuchColumn { column: n.clone(), clause: "field list".into() })? as u16;
         if out.contains(&c) {
             return Err(Fault::mysql(1110, "42000", format!("Column '{}' specified twice", table.columns[c as usize].name)));
         }
@@ -345,7 +347,7 @@ pub fn assigned_column(table: &TableDef, alias: Option<&str>, c: &ast::ObjectCol
     let full = crate::bind::scope::full_name(c.database.as_deref(), c.table.as_deref(), &c.name);
     let ours = c.table.as_deref().is_none_or(|t| t == shown) && c.database.as_deref().is_none_or(|d| d == &*table.database_name);
     let at = if ours { table.columns.iter().position(|x| same_name(&x.name, &c.name)) } else { None };
-    at.map(|i| i as u16).ok_or(Fault::NoSuchColumn { column: full, clause: "field list" })
+    at.map(|i| i as u16).ok_or(Fault::NoSuchColumn { column: full, clause: "field list".into() })
 }
 
 /// The right side of an assignment to column `ordinal`.

@@ -41,7 +41,7 @@ pub fn check_expressions(env: &Bindings<'_>, table: &TableRef) -> Result<(), Fau
         if let Some(g) = &c.generated {
             let name = &c.name;
             let e = parse_and_bind_over_row(env, table, &g.expression).map_err(|f| match f {
-                Fault::NoSuchColumn { column, .. } => Fault::NoSuchColumn { column, clause: "generated column function" },
+                Fault::NoSuchColumn { column, .. } => Fault::NoSuchColumn { column, clause: "generated column function".into() },
                 f if f == subquery_in_definition() => {
                     Fault::mysql(3102, "HY000", format!("Expression of generated column '{name}' contains a disallowed function."))
                 }
@@ -66,7 +66,7 @@ pub fn check_expressions(env: &Bindings<'_>, table: &TableRef) -> Result<(), Fau
         if let DefaultValue::Expression(text) = &c.default {
             let name = &c.name;
             let e = parse_and_bind_over_row(env, table, text).map_err(|f| match f {
-                Fault::NoSuchColumn { column, .. } => Fault::NoSuchColumn { column, clause: "default value expression" },
+                Fault::NoSuchColumn { column, .. } => Fault::NoSuchColumn { column, clause: "default value expression".into() },
                 f if f == subquery_in_definition() => {
                     Fault::mysql(3769, "HY000", format!("Default value expression of column '{name}' contains a disallowed function."))
                 }

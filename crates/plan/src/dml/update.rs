@@ -253,9 +253,11 @@ fn several(env: &Bindings<'_>, statistics: &dyn Statistics, u: &ast::Update) -> 
     for (column, value) in &u.assignments {
         let (database, table_name) = (column.database.as_deref(), column.table.as_deref());
         let full = crate::bind::scope::full_name(database, table_name, &column.name);
-        let place =
-            b.block().find(database, table_name, &column.name).map_err(|_| Fault::AmbiguousColumn { column: full.clone(), clause: "field list" })?;
-        let Some((t, c)) = place else { return Err(Fault::NoSuchColumn { column: full, clause: "field list" }) };
+        let place = b
+            .block()
+            .find(database, table_name, &column.name)
+            .map_err(|_| Fault::AmbiguousColumn { column: full.clone(), clause: "field list".into() })?;
+        let Some((t, c)) = place else { return Err(Fault::NoSuchColumn { column: full, clause: "field list".into() }) };
         let Some(def) = b.block().defs[t].clone() else {
             let name = b.block().tables[t].name.to_string();
             return Err(not_updatable(&name, "UPDATE"));

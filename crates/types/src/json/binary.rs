@@ -150,9 +150,9 @@ impl<'a> Reader<'a> {
             DECIMAL => Json::Decimal(Decimal::parse(self.text()?)?),
             STRING => Json::String(self.text()?.into()),
             OPAQUE => Json::Opaque(self.block()?.into()),
-            DATE => Json::Date(Date::from_packed(u32::try_from(self.length()?).ok()?)),
-            TIME => Json::Time(Time::from_micros(i64::from_le_bytes(self.eight()?))),
-            DATETIME => Json::DateTime(DateTime::from_packed(u64::from_le_bytes(self.eight()?))),
+            DATE => Json::Date(Date::checked(u32::try_from(self.length()?).ok()?)?),
+            TIME => Json::Time(Time::checked(i64::from_le_bytes(self.eight()?))?),
+            DATETIME => Json::DateTime(DateTime::checked(u64::from_le_bytes(self.eight()?))?),
             ARRAY => {
                 let n = self.count()?;
                 Json::Array((0..n).map(|_| self.value(depth)).collect::<Option<_>>()?)
