@@ -121,8 +121,16 @@ pub struct Cost {
 /// `@name`, in lower case: its value and type. They outlive statements, so what they hold is counted apart from any.
 #[derive(Debug)]
 pub struct UserVariables {
-    set: Mutex<HashMap<Arc<str>, (Value, SqlType)>>,
+    set: Mutex<HashMap<Arc<str>, Variable>>,
     memory: Budget,
+}
+
+#[derive(Debug)]
+struct Variable {
+    value: Value,
+    ty: SqlType,
+    /// By whoever has this set, not brought from another node: see [`UserVariables::bring`].
+    assigned: bool,
 }
 
 /// About what a variable takes besides its value.
@@ -133,13 +141,30 @@ impl UserVariables {
         Self { set: Mutex::default(), memory }
     }
     pub fn get(&self, name: &str) -> Option<(Value, SqlType)> {
-        self.set.lock().get(name).cloned()
+        self.set.lock().get(name).map(|v| (v.value.clone(), v.ty.clone()))
+    }
+    /// No variables, counted where these are: for a statement that brings its own.
+    pub(crate) fn beside(&self) -> Self {
+        Self::new(self.memory.beside())
     }
     /// [`Fault::OutOfMemory`] leaves it as it was.
     pub fn set(&self, name: Arc<str>, value: Value, ty: SqlType) -> Result<(), Fault> {
+        self.put(name, Variable { value, ty, assigned: true })
+    }
+    /// As it is in the session, which is on another node.
+    pub(crate) fn bring(&self, name: Arc<str>, value: Value, ty: SqlType) -> Result<(), Fault> {
+        self.put(name, Variable { value, ty, assigned: false })
+    }
+    /// Those that were set since they were asked for last.
+    pub(crate) fn take_assigned(&self) -> Vec<(Arc<str>, Value, SqlType)> {
         let mut set = self.set.lock();
-        let before = set.get(&name).map_or(0, |(v, _)| VARIABLE_BYTES + name.len() as u64 + crate::aggregate::heap_bytes(v));
-        let after = VARIABLE_BYTES + name.len() as u64 + crate::aggregate::heap_bytes(&value);
+        let assigned = set.iter_mut().filter_map(|(name, v)| std::mem::take(&mut v.assigned).then(|| (name.clone(), v.value.clone(), v.ty.clone())));
+        assigned.collect()
+    }
+    fn put(&self, name: Arc<str>, new: Variable) -> Result<(), Fault> {
+        let mut set = self.set.lock();
+        let before = set.get(&name).map_or(0, |v| VARIABLE_BYTES + name.len() as u64 + crate::aggregate::heap_bytes(&v.value));
+        let after = VARIABLE_BYTES + name.len() as u64 + crate::aggregate::heap_bytes(&new.value);
         self.memory.give(before);
         if let Err(refused) = self.memory.take(after) {
             self.memory.give(after);
@@ -147,13 +172,13 @@ impl UserVariables {
             let _ = self.memory.take(before);
             return Err(refused);
         }
-        set.insert(name, (value, ty));
+        set.insert(name, new);
         Ok(())
     }
 }
 
 /// Session time zone.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TimeZone {
     /** seconds east of UTC */
     Fixed(i32),

@@ -206,6 +206,13 @@ pub fn lookup(name: &str) -> Option<&'static FunctionDef> {
     TABLE.get(name.to_ascii_uppercase().as_str()).copied()
 }
 
+/// The function that goes by exactly this name, those included that are not called by name but put in by `typing`: as an expression carries it to another node.
+pub(crate) fn by_name(name: &str) -> Option<&'static FunctionDef> {
+    TABLE.get(name).copied().or_else(|| PUT_IN.iter().copied().find(|f| f.name == name))
+}
+
+static PUT_IN: [&FunctionDef; 6] = [&CONSTANT_DOUBLE, &CONSTANT_INTEGER, &CONSTANT_YEAR, &CONSTANT_DATE, &CONSTANT_DATETIME, &COLLATE];
+
 /// Every function once, without its synonyms.
 pub fn all() -> impl Iterator<Item = &'static FunctionDef> {
     FAMILIES.iter().flat_map(|f| f.iter())

@@ -5,6 +5,7 @@
 //! Never:    resolves a name (that is `plan`), reads a clock (it comes in with [`EvalContext`]), touches a table.
 
 pub mod aggregate;
+pub mod carried;
 pub mod cast;
 pub mod coerce;
 pub mod compare;

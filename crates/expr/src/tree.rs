@@ -6,6 +6,7 @@
 
 use crate::function::FunctionDef;
 use crate::sorted_list::SortedList;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use weald_types::{Collation, ColumnId, SqlType, Value};
 
@@ -89,7 +90,7 @@ pub enum Expr {
     Row(Vec<Expr>),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum SubqueryKind {
     Scalar,
     Exists {
@@ -132,7 +133,7 @@ impl Expr {
 pub static BOOLEAN: std::sync::LazyLock<SqlType> = std::sync::LazyLock::new(|| crate::typing::truth_type(true));
 
 /// Operators: a closed list that every executor matches on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operator {
     Not,
     Negate,
@@ -169,7 +170,40 @@ pub enum Operator {
     Between,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+impl Operator {
+    /// Whether it may have so many operands.
+    pub(crate) fn takes(self, operands: u32) -> bool {
+        match self {
+            Operator::Not | Operator::Negate | Operator::BitNot | Operator::IsNull | Operator::IsTrue | Operator::IsFalse => operands == 1,
+            Operator::Like => operands == 2 || operands == 3,
+            Operator::Between => operands == 3,
+            Operator::Or
+            | Operator::Xor
+            | Operator::And
+            | Operator::Eq
+            | Operator::NullSafeEq
+            | Operator::Ne
+            | Operator::Lt
+            | Operator::Le
+            | Operator::Gt
+            | Operator::Ge
+            | Operator::BitOr
+            | Operator::BitAnd
+            | Operator::ShiftLeft
+            | Operator::ShiftRight
+            | Operator::BitXor
+            | Operator::Add
+            | Operator::Subtract
+            | Operator::Multiply
+            | Operator::Divide
+            | Operator::IntDivide
+            | Operator::Mod
+            | Operator::Regexp => operands == 2,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AggregateFunction {
     Count,
     CountDistinct,

@@ -6,6 +6,7 @@
 
 use crate::dml::RowRules;
 use crate::query::{Aggregate, Column, Locking, Need, SortKey};
+use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 use std::sync::Arc;
 use weald_catalog::table::TableRef;
@@ -25,7 +26,7 @@ pub struct Fragment {
 /// How rows are found. Key expressions read no column: they are evaluated once. Their values order as the index part does but need not lie within its type
 /// (1000 for a TINYINT, session time for a TIMESTAMP, text for an ENUM): [`crate::key_values::resolve`] makes keys of them and says what is empty.
 /// A key that is NULL finds nothing, but for a literal NULL in the `prefix` of a range, which means IS NULL.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Access {
     Full,
     /// One row, by every part of a unique index.
@@ -65,7 +66,7 @@ pub enum Access {
 /// What lies between two bounds.
 pub type Interval = (Bound<Expr>, Bound<Expr>);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Action {
     /// Rows of `exprs`; with `group` or `aggregates`, groups: the group keys then the aggregates over them, and `exprs` is empty.
     /// Order of work: filter, group, `exprs`, distinct, sort, offset, limit. `sort` reads the table's columns; with groups or `distinct` it reads the output, `ColumnId(i)` being output column i.
@@ -99,7 +100,7 @@ pub enum Action {
     },
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum OnDuplicate {
     Error,
     Ignore,
@@ -126,7 +127,7 @@ pub struct FragmentPlan {
 }
 
 /// Which partitions a fragment goes to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Target {
     /// The one that holds this shard key (a value for each of its columns, in order, cast to the column's type). A NULL among them is a value like others.
     Key(Vec<Expr>),
@@ -141,7 +142,7 @@ pub enum Target {
 
 /// How the answers of several partitions become one. Output columns of the fragment are `ColumnId(i)`. For one partition only `exprs`, `having` and `visible` remain to be done:
 /// the fragment itself sorted and limited (with groups: grouped).
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Gather {
     /// Groups of equal first `group` columns become one, the other columns merged by these.
     pub group: usize,

@@ -6,6 +6,7 @@
 
 use crate::access::literal_start;
 use crate::fragment::{Access, Target};
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::ops::Bound;
 use weald_catalog::TableDef;
@@ -14,7 +15,7 @@ use weald_types::key::within;
 use weald_types::{DateTime, Fault, IndexId, SqlType, TypeKind, Value};
 
 /// What to look up, in values of the index parts' types.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Keys {
     /// No row can be found.
     Nothing,

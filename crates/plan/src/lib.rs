@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod bind;
+pub mod carried;
 pub mod ddl;
 pub mod dml;
 pub mod fragment;

@@ -4,6 +4,7 @@
 //! Promises: every [`ColumnId`] is made by exactly one node of the whole query and read only above it (or in a subquery below it, where it stands in `outer`).
 //! Never:    names a table or a column by text, except to show it.
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use weald_catalog::{Privilege, TableDef, table::TableRef};
 use weald_expr::{AggregateFunction, Expr};
@@ -159,13 +160,13 @@ pub enum SetOp {
     Except,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SortKey {
     pub expr: Expr,
     pub descending: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Aggregate {
     pub function: AggregateFunction,
     /// Empty for COUNT(*).
@@ -261,7 +262,7 @@ pub struct Need {
     /// The view (database, name) whose text needs it, if it is not the statement itself.
     pub view: Option<(Box<str>, Box<str>)>,
 }
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Locking {
     pub exclusive: bool,
     pub no_wait: bool,

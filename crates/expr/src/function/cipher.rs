@@ -10,6 +10,7 @@ use super::{Call, FunctionDef};
 use crate::EvalContext;
 use aes::cipher::{BlockDecrypt, BlockEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256, Block};
+use serde::{Deserialize, Serialize};
 use weald_types::{Fault, Value};
 
 pub const FUNCTIONS: &[FunctionDef] = &[
@@ -19,13 +20,21 @@ pub const FUNCTIONS: &[FunctionDef] = &[
 ];
 
 /// `block_encryption_mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EncryptionMode {
+    #[serde(deserialize_with = "key_length")]
     key_bytes: usize,
     chaining: Chaining,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+fn key_length<'de, D: serde::Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
+    match usize::deserialize(d)? {
+        n @ (16 | 24 | 32) => Ok(n),
+        _ => Err(serde::de::Error::custom("no AES key has this length")),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Chaining {
     Ecb,
     Cbc,

@@ -8,6 +8,7 @@ use super::rules::fills;
 use super::{BoundInsert, BoundOnDuplicate, Fill, InsertSource, row_rules};
 use crate::bind::Binder;
 use crate::names::Bindings;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use weald_catalog::table::TableRef;
 use weald_expr::{Expr, store, typing};
@@ -22,7 +23,7 @@ pub struct BoundCopy {
 }
 
 /// A value of the old row for a column of the new one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CopiedColumn {
     /// The new table's column.
     pub to: u16,

@@ -21,6 +21,7 @@ pub use update::{bind_update, locator_type};
 use crate::fragment::{Access, FragmentPlan};
 use crate::query::{Need, Query, Rel};
 use crate::walk;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use weald_catalog::TableDef;
@@ -29,7 +30,7 @@ use weald_expr::Expr;
 use weald_types::{ColumnId, SqlType, Warning};
 
 /// What every row of a table must be given and must satisfy, over `ColumnId(ordinal)` of the new row.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct RowRules {
     /// Generated columns, in the order in which they can be computed.
     pub generated: Vec<(u16, Expr)>,
@@ -40,7 +41,7 @@ pub struct RowRules {
 }
 
 /// How a column of a new row gets its value where the source has none (or says DEFAULT).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Fill {
     /// A constant, CURRENT_TIMESTAMP, or DEFAULT (expr), which may read columns before it.
     Default(Expr),
@@ -53,7 +54,7 @@ pub enum Fill {
 }
 
 /// A value in VALUES (…).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Given {
     Expr(Expr),
     /** DEFAULT */
@@ -86,7 +87,7 @@ pub enum InsertSource {
     Query(Box<Query>),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum BoundOnDuplicate {
     Error,
     /// REPLACE: every row in the way is deleted.
@@ -100,7 +101,7 @@ pub enum BoundOnDuplicate {
 }
 
 /// The right side of `column = …`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Assigned {
     Expr(Expr),
     /** DEFAULT */
