@@ -119,19 +119,19 @@ const COLUMNS: &str = "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME COLUMN_NAME:v64? OR
 const STATISTICS: &str = "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME NON_UNIQUE:i INDEX_SCHEMA INDEX_NAME:v64? SEQ_IN_INDEX:u COLUMN_NAME:v64? COLLATION:v1? CARDINALITY:i? SUB_PART:i? PACKED:v1? NULLABLE:v3 INDEX_TYPE:v11 COMMENT:v8 INDEX_COMMENT:v2048 IS_VISIBLE:v3 EXPRESSION:l?";
 
 static TABLES: &[Table] = &[
-    // Not listed: SHOW reads them for temporary tables.
+    // Not listed: SHOW reads them, of temporary tables and of the cluster.
     Table { name: "#COLUMNS", columns: COLUMNS, rows: temporary_columns },
-    Table { name: "#STATISTICS", columns: STATISTICS, rows: temporary_statistics },
-    Table {
-        name: "#PARTITIONS",
-        columns: "DATABASE_NAME ORDINAL:i HOST:v512? PORT:i? ROLE:v64? LOCKED:i STATE:v64 LAST_COMMAND:v512? LAST_ERROR:v512? LAST_MESSAGE:v512? NODE_ID:i? TERM:i POSITION:v256?",
-        rows: crate::cluster::rows::partitions_extended,
-    },
     Table {
         name: "#DATABASES",
         columns: "DATABASE_NAME COMMITS:i? ROLE:v64? STATE:v64 POSITION:v256? DETAILS:v512 ASYNC_SLAVES:i? SYNC_SLAVES:i? CONSENSUS_SLAVES:i? COMMITTED_POSITION:v256? HARDENED_POSITION:v256? REPLAY_POSITION:v256? TERM:i? LAST_PAGE_TERM:i? MEMORY_MB:f? PENDING_IOS:i?",
         rows: crate::cluster::rows::databases_extended,
     },
+    Table {
+        name: "#PARTITIONS",
+        columns: "DATABASE_NAME ORDINAL:i HOST:v512? PORT:i? ROLE:v64? LOCKED:i STATE:v64 LAST_COMMAND:v512? LAST_ERROR:v512? LAST_MESSAGE:v512? NODE_ID:i? TERM:i POSITION:v256?",
+        rows: crate::cluster::rows::partitions_extended,
+    },
+    Table { name: "#STATISTICS", columns: STATISTICS, rows: temporary_statistics },
     Table {
         name: "ADMINISTRABLE_ROLE_AUTHORIZATIONS",
         columns: "USER:v97? HOST:v256? GRANTEE:v97? GRANTEE_HOST:v256? ROLE_NAME:v255? ROLE_HOST:v256? IS_GRANTABLE:v3 IS_DEFAULT:v3? IS_MANDATORY:v3",

@@ -11,6 +11,7 @@
 mod config;
 mod connections;
 mod error;
+mod events;
 mod health;
 mod http;
 mod keeper;
@@ -24,16 +25,21 @@ pub use error::Error;
 pub use weald_env::real::keep_files_private;
 
 use connections::Connections;
+use events::{EventLog, Happened};
 use health::{Health, Stage};
 use keeper::Keeper;
 use metadata::MetadataGroup;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use weald_aggregator::cluster::{EventKind, Severity};
 use weald_aggregator::connection::Door;
+use weald_aggregator::server::Metadata;
 use weald_aggregator::server::{Logs, Server};
+use weald_catalog::CatalogView;
 use weald_env::Env;
 use weald_exec::analytic::Analytic;
 use weald_leaf::Leaf;
@@ -117,7 +123,8 @@ fn serve(
     let _ = health.leaf.set(leaf.clone());
     health.enter(Stage::Recovering);
     let catalog = state.catalog.clone();
-    let group = MetadataGroup::new(env.clone(), dir, meta_log, state, leaf.clone(), queries.handle().clone());
+    let events = EventLog::open(env, dir.root())?;
+    let group = MetadataGroup::new(env.clone(), dir, meta_log, state, leaf.clone(), queries.handle().clone(), events.clone());
     doors.block_on(group.prepare(config.root_password.as_deref())).map_err(Error::Fault)?;
     if group.root_is_open() && !addresses.0.ip().is_loopback() {
         return Err(Error::OpenRoot { address: addresses.0 });
@@ -160,6 +167,7 @@ fn serve(
         fresh: dir.is_fresh(),
         root_needs_password: !group.root_is_open(),
     };
+    events.record(starting());
     opened(&facts);
 
     let recovery = {
@@ -182,6 +190,7 @@ fn serve(
             done = &mut stop => return done.map(|()| Stage::Recovering).map_err(Error::Io),
         }
         group.take_back().await.map_err(Error::Fault)?;
+        events.record_all(recovered(&group.catalog(), &leaf));
         health.enter(Stage::Serving);
         tracing::info!(mysql = %addresses.0, http = %addresses.1, "ready");
         ready(&facts);
@@ -206,10 +215,39 @@ fn serve(
         leaf.close();
     }
     group.close();
+    events.close();
     connections.shutdown(DRAIN);
     doors.shutdown_timeout(DRAIN);
     queries.shutdown_timeout(DRAIN);
     Ok(())
+}
+
+fn starting() -> Happened {
+    let details = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id() });
+    Happened { severity: Severity::Notice, kind: EventKind::NodeStarting, node: Some(SELF), details }
+}
+
+/// What a start has led to: the databases that are there again, the partitions that are not, the node itself.
+fn recovered(catalog: &CatalogView, leaf: &Leaf) -> Vec<Happened> {
+    let mut all = Vec::new();
+    let status: BTreeMap<_, _> = leaf.status().into_iter().collect();
+    for d in catalog.databases.values() {
+        let failed = |id: &weald_types::PartitionId| status.get(id).filter(|s| s.phase == weald_leaf::Phase::Failed);
+        let mut online = 0;
+        for id in d.partition_ids() {
+            match failed(&id) {
+                Some(s) => {
+                    let details = serde_json::json!({ "partition": format!("{}:{}", d.name, id.ordinal()), "reason": s.details });
+                    all.push(Happened { severity: Severity::Error, kind: EventKind::PartitionRecoveryFailed, node: Some(SELF), details });
+                }
+                None => online += 1,
+            }
+        }
+        let details = serde_json::json!({ "database": d.name, "partitions": online });
+        all.push(Happened { severity: Severity::Notice, kind: EventKind::PartitionRecovered, node: Some(SELF), details });
+    }
+    all.push(Happened { severity: Severity::Notice, kind: EventKind::NodeOnline, node: Some(SELF), details: serde_json::json!({}) });
+    all
 }
 
 /// Columns kept for analytic queries may take this part of maximum_memory, unless the operator says otherwise.

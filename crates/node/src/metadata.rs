@@ -9,6 +9,7 @@ mod alone;
 #[cfg(test)]
 mod tests;
 
+use crate::events::{self, EventLog};
 use crate::{Error, SELF};
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
@@ -45,6 +46,7 @@ pub(crate) struct MetadataGroup {
     leaf: Arc<Leaf>,
     queries: tokio::runtime::Handle,
     dir: PathBuf,
+    events: Arc<EventLog>,
     /// By the monotonic clock.
     began: Duration,
 }
@@ -91,11 +93,31 @@ fn log_fault(e: &weald_log::Error) -> Fault {
 }
 
 impl MetadataGroup {
-    pub fn new(env: Env, dir: &DataDir, log: MetaLog, state: State, leaf: Arc<Leaf>, queries: tokio::runtime::Handle) -> Arc<Self> {
+    pub fn new(
+        env: Env,
+        dir: &DataDir,
+        log: MetaLog,
+        state: State,
+        leaf: Arc<Leaf>,
+        queries: tokio::runtime::Handle,
+        events: Arc<EventLog>,
+    ) -> Arc<Self> {
         let view = RwLock::new(Arc::new(state.view()));
         let version = tokio::sync::watch::Sender::new(state.catalog.version);
         let (dir, began) = (dir.root().to_path_buf(), env.clock.now());
-        Arc::new_cyclic(|me| Self { me: me.clone(), env, log, change: tokio::sync::Mutex::new(state), view, version, leaf, queries, dir, began })
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            env,
+            log,
+            change: tokio::sync::Mutex::new(state),
+            view,
+            version,
+            leaf,
+            queries,
+            dir,
+            events,
+            began,
+        })
     }
 
     /// Takes back what a crash left half made: tables that were being built, indexes that were being filled or dropped. Call it when recovery
@@ -165,7 +187,9 @@ impl MetadataGroup {
     }
 
     fn show(&self, state: &State) {
-        *self.view.write() = Arc::new(state.view());
+        let new = Arc::new(state.view());
+        let old = std::mem::replace(&mut *self.view.write(), new.clone());
+        self.events.record_all(events::between(&old, &new));
         self.version.send_replace(state.catalog.version);
     }
 
@@ -326,6 +350,6 @@ impl Metadata for MetadataGroup {
     }
 
     fn events(&self) -> Vec<Event> {
-        Vec::new()
+        self.events.all()
     }
 }

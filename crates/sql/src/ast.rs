@@ -5,6 +5,7 @@
 //! Never:    resolves a name or a type.
 
 mod change;
+mod cluster;
 mod define;
 mod expr;
 mod query;
@@ -12,6 +13,7 @@ mod session;
 mod show;
 
 pub use change::*;
+pub use cluster::*;
 pub use define::*;
 pub use expr::*;
 pub use query::*;
@@ -232,7 +234,8 @@ pub enum Statement {
         verb: MaintenanceVerb,
         tables: Vec<ObjectName>,
     },
-    // --- the cluster (more of these come with the cluster)
+    // --- the cluster
+    Cluster(Box<ClusterVerb>),
     SnapshotDatabase(Ident),
     Shutdown,
 }

@@ -48,6 +48,8 @@ pub enum Tok {
     LBrace,
     RBrace,
     Comma,
+    /// Between a host and its port.
+    Colon,
     Dot,
     Semicolon,
     Eq,
@@ -304,6 +306,7 @@ impl<'a> Lexer<'a> {
             b'!' if next == b'=' => self.take(2, Tok::Ne),
             b'!' => self.take(1, Tok::Bang),
             b':' if next == b'=' => self.take(2, Tok::Assign),
+            b':' => self.take(1, Tok::Colon),
             b'|' if next == b'|' => self.take(2, Tok::PipePipe),
             b'|' => self.take(1, Tok::Pipe),
             b'&' if next == b'&' => self.take(2, Tok::AmpAmp),
@@ -526,7 +529,7 @@ pub fn count_tokens(text: &[u8], sql_mode: SqlMode) -> u64 {
     count
 }
 
-/// The text of a statement about accounts as it may be shown and logged: MySQL writes `<secret>` where a password or what is made of one stands.
+/// The text of a statement about accounts, or about nodes and how they are entered, as it may be shown and logged: MySQL writes `<secret>` where a password or what is made of one stands.
 pub fn without_secrets(text: &str, sql_mode: SqlMode) -> String {
     let mut lexer = Lexer::new(text.as_bytes(), sql_mode);
     let (mut out, mut done, mut secret_next) = (String::with_capacity(text.len()), 0, false);
@@ -541,7 +544,7 @@ pub fn without_secrets(text: &str, sql_mode: SqlMode) -> String {
             }
             _ => (),
         }
-        secret_next = t.kind == Tok::Eq || matches!(t.kw, Kw::BY | Kw::AS | Kw::PASSWORD | Kw::REPLACE);
+        secret_next = matches!(t.kind, Tok::Eq | Tok::Colon) || matches!(t.kw, Kw::BY | Kw::AS | Kw::PASSWORD | Kw::REPLACE);
     }
     out.push_str(text.get(done..).unwrap_or_default());
     out

@@ -7,6 +7,7 @@
 
 mod aggregate;
 mod alter;
+mod cluster;
 mod create_table;
 mod data_type;
 mod define;

@@ -156,6 +156,7 @@ golden! {
     queries_print_as_mysql_prints_them "select";
     changes_of_data_are_read_in_full "dml";
     definitions_are_read_in_full "ddl";
+    the_clusters_statements_are_read_in_full "cluster";
     sessions_and_transactions_are_read_in_full "session";
     show_statements_are_read_in_full "show";
     users_and_grants_are_read_in_full "users";

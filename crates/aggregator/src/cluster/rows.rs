@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use weald_catalog::{ClusterView, DatabaseDef, Node, NodeState, Place, Privilege};
-use weald_types::{DateTime, NodeId, PartitionId, Value};
+use weald_types::{DateTime, Json, NodeId, PartitionId, Value};
 
 /// Rows of AGGREGATORS. The way to this node itself has no latency.
 pub(crate) fn aggregators(f: &Facts<'_>) -> Vec<Row> {
@@ -269,7 +269,7 @@ pub(crate) fn events(f: &Facts<'_>) -> Vec<Row> {
     for (node, events) in &f.told.events {
         for e in events {
             let at = DateTime::from_unix_micros(e.at_micros).map_or(Value::Null, |d| Value::DateTime(d.truncated(0)));
-            rows.push(vec![number(node.raw()), at, text(e.severity.name()), text(e.kind.name()), text(&e.details)]);
+            rows.push(vec![number(node.raw()), at, text(e.severity.name()), text(e.kind.name()), json(&e.details)]);
         }
     }
     rows
@@ -482,6 +482,11 @@ fn number(n: impl Into<i64>) -> Value {
 
 fn flag(is: bool) -> Value {
     Value::Int(is as i64)
+}
+
+/// What is none is shown as a text.
+fn json(s: &str) -> Value {
+    Json::parse(s).map_or_else(|_| text(s), |j| Value::Json(Arc::new(j)))
 }
 
 fn text(s: impl AsRef<str>) -> Value {

@@ -7,6 +7,7 @@
 mod alter;
 mod change;
 mod client;
+mod cluster;
 mod define;
 mod explain;
 mod fast;
@@ -421,7 +422,7 @@ impl Session {
         if statement_kind::defines(statement) && statement_kind::commits_implicitly(statement) {
             self.passing = Some(self.pass_global_read_lock().await?);
         }
-        if let Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::SetPassword { .. } = statement {
+        if let Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::SetPassword { .. } | Statement::Cluster(_) = statement {
             self.shared.process.lock().info = Some(weald_sql::without_secrets(text, self.settings.sql_mode));
         }
         self.kind = statement_kind::kind(statement);
@@ -500,6 +501,7 @@ impl Session {
             Statement::Profile(statement) => Box::pin(self.profile(statement, text, params)).await,
             Statement::TableMaintenance { verb: MaintenanceVerb::Checksum { quick }, tables } => Box::pin(self.checksum(tables, *quick)).await,
             Statement::TableMaintenance { verb, tables } => self.maintain(*verb, tables).await,
+            Statement::Cluster(verb) => Box::pin(self.cluster(verb)).await,
             Statement::SnapshotDatabase(name) => self.snapshot_database(name).await,
             Statement::Shutdown => {
                 self.shut_down()?;

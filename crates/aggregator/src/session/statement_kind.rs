@@ -94,6 +94,7 @@ pub(super) fn commits_implicitly(s: &Statement) -> bool {
         | Statement::RevokeRole { .. }
         | Statement::Flush(_)
         | Statement::FlushTables { .. }
+        | Statement::Cluster(_)
         | Statement::SnapshotDatabase(_) => true,
         Statement::TableMaintenance { verb, .. } => !matches!(verb, MaintenanceVerb::Checksum { .. }),
         _ => false,

@@ -164,7 +164,10 @@ impl Parser<'_> {
                 self.bump();
                 Ok(Statement::Shutdown)
             }
-            _ => self.refused_by_name(kw, start),
+            _ => match self.cluster() {
+                Some(statement) => statement,
+                None => self.refused_by_name(kw, start),
+            },
         }
     }
 
@@ -185,12 +188,11 @@ impl Parser<'_> {
             Kw::CACHE => second == "INDEX",
             Kw::IMPORT => second == "TABLE",
             // MemSQL's own.
-            Kw::ADD | Kw::REMOVE | Kw::ATTACH | Kw::DETACH => matches!(second, "LEAF" | "AGGREGATOR" | "LEAVES" | "PARTITION"),
+            Kw::ADD | Kw::REMOVE | Kw::ATTACH | Kw::DETACH => matches!(second, "LEAVES" | "PARTITION"),
             Kw::REBALANCE => matches!(second, "PARTITIONS" | "ALL"),
             Kw::RESTORE => matches!(second, "REDUNDANCY" | "DATABASE"),
-            Kw::BOOTSTRAP | Kw::PROMOTE => second == "AGGREGATOR" || second == "PARTITION",
-            Kw::AGGREGATOR => matches!(second, "SET" | "SYNC"),
-            Kw::CLEAR => matches!(second, "ORPHAN" | "STANDALONE"),
+            Kw::PROMOTE => second == "PARTITION",
+            Kw::CLEAR => second == "STANDALONE",
             Kw::BACKUP | Kw::REPLICATE => next.kind != Tok::End,
             Kw::COPY => second == "PARTITION",
             _ => false,
