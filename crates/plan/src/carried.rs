@@ -154,8 +154,8 @@ fn misfit(what: &str) -> Fault {
     Fault::Internal { incident: format!("a {what} from another node does not fit its table") }
 }
 
-/// Whether it reads only the first `columns` columns.
-fn reads_within(e: &Expr, columns: usize) -> bool {
+/// Whether it reads only the first `columns` columns: of an expression that another node has sent, before it meets a row.
+pub fn reads_within(e: &Expr, columns: usize) -> bool {
     match e {
         Expr::Column { id, .. } | Expr::ColumnRaw { id, .. } => (id.raw() as usize) < columns,
         e => {
@@ -171,7 +171,8 @@ fn assigns_within(assignments: &[(u16, Expr)], to: usize, from: usize) -> bool {
 }
 
 impl Access {
-    fn exprs<'e>(&'e self, f: &mut dyn FnMut(&'e Expr)) {
+    /// Every expression of it.
+    pub fn exprs<'e>(&'e self, f: &mut dyn FnMut(&'e Expr)) {
         let bound = |b: &'e Bound<Expr>, f: &mut dyn FnMut(&'e Expr)| match b {
             Bound::Included(e) | Bound::Excluded(e) => f(e),
             Bound::Unbounded => (),
@@ -199,8 +200,8 @@ impl Access {
         }
     }
 
-    /// Whether the table has its index, with so many parts, and no key reads a column.
-    fn fits(&self, table: &TableDef) -> bool {
+    /// Whether the table has its index, with so many parts, and no key reads a column: of a path that another node has sent.
+    pub fn fits(&self, table: &TableDef) -> bool {
         let parts = |index: IndexId| table.indexes.iter().find(|i| i.id == index).map_or(0, |i| i.parts.len());
         let shape = match self {
             Access::Full => true,

@@ -38,15 +38,16 @@ checked!(SqlMode, u32, SqlMode::checked, "no sql_mode");
 
 // ---------------------------------------------------------------- bytes
 
-/// `#[serde(with = "bytes")]`: a byte string as one piece, where serde would take it byte by byte.
+/// `#[serde(with = "weald_types::carried::bytes")]`, on a `Vec<u8>`, `Box<[u8]>` or `Cow<[u8]>`: a byte string as one piece, where serde would take it byte by
+/// byte. On the wire it is the same. A `Cow` borrows what it is read from.
 pub mod bytes {
     use super::*;
 
-    pub fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_bytes(bytes)
+    pub fn serialize<S: Serializer>(bytes: &(impl AsRef<[u8]> + ?Sized), s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_bytes(bytes.as_ref())
     }
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Box<[u8]>, D::Error> {
-        d.deserialize_bytes(Bytes(|b| Some(b.into()), "bytes"))
+    pub fn deserialize<'de, D: Deserializer<'de>, T: From<&'de [u8]>>(d: D) -> Result<T, D::Error> {
+        <&'de [u8]>::deserialize(d).map(T::from)
     }
 }
 
@@ -60,13 +61,6 @@ impl<'de, T> Visitor<'de> for Bytes<T> {
     }
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<T, E> {
         (self.0)(bytes).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Bytes(bytes), &self))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
-        let mut bytes = Vec::new();
-        while let Some(b) = seq.next_element()? {
-            bytes.push(b);
-        }
-        self.visit_bytes(&bytes)
     }
 }
 

@@ -122,6 +122,23 @@ fn what_could_not_have_been_made_here_is_refused() {
 }
 
 #[test]
+fn byte_strings_are_the_same_bytes_as_lists_of_bytes() {
+    #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+    struct AsOne<'a> {
+        #[serde(with = "crate::carried::bytes")]
+        owned: Vec<u8>,
+        #[serde(borrow, with = "crate::carried::bytes")]
+        borrowed: std::borrow::Cow<'a, [u8]>,
+    }
+    let one = AsOne { owned: vec![1, 2, 3], borrowed: [4u8, 5][..].into() };
+    let whole = bytes(&one);
+    assert_eq!(whole, bytes(&(vec![1u8, 2, 3], vec![4u8, 5])));
+    let back: AsOne<'_> = postcard::from_bytes(&whole).unwrap();
+    assert!(matches!(back.borrowed, std::borrow::Cow::Borrowed(_)));
+    assert_eq!(back, one);
+}
+
+#[test]
 fn common_values_are_short() {
     let length = |v: Value| bytes(&v).len();
     assert_eq!(length(Value::Null), 1);
