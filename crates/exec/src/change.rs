@@ -4,25 +4,29 @@
 //! Promises: a row is changed by the values it had at the snapshot, or the statement ends with a conflict; rules of the table hold for every row written.
 //! Never:    ends the transaction.
 
-use crate::engine::{Engine, Work};
+use crate::engine::{Engine, Places, Work};
 use crate::find;
 use crate::fragment_read::number;
 use crate::meter::Meter;
 use crate::rows::{BoxStream, Row, row_bytes};
+use crate::site::{RowDone, Site};
 use crate::stored::Fields;
 use crate::turns::{PIECE_ROWS, Turns};
+use crate::way::{Route, Way};
+use futures::future::{BoxFuture, join_all};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_catalog::TableDef;
+use weald_expr::carried::{self, Reach};
 use weald_expr::sort::sort_key;
 use weald_expr::store::{self, Target as Column};
 use weald_expr::{EvalContext, Expr, InFlight, eval, is_true};
-use weald_partition::{LockMode, Outcome, Partition, RowHandle, Table, TableSchema};
+use weald_partition::{RowHandle, Table, TableSchema};
 use weald_plan::dml::{ChangeTarget, RowRules};
 use weald_plan::fragment::{Action, Fragment, FragmentPlan};
 use weald_plan::key_values::Keys;
-use weald_plan::query::SortKey;
+use weald_plan::query::{Locking, SortKey};
 use weald_types::{Fault, SchemaVersion, Value, WarningLevel};
 
 /// What a change did: rows that it found, and rows that are different now.
@@ -33,39 +37,52 @@ pub struct Changed {
 }
 
 /// A row found, before it is changed.
-struct Found {
-    at: usize,
-    handle: RowHandle,
-    version: SchemaVersion,
-    bytes: Vec<u8>,
-    key: Vec<u8>,
+pub(crate) struct Found {
+    /// The position of its partition among the table's.
+    pub at: usize,
+    pub handle: RowHandle,
+    pub version: SchemaVersion,
+    pub bytes: Vec<u8>,
+    pub key: Vec<u8>,
 }
 
 impl Engine {
     /// UPDATE or DELETE of one table in place.
     pub async fn change(&self, plan: &FragmentPlan, work: Work<'_>) -> Result<Changed, Fault> {
         let ctx = work.context();
-        let f = &plan.fragment;
-        let places = self.places(&f.table)?;
-        let way = self.way(plan, &places, &ctx)?;
+        let places = self.places(&plan.fragment.table)?;
+        match self.route(plan, &places, &ctx)? {
+            Route::Here(way) => self.change_here(&way, &places, 1, work).await,
+            Route::Elsewhere(targets) => Box::pin(self.change_elsewhere(plan, &places, &targets, work)).await,
+        }
+    }
+
+    /// In partitions that are here.
+    pub(crate) async fn change_here(&self, way: &Way<'_>, places: &Places<'_>, first_row: u64, work: Work<'_>) -> Result<Changed, Fault> {
         let f = &*way.fragment;
-        let (sort, limit) = match &f.action {
-            Action::Update { sort, limit, .. } | Action::Delete { sort, limit } => (sort, number(limit, &ctx)?),
-            _ => return Err(Fault::Internal { incident: "a change that is none".into() }),
-        };
+        let (_, limit) = order_of(f, &work.context())?;
+        let found = self.find_here(way, places, limit, work).await?;
+        self.change_found(f, places, found, first_row, work).await
+    }
+
+    /// The rows to be changed, in order where there is one; at most so many.
+    pub(crate) async fn find_here(&self, way: &Way<'_>, places: &Places<'_>, most: Option<u64>, work: Work<'_>) -> Result<Vec<Found>, Fault> {
+        let f = &*way.fragment;
+        let (sort, _) = order_of(f, &work.context())?;
         let mut found = Vec::new();
         for at in &way.targets {
             let at = *at;
-            let stop_at = if sort.is_empty() { limit.map(|l| l as usize) } else { None };
+            let stop_at = if sort.is_empty() { most.map(|l| l as usize) } else { None };
             if stop_at.is_some_and(|n| found.len() >= n) {
                 break;
             }
             collect(at, &places.open(at)?.1, f, way.keys(at), sort, stop_at, work, &mut found).await?;
         }
-        if !sort.is_empty() {
-            found.sort_by(|a, b| a.key.cmp(&b.key));
-        }
-        found.truncate(limit.map_or(usize::MAX, |l| l as usize));
+        Ok(first_of(found, sort, most))
+    }
+
+    async fn change_found(&self, f: &Fragment, places: &Places<'_>, found: Vec<Found>, first_row: u64, work: Work<'_>) -> Result<Changed, Fault> {
+        let ctx = work.context();
         let mut done = Changed::default();
         let turns = Turns::default();
         for (n, row) in found.into_iter().enumerate() {
@@ -73,18 +90,17 @@ impl Engine {
             if n % PIECE_ROWS == PIECE_ROWS - 1 {
                 turns.piece(work.statement).await?;
             }
-            let (partition, table) = places.open(row.at)?;
-            let table = &table;
-            let schema = table.schema();
+            let site = places.site(self, row.at)?;
             match &f.action {
-                Action::Delete { .. } => done.changed += delete(partition, table, &row.handle, work).await? as u64,
+                Action::Delete { .. } => done.changed += delete(&site, &row.handle, work).await? as u64,
                 Action::Update { assignments, rules, ignore, .. } => {
-                    let old = schema.values(row.version, &row.bytes);
+                    let old = site.values(row.version, &row.bytes);
                     done.matched += 1;
-                    let Some(new) = unless_ignored(assign(&f.table, &old, assignments, rules, n as u64 + 1, &ctx), *ignore, &ctx)? else { continue };
-                    done.changed += self.update_row(partition, table, schema, &row.handle, &old, new, *ignore, work).await? as u64;
+                    let number = first_row + n as u64;
+                    let Some(new) = unless_ignored(assign(&f.table, &old, assignments, rules, number, &ctx), *ignore, &ctx)? else { continue };
+                    done.changed += self.update_row(&site, &row.handle, &old, new, *ignore, work).await? as u64;
                 }
-                _ => (),
+                Action::Read { .. } | Action::Insert { .. } => (),
             }
         }
         if matches!(f.action, Action::Delete { .. }) {
@@ -93,13 +109,59 @@ impl Engine {
         Ok(done)
     }
 
+    /// In partitions some of which are on other nodes. What each leaf can do by itself it does; where the first rows of all are to be found, or an
+    /// expression means something on this node only, the rows are found there and changed from here.
+    async fn change_elsewhere(&self, plan: &FragmentPlan, places: &Places<'_>, targets: &[usize], work: Work<'_>) -> Result<Changed, Fault> {
+        let f = &plan.fragment;
+        let ctx = work.context();
+        let (sort, limit) = order_of(f, &ctx)?;
+        let everywhere = f.reach() == Reach::Anywhere;
+        if everywhere && (limit.is_none() || targets.len() <= 1) {
+            let mut parts: Vec<BoxFuture<'_, Result<Changed, Fault>>> = Vec::new();
+            for (node, targets) in places.by_node(targets) {
+                parts.push(match node {
+                    Some(node) => Box::pin(self.leaves.change(self, node, plan, targets.iter().map(|at| places.ordinal(*at)).collect(), work)),
+                    None => Box::pin(async move {
+                        let way = self.way(&plan.fragment, &plan.others, None, places, targets, &work.context())?;
+                        self.change_here(&way, places, 1, work).await
+                    }),
+                });
+            }
+            let mut all = Changed::default();
+            for done in join_all(parts).await {
+                let done = done?;
+                all.matched += done.matched;
+                all.changed += done.changed;
+            }
+            return Ok(all);
+        }
+        if f.filter.as_ref().is_some_and(|e| carried::reach(e) != Reach::Anywhere) || sort.iter().any(|k| carried::reach(&k.expr) != Reach::Anywhere)
+        {
+            return Err(Fault::not_supported("UPDATE or DELETE over several nodes with a condition or order that only this node can evaluate"));
+        }
+        let mut parts: Vec<BoxFuture<'_, Result<Vec<Found>, Fault>>> = Vec::new();
+        for (node, targets) in places.by_node(targets) {
+            parts.push(match node {
+                Some(node) => {
+                    Box::pin(self.leaves.find(self, node, plan, places, targets.iter().map(|at| places.ordinal(*at)).collect(), limit, work))
+                }
+                None => Box::pin(async move {
+                    let way = self.way(&plan.fragment, &plan.others, None, places, targets, &work.context())?;
+                    self.find_here(&way, places, limit, work).await
+                }),
+            });
+        }
+        let mut found = Vec::new();
+        for part in join_all(parts).await {
+            found.extend(part?);
+        }
+        self.change_found(f, places, first_of(found, sort, limit), 1, work).await
+    }
+
     /// Writes a changed row; true if it is different now.
-    #[allow(clippy::too_many_arguments)]
     async fn update_row(
         &self,
-        partition: &Arc<Partition>,
-        table: &Arc<Table>,
-        schema: &TableSchema,
+        site: &Site<'_>,
         handle: &RowHandle,
         old: &[Value],
         new: Vec<Value>,
@@ -107,25 +169,23 @@ impl Engine {
         work: Work<'_>,
     ) -> Result<bool, Fault> {
         if old == new.as_slice() {
-            lock(partition, table, handle, work).await?;
+            lock(site, handle, work).await?;
             return Ok(false);
         }
+        let schema = site.schema();
         self.note_auto_increment(schema.def(), &new);
         let bytes = encode(schema, &new)?;
-        loop {
-            match partition.update(work.transaction, table, handle, &bytes)? {
-                Outcome::Done => return Ok(true),
-                Outcome::Duplicate(d) => {
-                    let fault = duplicate(schema, d.index, &new);
-                    if !ignore {
-                        return Err(fault);
-                    }
-                    work.statement.warn(WarningLevel::Warning, fault);
-                    return Ok(false);
+        match site.update(handle, &bytes, work).await? {
+            RowDone::Done => Ok(true),
+            RowDone::Duplicate(d) => {
+                let fault = duplicate(schema, d.index, &new);
+                if !ignore {
+                    return Err(fault);
                 }
-                Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
-                Outcome::Wait(w) => work.wait(w).await?,
+                work.statement.warn(WarningLevel::Warning, fault);
+                Ok(false)
             }
+            RowDone::Gone => Err(Fault::WriteConflict),
         }
     }
 
@@ -139,7 +199,7 @@ impl Engine {
             all.extend(batch);
         }
         drop(rows);
-        let tables = targets.iter().map(|t| self.tables(&t.table)).collect::<Result<Vec<_>, _>>()?;
+        let places = targets.iter().map(|t| self.places(&t.table)).collect::<Result<Vec<_>, _>>()?;
         let mut seen: Vec<HashSet<Vec<u8>>> = vec![HashSet::new(); targets.len()];
         let mut done = Changed::default();
         let turns = Turns::default();
@@ -154,17 +214,15 @@ impl Engine {
                     continue;
                 }
                 let (at, handle) = read_locator(locator)?;
-                let (partition, table) = tables[i].get(at).ok_or(Fault::SchemaChanged)?;
-                let schema = table.schema();
+                let site = places[i].site(self, at)?;
                 if t.values.is_empty() {
-                    let gone = delete(partition, table, &handle, work).await? as u64;
+                    let gone = delete(&site, &handle, work).await? as u64;
                     done.changed += gone;
                     done.matched += gone;
                     continue;
                 }
-                let Some(old) = weald_partition::read_row(table, &handle, work.snapshot, |r| schema.values(r.version, r.bytes)).await else {
-                    continue;
-                };
+                let Some(Some((version, bytes))) = site.fetch(std::slice::from_ref(&handle), work).await?.pop() else { continue };
+                let old = site.values(version, &bytes);
                 let mut new = old.clone();
                 for (ordinal, position) in &t.values {
                     let c = &t.table.columns[*ordinal as usize];
@@ -179,19 +237,18 @@ impl Engine {
                 if unless_ignored(complete(&t.table, &old, &mut new, &t.rules, n as u64 + 1, &ctx), ignore, &ctx)?.is_none() {
                     continue;
                 }
-                let to = self.partition_of_row(&t.table, &new, tables[i].len());
+                let to = self.partition_of_row(&t.table, &new, places[i].len());
                 if t.moves && to != at && !matches!(t.table.sharding, weald_catalog::Sharding::RowId) {
                     // The row belongs elsewhere now: into one partition, out of another, in one transaction. In this order, as a key that is taken there
                     // must leave the row where it is.
-                    let (new_partition, new_table) = &tables[i][to];
-                    if insert_moved(new_partition, new_table, &new, ignore, work).await? {
-                        if !delete(partition, table, &handle, work).await? {
+                    if insert_moved(&places[i].site(self, to)?, &new, ignore, work).await? {
+                        if !delete(&site, &handle, work).await? {
                             return Err(Fault::WriteConflict);
                         }
                         done.changed += 1;
                     }
                 } else {
-                    done.changed += self.update_row(partition, table, schema, &handle, &old, new, ignore, work).await? as u64;
+                    done.changed += self.update_row(&site, &handle, &old, new, ignore, work).await? as u64;
                 }
             }
         }
@@ -210,21 +267,34 @@ impl Engine {
 }
 
 /// False: its key is taken, and that is to be ignored.
-async fn insert_moved(partition: &Arc<Partition>, table: &Arc<Table>, row: &[Value], ignore: bool, work: Work<'_>) -> Result<bool, Fault> {
-    let schema = table.schema();
+async fn insert_moved(site: &Site<'_>, row: &[Value], ignore: bool, work: Work<'_>) -> Result<bool, Fault> {
+    let schema = site.schema();
     let bytes = encode(schema, row)?;
-    loop {
-        match partition.insert(work.transaction, table, &bytes)? {
-            Outcome::Done => return Ok(true),
-            Outcome::Duplicate(d) if ignore => {
-                work.statement.warn(WarningLevel::Warning, duplicate(schema, d.index, row));
-                return Ok(false);
-            }
-            Outcome::Duplicate(d) => return Err(duplicate(schema, d.index, row)),
-            Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
-            Outcome::Wait(w) => work.wait(w).await?,
+    match site.insert(&bytes, work).await? {
+        RowDone::Done => Ok(true),
+        RowDone::Duplicate(d) if ignore => {
+            work.statement.warn(WarningLevel::Warning, duplicate(schema, d.index, row));
+            Ok(false)
         }
+        RowDone::Duplicate(d) => Err(duplicate(schema, d.index, row)),
+        RowDone::Gone => Err(Fault::WriteConflict),
     }
+}
+
+/// The order and limit of a change.
+fn order_of<'f>(f: &'f Fragment, ctx: &EvalContext<'_>) -> Result<(&'f [SortKey], Option<u64>), Fault> {
+    match &f.action {
+        Action::Update { sort, limit, .. } | Action::Delete { sort, limit } => Ok((sort, number(limit, ctx)?)),
+        Action::Read { .. } | Action::Insert { .. } => Err(Fault::Internal { incident: "a change that is none".into() }),
+    }
+}
+
+fn first_of(mut found: Vec<Found>, sort: &[SortKey], most: Option<u64>) -> Vec<Found> {
+    if !sort.is_empty() {
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+    found.truncate(most.map_or(usize::MAX, |l| l as usize));
+    found
 }
 
 /// A row that a CHECK constraint refuses is left as it is by UPDATE IGNORE, with a warning.
@@ -289,26 +359,18 @@ async fn collect(
 }
 
 /// False: it is gone already.
-pub(crate) async fn delete(partition: &Arc<Partition>, table: &Arc<Table>, handle: &RowHandle, work: Work<'_>) -> Result<bool, Fault> {
-    loop {
-        match partition.delete(work.transaction, table, handle)? {
-            Outcome::Done => return Ok(true),
-            Outcome::Gone => return Ok(false),
-            Outcome::Conflict | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
-            Outcome::Wait(w) => work.wait(w).await?,
-        }
+pub(crate) async fn delete(site: &Site<'_>, handle: &RowHandle, work: Work<'_>) -> Result<bool, Fault> {
+    match site.delete(handle, work).await? {
+        RowDone::Done => Ok(true),
+        RowDone::Gone => Ok(false),
+        RowDone::Duplicate(_) => Err(Fault::WriteConflict),
     }
 }
 
 /// A row that a change leaves as it is belongs to the transaction all the same.
-pub(crate) async fn lock(partition: &Arc<Partition>, table: &Arc<Table>, handle: &RowHandle, work: Work<'_>) -> Result<(), Fault> {
-    loop {
-        match partition.lock(work.transaction, table, handle, LockMode::Exclusive)? {
-            Outcome::Done => return Ok(()),
-            Outcome::Conflict | Outcome::Gone | Outcome::Duplicate(_) => return Err(Fault::WriteConflict),
-            Outcome::Wait(w) => work.wait(w).await?,
-        }
-    }
+pub(crate) async fn lock(site: &Site<'_>, handle: &RowHandle, work: Work<'_>) -> Result<(), Fault> {
+    let locking = Locking { exclusive: true, no_wait: false, skip_locked: false };
+    if site.lock(handle, locking, work).await? { Ok(()) } else { Err(Fault::WriteConflict) }
 }
 
 /// The row after its assignments, in order; later ones see earlier ones' values.

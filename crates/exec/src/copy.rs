@@ -14,11 +14,12 @@ use crate::engine::{Engine, Work};
 use crate::insert::{InsertRows, Inserted};
 use crate::rows::Row;
 use crate::stored::Fields;
+use crate::transaction::Transaction;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use weald_expr::{EvalContext, StatementContext, eval, store};
-use weald_partition::{Cursor, Durability, KeyRange, RowHandle, Snapshot, StoredRow, TableSchema, Transaction};
+use weald_partition::{Cursor, Durability, KeyRange, RowHandle, Snapshot, StoredRow, TableSchema};
 use weald_plan::dml::BoundCopy;
 use weald_txn::Isolation;
 use weald_types::key::encode_part;
@@ -29,7 +30,7 @@ const BATCH: usize = 500;
 
 impl Engine {
     /// All rows visible at the snapshot; gives how many. The new table must be empty.
-    pub async fn copy_rows(&self, copy: &BoundCopy, snapshot: &Snapshot, statement: &Arc<StatementContext>) -> Result<u64, Fault> {
+    pub async fn copy_rows(self: &Arc<Self>, copy: &BoundCopy, snapshot: &Snapshot, statement: &Arc<StatementContext>) -> Result<u64, Fault> {
         let mut copied = 0;
         for (_, table) in self.tables(&copy.from)? {
             let mut cursor = Cursor::rows(KeyRange::all());
@@ -43,7 +44,13 @@ impl Engine {
     }
 
     /// What changed between two snapshots; gives how many rows did.
-    pub async fn carry_over(&self, copy: &BoundCopy, since: &Snapshot, until: &Snapshot, statement: &Arc<StatementContext>) -> Result<u64, Fault> {
+    pub async fn carry_over(
+        self: &Arc<Self>,
+        copy: &BoundCopy,
+        since: &Snapshot,
+        until: &Snapshot,
+        statement: &Arc<StatementContext>,
+    ) -> Result<u64, Fault> {
         let mut changed = 0;
         for (_, table) in self.tables(&copy.from)? {
             let mut cursor = Cursor::rows(KeyRange::all());
@@ -72,7 +79,7 @@ impl Engine {
         Ok(changed)
     }
 
-    async fn write_batch(&self, copy: &BoundCopy, rows: Vec<Row>, first: u64, statement: &Arc<StatementContext>) -> Result<u64, Fault> {
+    async fn write_batch(self: &Arc<Self>, copy: &BoundCopy, rows: Vec<Row>, first: u64, statement: &Arc<StatementContext>) -> Result<u64, Fault> {
         statement.check_interrupted()?;
         if rows.is_empty() {
             return Ok(0);
@@ -87,13 +94,13 @@ impl Engine {
     }
 
     /// Takes out what rows of the old table had become.
-    async fn remove_batch(&self, copy: &BoundCopy, rows: Vec<Row>, statement: &Arc<StatementContext>) -> Result<(), Fault> {
+    async fn remove_batch(self: &Arc<Self>, copy: &BoundCopy, rows: Vec<Row>, statement: &Arc<StatementContext>) -> Result<(), Fault> {
         statement.check_interrupted()?;
         if rows.is_empty() {
             return Ok(());
         }
         let new = &copy.into.table;
-        let tables = self.tables(new)?;
+        let places = self.places(new)?;
         let transaction = self.begin(Isolation::ReadCommitted);
         let snapshot = transaction.snapshot();
         let work = work(statement, &transaction, &snapshot);
@@ -115,10 +122,10 @@ impl Engine {
                 let ty = &new.columns[part.column as usize].ty;
                 encode_part(&converted[part.column as usize], ty, part.descending, part.prefix, &mut key);
             }
-            let (partition, table) = tables.get(self.partition_of_row(new, &converted, tables.len())).ok_or(Fault::SchemaChanged)?;
-            if !delete(partition, table, &RowHandle::new(&key), work).await? {
-                let schema = table.schema();
-                return Err(Fault::Internal { incident: format!("a copied row is not there: {}", duplicate(schema, primary.id, &converted)) });
+            let site = places.site(self, self.partition_of_row(new, &converted, places.len()))?;
+            if !delete(&site, &RowHandle::new(&key), work).await? {
+                let what = duplicate(site.schema(), primary.id, &converted);
+                return Err(Fault::Internal { incident: format!("a copied row is not there: {what}") });
             }
         }
         drop(snapshot);

@@ -6,27 +6,35 @@
 
 use crate::auto_increment::Counters;
 use crate::columns::ColumnCache;
+use crate::remote::{Branches, Leaves, Readers};
 use crate::sample::Samples;
+use crate::site::{Home, Site};
+use crate::transaction::Transaction;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
-use weald_catalog::{Sharding, TableDef};
+use tokio::sync::watch;
+use weald_catalog::{Sharding, TableDef, TableRef};
 use weald_expr::StatementContext;
-use weald_partition::{NodeContext, Partition, Snapshot, Table, TableSchema, Transaction};
-use weald_plan::Statistics;
+use weald_expr::carried::Reach;
+use weald_partition::{NodeContext, Partition, Snapshot, Table, TableSchema};
 use weald_plan::query::{Query, Rel};
+use weald_plan::{FragmentPlan, Statistics};
 use weald_txn::Isolation;
 use weald_types::key::{encode_shard_part, shard_hash};
-use weald_types::{DatabaseId, Fault, PartitionId, TableId, TxnId, Value};
+use weald_types::{DatabaseId, Fault, NodeId, PartitionId, SchemaVersion, TableId, TxnId, Value};
 
 /// Ids of what the catalogue does not know begin here; its own are counted from 1.
 const PRIVATE: u32 = 1 << 31;
+/// Between two transactions of a node lie the ids of the other nodes' transactions.
+const TXN_STEP: u64 = 1 << 10;
+const SCHEMAS_MOST: usize = 1024;
 
 pub struct Engine {
     pub node: Arc<NodeContext>,
-    databases: RwLock<HashMap<DatabaseId, Arc<[Arc<Partition>]>, foldhash::fast::RandomState>>,
+    databases: RwLock<HashMap<DatabaseId, Arc<[Home]>, foldhash::fast::RandomState>>,
     /// The leaf is still reading its partitions from the disk.
     pub recovering: AtomicBool,
     next_transaction: AtomicU64,
@@ -35,28 +43,83 @@ pub struct Engine {
     pub(crate) counters: Counters,
     pub columns: Arc<ColumnCache>,
     pub(crate) samples: Samples,
+    /// The way to partitions on other nodes.
+    pub leaves: Leaves,
+    /// What transactions of other nodes have done here.
+    pub branches: Branches,
+    /// The other aggregators, and what they may still read.
+    pub readers: Readers,
+    /// Layouts of tables whose partitions are elsewhere.
+    schemas: RwLock<HashMap<TableId, Arc<TableSchema>>>,
+    run: u64,
+    /// The version of the catalogue that the partitions here have followed.
+    followed: watch::Sender<u64>,
 }
 
 /// A table's partitions, each opened when it is needed: most statements need one.
 pub(crate) struct Places<'t> {
     table: &'t TableDef,
-    all: Arc<[Arc<Partition>]>,
+    all: Arc<[Home]>,
     first: usize,
     count: usize,
 }
 
-impl Places<'_> {
-    pub fn partitions(&self) -> &[Arc<Partition>] {
+impl<'t> Places<'t> {
+    pub fn homes(&self) -> &[Home] {
         &self.all[self.first..self.first + self.count]
     }
     pub fn len(&self) -> usize {
         self.count
     }
-    /// The table in one of them, at the version the plan was made for.
-    pub fn open(&self, at: usize) -> Result<(&Arc<Partition>, Arc<Table>), Fault> {
-        let partition = self.partitions().get(at).ok_or(Fault::SchemaChanged)?;
-        Ok((partition, partition.table(self.table.id, self.table.version)?))
+    pub fn ordinal(&self, at: usize) -> u32 {
+        (self.first + at) as u32
     }
+    pub fn at(&self, ordinal: u32) -> Option<usize> {
+        (ordinal as usize).checked_sub(self.first).filter(|at| *at < self.count)
+    }
+    pub fn id(&self, at: usize) -> PartitionId {
+        PartitionId::of(self.table.database, self.ordinal(at))
+    }
+    /// Whether all of these are on this node, as far as they are anywhere.
+    pub fn are_here(&self, targets: &[usize]) -> bool {
+        targets.iter().all(|at| !matches!(self.homes().get(*at), Some(Home::There(_))))
+    }
+    /// The table in one of them that is here, at the version the plan was made for.
+    pub fn open(&self, at: usize) -> Result<(&Arc<Partition>, Arc<Table>), Fault> {
+        match self.homes().get(at) {
+            Some(Home::Here(partition)) => Ok((partition, partition.table(self.table.id, self.table.version)?)),
+            Some(Home::There(node)) => Err(unavailable(self.id(at), format!("it is on node {node}"))),
+            Some(Home::Nowhere) => Err(unavailable(self.id(at), "no node has it".into())),
+            None => Err(Fault::SchemaChanged),
+        }
+    }
+    pub fn site<'s>(&'s self, engine: &'s Engine, at: usize) -> Result<Site<'s>, Fault> {
+        match self.homes().get(at) {
+            Some(Home::There(node)) => {
+                Ok(Site::There { engine, node: *node, partition: self.id(at), table: self.table, schema: engine.schema_of(self.table) })
+            }
+            _ => self.open(at).map(|(partition, table)| Site::Here { partition, table }),
+        }
+    }
+    /// These positions by the node that they are on; `None`: this one.
+    pub fn by_node(&self, targets: &[usize]) -> Vec<(Option<NodeId>, Vec<usize>)> {
+        let mut nodes: Vec<(Option<NodeId>, Vec<usize>)> = Vec::new();
+        for at in targets {
+            let node = match self.homes().get(*at) {
+                Some(Home::There(node)) => Some(*node),
+                _ => None,
+            };
+            match nodes.iter_mut().find(|(n, _)| *n == node) {
+                Some((_, all)) => all.push(*at),
+                None => nodes.push((node, vec![*at])),
+            }
+        }
+        nodes
+    }
+}
+
+pub(crate) fn unavailable(partition: PartitionId, reason: String) -> Fault {
+    Fault::PartitionUnavailable { partition: format!("{} of database number {}", partition.ordinal(), partition.database()), reason }
 }
 
 /// A partition, and a table in it.
@@ -105,11 +168,47 @@ impl Engine {
             counters: Counters::default(),
             columns,
             samples: Samples::default(),
+            leaves: Leaves::default(),
+            branches: Branches::default(),
+            readers: Readers::default(),
+            schemas: RwLock::default(),
+            run: first,
+            followed: watch::Sender::new(0),
         })
+    }
+    /// Ids of transactions are those of this node: the last bits are its number. Before the first transaction.
+    pub fn set_node(&self, node: NodeId) {
+        let number = u64::from(node.raw()) % TXN_STEP;
+        let _ = self.next_transaction.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| Some(next / TXN_STEP * TXN_STEP + number));
+    }
+    /// The catalogue is followed here up to this version.
+    pub fn set_followed(&self, version: u64) {
+        self.followed.send_replace(version);
+    }
+    pub fn followed(&self) -> u64 {
+        *self.followed.borrow()
+    }
+    /// Resolves once the catalogue is followed up to this version.
+    pub(crate) async fn follows(&self, version: u64) {
+        let mut followed = self.followed.subscribe();
+        // The sender lives as long as this.
+        let _ = followed.wait_for(|f| *f >= version).await;
+    }
+    pub(crate) fn schema_of(&self, table: &TableDef) -> Arc<TableSchema> {
+        if let Some(known) = self.schemas.read().get(&table.id).filter(|s| s.version() == table.version) {
+            return known.clone();
+        }
+        let schema = Arc::new(TableSchema::new(Arc::new(table.clone())));
+        let mut schemas = self.schemas.write();
+        if schemas.len() >= SCHEMAS_MOST {
+            schemas.clear();
+        }
+        schemas.insert(table.id, schema.clone());
+        schema
     }
 
     /// The partitions of a database, in order of their ordinals.
-    pub fn put_database(&self, id: DatabaseId, partitions: Vec<Arc<Partition>>) {
+    pub fn put_database(&self, id: DatabaseId, partitions: Vec<Home>) {
         self.databases.write().insert(id, partitions.into());
     }
     pub fn remove_database(&self, id: DatabaseId) {
@@ -120,14 +219,14 @@ impl Engine {
     pub fn open_private_partition(&self) -> (DatabaseId, Arc<Partition>) {
         let id = DatabaseId::new(PRIVATE | self.next_private.fetch_add(1, Ordering::Relaxed));
         let partition = Partition::unlogged(PartitionId::of(id, 0), self.node.clone());
-        self.put_database(id, vec![partition.clone()]);
+        self.put_database(id, vec![Home::Here(partition.clone())]);
         (id, partition)
     }
     pub fn new_private_table(&self) -> TableId {
         TableId::new(PRIVATE | self.next_private.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub fn partitions(&self, id: DatabaseId) -> Result<Arc<[Arc<Partition>]>, Fault> {
+    pub fn partitions(&self, id: DatabaseId) -> Result<Arc<[Home]>, Fault> {
         let found = self.databases.read().get(&id).cloned();
         found.ok_or_else(|| {
             let reason = if self.recovering.load(Ordering::Relaxed) {
@@ -139,11 +238,48 @@ impl Engine {
         })
     }
 
-    pub fn begin(&self, isolation: Isolation) -> Transaction {
-        Transaction::begin(&self.node, self.new_transaction_id(), isolation)
+    /// A transaction that has to do with this node only.
+    pub(crate) fn begin_here(&self) -> weald_partition::Transaction {
+        weald_partition::Transaction::begin(&self.node, self.new_transaction_id(), Isolation::RepeatableRead)
+    }
+    /// Whether a plan's fragment may run where it goes to: on other nodes an expression must not be one that means something here only.
+    pub fn takes(&self, plan: &FragmentPlan) -> bool {
+        let spread = |places: Places<'_>| places.homes().iter().any(|h| matches!(h, Home::There(_)));
+        !self.places(&plan.fragment.table).is_ok_and(spread) || plan.fragment.reach() == Reach::Anywhere
+    }
+    pub fn begin(self: &Arc<Self>, isolation: Isolation) -> Transaction {
+        Transaction::new(self, weald_partition::Transaction::begin(&self.node, self.new_transaction_id(), isolation))
     }
     pub fn new_transaction_id(&self) -> TxnId {
-        TxnId::new(self.next_transaction.fetch_add(1, Ordering::Relaxed))
+        TxnId::new(self.next_transaction.fetch_add(TXN_STEP, Ordering::Relaxed))
+    }
+
+    /// The node of a partition, `None` if it is this one; nothing if none has it.
+    pub(crate) fn node_of(&self, partition: PartitionId) -> Option<Option<NodeId>> {
+        match self.databases.read().get(&partition.database())?.get(partition.ordinal() as usize)? {
+            Home::Here(_) => Some(None),
+            Home::There(node) => Some(Some(*node)),
+            Home::Nowhere => None,
+        }
+    }
+    pub(crate) fn is_here(&self, partition: PartitionId) -> bool {
+        self.node_of(partition) == Some(None)
+    }
+    pub(crate) fn has_database(&self, partition: PartitionId) -> bool {
+        self.databases.read().contains_key(&partition.database())
+    }
+    /// Every partition that is on this node and keeps a log.
+    pub(crate) fn all_here(&self) -> Vec<Arc<Partition>> {
+        let here = |home: &Home| if let Home::Here(p) = home { p.is_logged().then(|| p.clone()) } else { None };
+        self.databases.read().values().flat_map(|d| d.iter().filter_map(here)).collect()
+    }
+    /// A table's definition, as its partitions here have it.
+    pub(crate) fn definition_of(&self, table: TableId, version: SchemaVersion) -> Option<TableRef> {
+        self.all_here().iter().find_map(|p| p.table(table, version).ok()).map(|t| t.schema().def().clone())
+    }
+    /// Tells runs of this process apart.
+    pub(crate) fn run(&self) -> u64 {
+        self.run
     }
 
     /// The partitions that hold rows of `table`.
@@ -157,8 +293,20 @@ impl Engine {
         Ok(Places { table, all, first, count })
     }
 
+    /// The partitions that hold rows of `table`, where all of them are on this node.
     pub fn partitions_of(&self, table: &TableDef) -> Result<Vec<Arc<Partition>>, Fault> {
-        Ok(self.places(table)?.partitions().to_vec())
+        let places = self.places(table)?;
+        let here = |(at, home): (usize, &Home)| match home {
+            Home::Here(partition) => Ok(partition.clone()),
+            Home::There(_) => Err(Fault::not_supported("this statement on a table that other nodes hold partitions of")),
+            Home::Nowhere => Err(unavailable(places.id(at), "no node has it".into())),
+        };
+        places.homes().iter().enumerate().map(here).collect()
+    }
+    /// Those of them that are on this node.
+    pub fn partitions_here(&self, table: &TableDef) -> Result<Vec<Arc<Partition>>, Fault> {
+        let here = |home: &Home| if let Home::Here(partition) = home { Some(partition.clone()) } else { None };
+        Ok(self.places(table)?.homes().iter().filter_map(here).collect())
     }
 
     /// The table in each of its partitions, at the version the plan was made for.
@@ -199,8 +347,17 @@ impl Engine {
 
     /// (rows, bytes)
     pub fn size(&self, table: &TableDef) -> (u64, u64) {
-        let Ok(partitions) = self.partitions_of(table) else { return (0, 0) };
-        partitions.iter().filter_map(|p| p.current_table(table.id)).fold((0, 0), |(r, b), t| (r + t.row_count(), b + t.memory().bytes()))
+        let Ok(places) = self.places(table) else { return (0, 0) };
+        let mut size = (0, 0);
+        for home in places.homes() {
+            if let Home::Here(partition) = home
+                && let Some(t) = partition.current_table(table.id)
+            {
+                size = (size.0 + t.row_count(), size.1 + t.memory().bytes());
+            }
+        }
+        let elsewhere = self.leaves.size(table.id);
+        (size.0 + elsewhere.0, size.1 + elsewhere.1)
     }
 
     /// About how many rows a query reads.

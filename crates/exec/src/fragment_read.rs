@@ -5,14 +5,18 @@
 //! Never:    changes a row.
 
 use crate::change::locator;
-use crate::engine::{Engine, Work};
+use crate::engine::{Engine, Places, Work};
 use crate::find;
 use crate::gather::{cover, row_key, sorted};
 use crate::locked_read;
 use crate::meter::Meter;
+use crate::remote::AskRead;
 use crate::rows::{Row, row_bytes};
+use crate::site::Home;
 use crate::stored::Fields;
+use crate::way::{Route, Way};
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use futures::future::{BoxFuture, join_all};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_catalog::{Sharding, TableDef};
@@ -51,24 +55,109 @@ impl Engine {
     /// Runs a read everywhere it goes, and gathers.
     pub async fn read(&self, plan: &FragmentPlan, work: Work<'_>) -> Result<Vec<Row>, Fault> {
         let ctx = work.context();
-        let f = &plan.fragment;
-        let places = self.places(&f.table)?;
-        let way = self.way(plan, &places, &ctx)?;
-        let f = &*way.fragment;
-        let targets = &way.targets;
-        if locked_read::locks_what_is_left(f, targets.len()) {
-            return locked_read::read(plan, &way, &places, work).await;
+        let places = self.places(&plan.fragment.table)?;
+        let way = match self.route(plan, &places, &ctx)? {
+            Route::Here(way) => way,
+            Route::Elsewhere(targets) => return Box::pin(self.read_elsewhere(plan, &places, &targets, work)).await,
+        };
+        let alone = way.targets.len() <= 1;
+        if locked_read::locks_what_is_left(&way.fragment, way.targets.len()) {
+            return locked_read::read(plan, alone, Answers { engine: self, places: &places, from: From::Way(&way) }, work).await;
         }
-        let mut answers = Vec::with_capacity(targets.len());
-        for at in targets {
-            let (partition, table) = places.open(*at)?;
-            let keys = way.keys(*at);
-            let passed_by = locked_read::lock_rows(partition, &table, f, keys, work).await?;
-            let share = Share { alone: targets.len() <= 1, passed_by: &passed_by, place: None };
-            answers.push(read_partition(&table, f, keys, share, work).await?);
-        }
-        crate::gather(plan, answers, targets.len() <= 1, work.statement, work.params)
+        let answers = read_here(&way, &places, alone, None, work).await?;
+        crate::gather(plan, answers, alone, work.statement, work.params)
     }
+
+    /// The same where some partitions are on other nodes.
+    async fn read_elsewhere(&self, plan: &FragmentPlan, places: &Places<'_>, targets: &[usize], work: Work<'_>) -> Result<Vec<Row>, Fault> {
+        let alone = targets.len() <= 1;
+        let answers = Answers { engine: self, places, from: From::Nodes { plan, targets } };
+        if locked_read::locks_what_is_left(&plan.fragment, targets.len()) {
+            return locked_read::read(plan, alone, answers, work).await;
+        }
+        let answers = answers.read(alone, None, work).await?;
+        crate::gather(plan, answers, alone, work.statement, work.params)
+    }
+}
+
+/// Where the answers of a read come from.
+pub(crate) struct Answers<'a> {
+    pub engine: &'a Engine,
+    pub places: &'a Places<'a>,
+    from: From<'a>,
+}
+
+enum From<'a> {
+    Way(&'a Way<'a>),
+    Nodes { plan: &'a FragmentPlan, targets: &'a [usize] },
+}
+
+impl Answers<'_> {
+    /// Of every partition, from all nodes at the same time. `placed`: see [`read_here`].
+    pub async fn read(&self, alone: bool, placed: Option<&PassedBy>, work: Work<'_>) -> Result<Vec<Vec<Row>>, Fault> {
+        let (engine, places) = (self.engine, self.places);
+        let (plan, targets) = match self.from {
+            From::Way(way) => return read_here(way, places, alone, placed, work).await,
+            From::Nodes { plan, targets } => (plan, targets),
+        };
+        let ask = |node, targets: &[usize]| {
+            let part = |at: &usize| (places.ordinal(*at), placed.and_then(|p| p.get(at)).map_or(Vec::new(), |rows| rows.iter().cloned().collect()));
+            AskRead { node, plan, parts: targets.iter().map(part).collect(), alone, placed: placed.is_some() }
+        };
+        if let (1, Some(Home::There(node))) = (targets.len(), targets.first().and_then(|at| places.homes().get(*at))) {
+            return engine.leaves.read(engine, ask(*node, targets), work).await;
+        }
+        let mut parts: Vec<BoxFuture<'_, Result<Vec<Vec<Row>>, Fault>>> = Vec::new();
+        let mut order = Vec::with_capacity(targets.len());
+        for (node, targets) in places.by_node(targets) {
+            order.extend_from_slice(&targets);
+            parts.push(match node {
+                Some(node) => Box::pin(engine.leaves.read(engine, ask(node, &targets), work)),
+                None => Box::pin(async move {
+                    let way = engine.way(&plan.fragment, &plan.others, None, places, targets, &work.context())?;
+                    read_here(&way, places, alone, placed, work).await
+                }),
+            });
+        }
+        let mut all = Vec::with_capacity(targets.len());
+        for part in join_all(parts).await {
+            all.extend(part?);
+        }
+        let mut all: Vec<(usize, Vec<Row>)> = order.into_iter().zip(all).collect();
+        all.sort_by_key(|(at, _)| *at);
+        Ok(all.into_iter().map(|(_, rows)| rows).collect())
+    }
+}
+
+/// Rows that are not to be read, by the position of their partition.
+pub(crate) type PassedBy = HashMap<usize, HashSet<Vec<u8>>>;
+
+/// The answer of every partition that a way goes to. `placed`: rows are not locked first, those passed by are left out, and locators stand behind the columns.
+pub(crate) async fn read_here(
+    way: &Way<'_>,
+    places: &Places<'_>,
+    alone: bool,
+    placed: Option<&PassedBy>,
+    work: Work<'_>,
+) -> Result<Vec<Vec<Row>>, Fault> {
+    let f = &*way.fragment;
+    let mut answers = Vec::with_capacity(way.targets.len());
+    let none = HashSet::new();
+    for at in &way.targets {
+        let (partition, table) = places.open(*at)?;
+        let keys = way.keys(*at);
+        let locked;
+        let passed_by = match placed {
+            Some(all) => all.get(at).unwrap_or(&none),
+            None => {
+                locked = locked_read::lock_rows(partition, &table, f, keys, work).await?;
+                &locked
+            }
+        };
+        let share = Share { alone, passed_by, place: placed.map(|_| *at) };
+        answers.push(read_partition(&table, f, keys, share, work).await?);
+    }
+    Ok(answers)
 }
 
 /// What a partition's answer is to be.

@@ -4,21 +4,26 @@
 //! Promises: every column has its value or the statement says why not; duplicates are handled as the statement asks.
 //! Never:    reads the source: rows are handed in.
 
-use crate::change::{append, check, complete, delete, duplicate, encode, lock};
-use crate::engine::{Engine, Work};
+use crate::change::{append, check, complete, duplicate, encode, lock};
+use crate::engine::{Engine, Places, Work};
 use crate::rows::Row;
+use crate::site::{Home, RowDone, Site};
 use crate::stored::Pair;
 use crate::turns::{PIECE_ROWS, Turns};
+use futures::future::{BoxFuture, join_all};
 use std::sync::Arc;
 use weald_catalog::TableDef;
 use weald_expr::store::{self, Target as Column};
 use weald_expr::{EvalContext, InFlight, eval};
-use weald_partition::{Outcome, Partition, Table, TableSchema};
+use weald_partition::TableSchema;
 use weald_plan::dml::{Assigned, BoundInsert, BoundOnDuplicate, CopiedColumn, Fill, Given, RowRules};
 use weald_types::{Fault, IndexId, SqlMode, SqlType, Value, WarningLevel};
 
 /// Rows that a loading statement gives to a partition in one go.
 const LOADED_AT_A_TIME: usize = 256;
+/// So many rows for other nodes, or bytes of them, are sent in one go.
+const MADE_ROWS: usize = 4096;
+const MADE_BYTES: usize = 1 << 20;
 
 /// The source's rows, one value for each column that the statement names.
 pub enum InsertRows<'a> {
@@ -37,8 +42,7 @@ pub enum InsertRows<'a> {
 /// How a table's rows are laid out and shared out.
 pub struct RowForm {
     partitions: usize,
-    /// The table in one of them: its layout is that of all.
-    any: Arc<Table>,
+    schema: Arc<TableSchema>,
 }
 
 impl RowForm {
@@ -46,7 +50,7 @@ impl RowForm {
         self.partitions
     }
     pub(crate) fn schema(&self) -> &TableSchema {
-        self.any.schema()
+        &self.schema
     }
 }
 
@@ -63,13 +67,21 @@ struct MadeRow {
     number: u64,
     /// Where its bytes end.
     end: usize,
+    /// Of the source's row, what ON DUPLICATE KEY UPDATE may read.
+    further: Row,
 }
+
+/// A row of a partition, made.
+type Dealt<'r> = (usize, u64, &'r [u8], &'r [Value]);
 
 impl MadeRows {
     /// A row's bytes, for the partition at this position.
     pub fn push(&mut self, at: usize, number: u64, bytes: &[u8]) {
+        self.push_with(at, number, bytes, Row::new());
+    }
+    fn push_with(&mut self, at: usize, number: u64, bytes: &[u8], further: Row) {
         self.bytes.extend_from_slice(bytes);
-        self.rows.push(MadeRow { at, number, end: self.bytes.len() });
+        self.rows.push(MadeRow { at, number, end: self.bytes.len(), further });
     }
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -78,9 +90,12 @@ impl MadeRows {
         self.rows.is_empty()
     }
     /// Partition, number and bytes of each row: partition by partition, and by number within one.
-    fn dealt(&self) -> Vec<(usize, u64, &[u8])> {
+    fn dealt(&self) -> Vec<Dealt<'_>> {
         let mut from = 0;
-        let mut rows: Vec<_> = self.rows.iter().map(|r| (r.at, r.number, &self.bytes[std::mem::replace(&mut from, r.end)..r.end])).collect();
+        let of = |r: &'_ MadeRow| (r.at, r.number, std::mem::replace(&mut from, r.end)..r.end);
+        let places: Vec<_> = self.rows.iter().map(of).collect();
+        let mut rows: Vec<Dealt<'_>> =
+            places.into_iter().zip(&self.rows).map(|((at, number, bytes), r)| (at, number, &self.bytes[bytes], &r.further[..])).collect();
         rows.sort_by_key(|(at, ..)| *at);
         rows
     }
@@ -108,10 +123,13 @@ impl Engine {
         first_row: u64,
         work: Work<'_>,
     ) -> Result<Inserted, Fault> {
+        self.know_auto_increment(&bound.table, work.statement).await?;
         let places = self.places(&bound.table)?;
-        let form = RowForm { partitions: places.len(), any: places.open(0)?.1 };
+        let form = self.form(&bound.table, &places)?;
         let ctx = work.context();
         let mut done = Inserted::default();
+        // Rows for other nodes.
+        let mut made = MadeRows::default();
         let mut bytes = Vec::new();
         let count = match &source {
             InsertRows::Exprs(r) => r.len(),
@@ -136,18 +154,35 @@ impl Engine {
             };
             bytes.clear();
             if let Some(at) = self.complete_row(bound, &form, given, number, &mut done, &ctx, &mut bytes)? {
-                let (partition, table) = places.open(at)?;
-                self.write(bound, partition, &table, &bytes, number, &further, found_rows, &mut done, work).await?;
+                if !matches!(places.homes().get(at), Some(Home::Here(_))) {
+                    made.push_with(at, number, &bytes, further);
+                    if made.bytes.len() >= MADE_BYTES || made.rows.len() >= MADE_ROWS {
+                        Box::pin(self.insert_elsewhere(bound, &places, std::mem::take(&mut made), found_rows, &mut done, work)).await?;
+                    }
+                    continue;
+                }
+                let site = places.site(self, at)?;
+                let outcome = site.insert(&bytes, work).await?;
+                self.resolve(bound, &site, &bytes, number, &further, found_rows, outcome, &mut done, work).await?;
                 work.transaction.log_ahead().await?;
             }
+        }
+        if !made.is_empty() {
+            Box::pin(self.insert_elsewhere(bound, &places, made, found_rows, &mut done, work)).await?;
         }
         Ok(done)
     }
 
     /// How rows of a table are made, by [`Engine::make_row`].
     pub fn row_form(&self, table: &TableDef) -> Result<RowForm, Fault> {
-        let places = self.places(table)?;
-        Ok(RowForm { partitions: places.len(), any: places.open(0)?.1 })
+        self.form(table, &self.places(table)?)
+    }
+    fn form(&self, table: &TableDef, places: &Places<'_>) -> Result<RowForm, Fault> {
+        let schema = match places.homes().first() {
+            Some(Home::There(_)) => self.schema_of(table),
+            _ => places.open(0)?.1.schema().clone(),
+        };
+        Ok(RowForm { partitions: places.len(), schema })
     }
 
     /// Appends the bytes of a row made complete, to be written by [`Engine::insert_made`] to the partition at the position that is given back; `None`: it is
@@ -177,13 +212,13 @@ impl Engine {
         warned: &mut Vec<u64>,
         work: Work<'_>,
     ) -> Result<Inserted, (u64, Fault)> {
-        let places = self.tables(&bound.table).map_err(|fault| (0, fault))?;
+        let places = self.places(&bound.table).map_err(|fault| (0, fault))?;
         let mut done = Inserted::default();
         let mut failed = None;
         for rows in rows.dealt().chunk_by(|a, b| a.0 == b.0) {
-            let (partition, table) = places.get(rows[0].0).ok_or((0, Fault::SchemaChanged))?;
-            let rows = &rows[..rows.partition_point(|(_, number, _)| *number <= until)];
-            if let Err((number, fault)) = self.load(bound, partition, table, rows, &mut done, warned, work).await {
+            let site = places.site(self, rows[0].0).map_err(|fault| (0, fault))?;
+            let rows = &rows[..rows.partition_point(|(_, number, ..)| *number <= until)];
+            if let Err((number, fault)) = self.load(bound, &site, rows, false, true, &mut done, warned, work).await {
                 until = number;
                 failed = Some((number, fault));
             }
@@ -191,29 +226,64 @@ impl Engine {
         failed.map_or(Ok(done), Err)
     }
 
+    /// Rows of a statement that are for partitions on other nodes; all partitions at the same time.
+    async fn insert_elsewhere(
+        &self,
+        bound: &BoundInsert,
+        places: &Places<'_>,
+        rows: MadeRows,
+        found_rows: bool,
+        done: &mut Inserted,
+        work: Work<'_>,
+    ) -> Result<(), Fault> {
+        let dealt = rows.dealt();
+        let mut writing: Vec<BoxFuture<'_, Result<Inserted, (u64, Fault)>>> = Vec::new();
+        for rows in dealt.chunk_by(|a, b| a.0 == b.0) {
+            writing.push(Box::pin(async move {
+                let site = places.site(self, rows[0].0).map_err(|fault| (0, fault))?;
+                let mut done = Inserted::default();
+                self.load(bound, &site, rows, found_rows, false, &mut done, &mut Vec::new(), work).await.map(|()| done)
+            }));
+        }
+        let all = join_all(writing).await;
+        let mut failed: Option<(u64, Fault)> = None;
+        for one in all {
+            match one {
+                Ok(one) => {
+                    done.affected += one.affected;
+                    done.duplicates += one.duplicates;
+                }
+                Err(fault) if failed.as_ref().is_none_or(|f| fault.0 < f.0) => failed = Some(fault),
+                Err(_) => (),
+            }
+        }
+        failed.map_or(Ok(()), |(_, fault)| Err(fault))
+    }
+
     /// Rows of one partition, in order.
     #[allow(clippy::too_many_arguments)]
     async fn load(
         &self,
         bound: &BoundInsert,
-        partition: &Arc<Partition>,
-        table: &Arc<Table>,
-        mut rows: &[(usize, u64, &[u8])],
+        site: &Site<'_>,
+        mut rows: &[Dealt<'_>],
+        found_rows: bool,
+        entries_later: bool,
         done: &mut Inserted,
         warned: &mut Vec<u64>,
         work: Work<'_>,
     ) -> Result<(), (u64, Fault)> {
-        while let Some((_, first, _)) = rows.first() {
+        while let Some((_, first, ..)) = rows.first() {
             let piece = &rows[..rows.len().min(LOADED_AT_A_TIME)];
-            let (loaded, outcome) = partition.load(work.transaction, table, piece.iter().map(|(.., bytes)| *bytes));
+            let (loaded, outcome) = site.insert_all(piece.iter().map(|row| row.2).collect(), entries_later, work).await;
             done.affected += loaded as u64;
             rows = &rows[loaded..];
-            if let Some((_, number, bytes)) = rows.first()
+            if let Some((_, number, bytes, further)) = rows.first()
                 && loaded < piece.len()
             {
                 let fault = |fault| (*number, fault);
                 let before = done.duplicates;
-                self.resolve(bound, partition, table, bytes, *number, &[], false, outcome.map_err(fault)?, done, work).await.map_err(fault)?;
+                self.resolve(bound, site, bytes, *number, further, found_rows, outcome.map_err(fault)?, done, work).await.map_err(fault)?;
                 if done.duplicates != before {
                     warned.resize(work.statement.warnings.lock().kept.len(), *number);
                 }
@@ -374,58 +444,40 @@ impl Engine {
         Ok(row)
     }
 
-    #[allow(clippy::too_many_arguments)]
-    async fn write(
-        &self,
-        bound: &BoundInsert,
-        partition: &Arc<Partition>,
-        table: &Arc<Table>,
-        bytes: &[u8],
-        number: u64,
-        further: &[Value],
-        found_rows: bool,
-        done: &mut Inserted,
-        work: Work<'_>,
-    ) -> Result<(), Fault> {
-        let outcome = partition.insert(work.transaction, table, bytes)?;
-        self.resolve(bound, partition, table, bytes, number, further, found_rows, outcome, done, work).await
-    }
-
     /// What an insert that was tried leads to.
     #[allow(clippy::too_many_arguments)]
     async fn resolve(
         &self,
         bound: &BoundInsert,
-        partition: &Arc<Partition>,
-        table: &Arc<Table>,
+        site: &Site<'_>,
         bytes: &[u8],
         number: u64,
         further: &[Value],
         found_rows: bool,
-        mut outcome: Outcome,
+        mut outcome: RowDone,
         done: &mut Inserted,
         work: Work<'_>,
     ) -> Result<(), Fault> {
-        let schema = table.schema();
+        let schema = site.schema();
         let row = || schema.values(schema.version(), bytes);
         let mut affected = 1;
         loop {
             match outcome {
-                Outcome::Done => {
+                RowDone::Done => {
                     done.affected += affected;
                     return Ok(());
                 }
-                Outcome::Wait(w) => work.wait(w).await?,
-                Outcome::Conflict | Outcome::Gone => return Err(Fault::WriteConflict),
-                Outcome::Duplicate(d) => match &bound.on_duplicate {
+                // Whoever was in its way has gone.
+                RowDone::Gone => (),
+                RowDone::Duplicate(d) => match &bound.on_duplicate {
                     // The row is there as it is to be: nothing is replaced. MySQL sees this only where no further key could be in the way.
                     BoundOnDuplicate::Replace if is_last_unique(schema, d.index) && schema.values(d.version, &d.bytes) == row() => {
-                        lock(partition, table, &d.row, work).await?;
+                        lock(site, &d.row, work).await?;
                         done.affected += affected;
                         return Ok(());
                     }
                     BoundOnDuplicate::Replace => {
-                        delete(partition, table, &d.row, work).await?;
+                        let _ = site.delete(&d.row, work).await?;
                         affected += 1;
                         done.duplicates += 1;
                     }
@@ -458,27 +510,25 @@ impl Engine {
                         complete(&bound.table, &old, &mut new, rules, number, &ctx)?;
                         done.duplicates += 1;
                         if new == old {
-                            lock(partition, table, &d.row, work).await?;
+                            lock(site, &d.row, work).await?;
                             done.affected += found_rows as u64;
                             return Ok(());
                         }
                         let changed = encode(schema, &new)?;
-                        match partition.update(work.transaction, table, &d.row, &changed)? {
-                            Outcome::Done => {
+                        match site.update(&d.row, &changed, work).await? {
+                            RowDone::Done => {
                                 self.note_auto_increment(&bound.table, &new);
                                 done.affected += 2;
                                 return Ok(());
                             }
-                            Outcome::Duplicate(other) => return Err(duplicate(schema, other.index, &new)),
-                            Outcome::Conflict => return Err(Fault::WriteConflict),
+                            RowDone::Duplicate(other) => return Err(duplicate(schema, other.index, &new)),
                             // It went away: the insert is tried again.
-                            Outcome::Gone => (),
-                            Outcome::Wait(w) => work.wait(w).await?,
+                            RowDone::Gone => (),
                         }
                     }
                 },
             }
-            outcome = partition.insert(work.transaction, table, bytes)?;
+            outcome = site.insert(bytes, work).await?;
         }
     }
 }

@@ -6,14 +6,14 @@
 //! Never:    waits for a row that NOWAIT or SKIP LOCKED forbid to wait for.
 
 use crate::change::read_locator;
-use crate::engine::{Places, Work};
+use crate::engine::Work;
 use crate::find;
-use crate::fragment_read::{Share, number, read_partition};
+use crate::fragment_read::{Answers, PassedBy, number};
 use crate::meter::Meter;
 use crate::rows::Row;
+use crate::site::Site;
 use crate::stored::Fields;
-use crate::way::Way;
-use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use foldhash::{HashMapExt, HashSet, HashSetExt};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use weald_expr::{EvalContext, eval, is_true};
@@ -42,17 +42,6 @@ pub(crate) fn asked(outcome: Outcome, locking: Locking) -> Result<Asked, Fault> 
         Outcome::Wait(_) if locking.no_wait => Err(Fault::LockNoWait),
         Outcome::Wait(_) if locking.skip_locked => Ok(Asked::PassedBy),
         Outcome::Wait(w) => Ok(Asked::Wait(w)),
-    }
-}
-
-/// False: the row is passed by.
-async fn lock_row(partition: &Arc<Partition>, table: &Arc<Table>, handle: &RowHandle, locking: Locking, work: Work<'_>) -> Result<bool, Fault> {
-    loop {
-        match asked(partition.lock(work.transaction, table, handle, mode_of(locking))?, locking)? {
-            Asked::Locked => return Ok(true),
-            Asked::PassedBy => return Ok(false),
-            Asked::Wait(w) => work.wait(w).await?,
-        }
     }
 }
 
@@ -106,6 +95,7 @@ pub(crate) async fn lock_rows(
     if let Some(f) = fault {
         return Err(f);
     }
+    let site = Site::Here { partition, table: table.clone() };
     let mut passed_by = HashSet::new();
     let mut held = 0;
     for handle in handles {
@@ -113,7 +103,7 @@ pub(crate) async fn lock_rows(
         if enough.is_some_and(|n| held >= n) {
             break;
         }
-        if lock_row(partition, table, &handle, *lock, work).await? {
+        if site.lock(&handle, *lock, work).await? {
             held += 1;
         } else {
             passed_by.insert(handle.bytes().to_vec());
@@ -130,25 +120,17 @@ pub(crate) fn locks_what_is_left(f: &Fragment, partitions: usize) -> bool {
 /// Reads, then locks the rows of the answer. Those that are passed by make room for others: until all are locked.
 ///
 /// A row locked in an earlier round is in the answer of each later one too, as only rows before it in the order go: nothing is locked in vain.
-pub(crate) async fn read(plan: &FragmentPlan, way: &Way<'_>, places: &Places<'_>, work: Work<'_>) -> Result<Vec<Row>, Fault> {
-    let f = &*way.fragment;
-    let Action::Read { lock: Some(lock), .. } = &f.action else {
+pub(crate) async fn read(plan: &FragmentPlan, alone: bool, from: Answers<'_>, work: Work<'_>) -> Result<Vec<Row>, Fault> {
+    let Action::Read { lock: Some(lock), .. } = &plan.fragment.action else {
         return Err(Fault::Internal { incident: "a locking read that locks nothing".into() });
     };
     // Hidden columns and the locator behind them stay until the rows are locked.
     let mut whole = plan.clone();
     whole.gather.visible = usize::MAX;
-    let targets = &way.targets;
-    let alone = targets.len() <= 1;
-    let mut passed_by: HashMap<usize, HashSet<Vec<u8>>> = HashMap::new();
+    let mut passed_by = PassedBy::new();
     let mut locked: HashSet<Vec<u8>> = HashSet::new();
     loop {
-        let mut answers = Vec::with_capacity(targets.len());
-        for at in targets {
-            let (_, table) = places.open(*at)?;
-            let share = Share { alone, passed_by: passed_by.entry(*at).or_default(), place: Some(*at) };
-            answers.push(read_partition(&table, f, way.keys(*at), share, work).await?);
-        }
+        let answers = from.read(alone, Some(&passed_by), work).await?;
         let rows = crate::gather(&whole, answers, alone, work.statement, work.params)?;
         let mut complete = true;
         for row in &rows {
@@ -159,8 +141,7 @@ pub(crate) async fn read(plan: &FragmentPlan, way: &Way<'_>, places: &Places<'_>
                 continue;
             }
             let (at, handle) = read_locator(place)?;
-            let (partition, table) = places.open(at)?;
-            if lock_row(partition, &table, &handle, *lock, work).await? {
+            if from.places.site(from.engine, at)?.lock(&handle, *lock, work).await? {
                 locked.insert(place.to_vec());
             } else {
                 passed_by.entry(at).or_default().insert(handle.bytes().to_vec());

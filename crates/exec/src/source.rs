@@ -7,11 +7,14 @@
 use crate::analytic::{BatchSource, RowCursor, RowsTaker, ShareRequest};
 use crate::change::{locator, read_locator};
 use crate::columns::{TableColumns, Wanted};
-use crate::engine::{Engine, wait};
+use crate::engine::{Engine, Work, wait};
 use crate::find::{self, Lookup};
 use crate::locked_read::{Asked, asked, mode_of};
+use crate::remote::{RemoteRows, RemoteScan};
 use crate::rows::{Batch, BoxStream, LockRequest, Row, ScanRequest, Stream, TableSource};
+use crate::site::{Home, Site};
 use crate::stored::Fields;
+use crate::transaction::Transaction;
 use crate::turns::{Steps, Turns};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -22,20 +25,34 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use weald_catalog::TableRef;
 use weald_expr::{EvalContext, StatementContext, eval, is_true, sorted_list};
-use weald_partition::{Cursor, KeyRange, Partition, Reading, Snapshot, Step, Table, Transaction};
+use weald_partition::{Cursor, KeyRange, Partition, Reading, Snapshot, Step, Table};
 use weald_plan::Statistics;
+use weald_plan::key_values::Keys;
 use weald_plan::query::ROW_LOCATOR;
-use weald_types::{Fault, TableId, Value};
+use weald_types::{Fault, NodeId, TableId, Value};
 
 /// Rows of information_schema, by table name. Most are made before it returns; for some, other nodes have to be asked.
 pub type VirtualRows = Arc<dyn Fn(&str) -> BoxFuture<'static, Result<Vec<Row>, Fault>> + Send + Sync>;
 
-type Opened = Arc<[(Arc<Partition>, Arc<Table>)]>;
+type Opened = Arc<[Opening]>;
+
+/// A table in one partition.
+pub(crate) enum Opening {
+    Here(Arc<Partition>, Arc<Table>),
+    /// On which node, and the partition's number in its database.
+    There(NodeId, u32),
+}
 /// Tables with larger rows than this, on average, are not kept as columns.
 const MOST_ROW_BYTES: u64 = 4096;
 
 /// Pieces of a table that can be read side by side.
-type Units = Arc<[(Arc<Table>, KeyRange)]>;
+type Units = Arc<[Unit]>;
+
+#[derive(Clone)]
+enum Unit {
+    Here(Arc<Table>, KeyRange),
+    There(NodeId, u32),
+}
 
 /// The node's tables at a snapshot.
 pub struct Snapshotted {
@@ -48,6 +65,7 @@ pub struct Snapshotted {
     splits: Mutex<HashMap<TableId, Units>>,
     threads: usize,
     locker: Option<Locker>,
+    only: Option<Arc<[u32]>>,
 }
 
 /// In whose name a query locks rows, and for how long it waits for one.
@@ -65,7 +83,13 @@ impl Snapshotted {
         for t in tables {
             opened.insert(t.id, open(&engine, t, &snapshot)?);
         }
-        Ok(Self { engine, snapshot, virtual_rows, opened, splits: Mutex::default(), threads: threads.max(1), locker: None })
+        Ok(Self { engine, snapshot, virtual_rows, opened, splits: Mutex::default(), threads: threads.max(1), locker: None, only: None })
+    }
+
+    /// The same of these partitions of a table only, by their numbers in its database.
+    pub(crate) fn only(mut self, ordinals: &[u32]) -> Self {
+        self.only = Some(ordinals.into());
+        self
     }
 
     /// The same, able to lock rows.
@@ -83,11 +107,16 @@ impl Snapshotted {
 }
 
 fn open(engine: &Engine, table: &TableRef, snapshot: &Snapshot) -> Result<Opened, Fault> {
-    let tables = engine.tables(table)?;
-    for (_, t) in &tables {
-        find::readable(t, snapshot)?;
-    }
-    Ok(tables.into())
+    let places = engine.places(table)?;
+    let open = |(at, home): (usize, &Home)| match home {
+        Home::There(node) => Ok(Opening::There(*node, places.ordinal(at))),
+        Home::Here(_) | Home::Nowhere => {
+            let (partition, t) = places.open(at)?;
+            find::readable(&t, snapshot)?;
+            Ok(Opening::Here(partition.clone(), t))
+        }
+    };
+    places.homes().iter().enumerate().map(open).collect()
 }
 
 impl std::fmt::Debug for Snapshotted {
@@ -100,8 +129,11 @@ impl TableSource for Snapshotted {
     fn scan(&self, request: ScanRequest) -> BoxStream {
         let tables = self.opened(&request.table);
         Box::new(ScanStream {
+            // What a remote scan is asked in: the session's own changes are to be seen.
+            transaction: self.locker.as_ref().map(|l| l.transaction.clone()),
             engine: self.engine.clone(),
             tables,
+            only: self.only.clone(),
             snapshot: self.snapshot.clone(),
             request,
             parts: None,
@@ -125,7 +157,17 @@ impl Snapshotted {
         let Some(locker) = &self.locker else { return Err(Fault::Internal { incident: "a query that may not lock rows".into() }) };
         let tables = self.opened(r.table)?;
         let (at, handle) = read_locator(r.locator)?;
-        let (partition, table) = tables.get(at).ok_or(Fault::SchemaChanged)?;
+        let (partition, table) = match tables.get(at).ok_or(Fault::SchemaChanged)? {
+            Opening::Here(partition, table) => (partition, table),
+            Opening::There(..) => {
+                let transaction = locker.transaction.upgrade().ok_or(Fault::Interrupted)?;
+                let work =
+                    Work { statement: r.statement, params: &[], transaction: &transaction, snapshot: &self.snapshot, lock_wait: locker.lock_wait };
+                let places = self.engine.places(r.table)?;
+                let site: Site<'_> = places.site(&self.engine, at)?;
+                return site.lock(&handle, r.locking, work).await;
+            }
+        };
         loop {
             let outcome = {
                 let transaction = locker.transaction.upgrade().ok_or(Fault::Interrupted)?;
@@ -144,11 +186,16 @@ impl Snapshotted {
 enum Part {
     Row(usize, Arc<Table>, weald_types::IndexId, Vec<u8>),
     Cursor(usize, Arc<Table>, Cursor),
+    /// Partitions on another node; and once it has been asked, what it answers.
+    Asked(NodeId, Vec<u32>),
+    Remote(RemoteScan),
 }
 
 struct ScanStream {
+    transaction: Option<Weak<Transaction>>,
     engine: Arc<Engine>,
     tables: Result<Opened, Fault>,
+    only: Option<Arc<[u32]>>,
     snapshot: Snapshot,
     request: ScanRequest,
     parts: Option<std::collections::VecDeque<Part>>,
@@ -165,8 +212,24 @@ impl ScanStream {
         let tables = self.tables.clone()?;
         // A full shard key names its partition.
         let dealt = if tables.len() > 1 { self.engine.dealt(&r.table, &keys, tables.len()) } else { None };
-        for (at, (_, table)) in tables.iter().enumerate() {
+        let places = self.engine.places(&r.table)?;
+        for (at, opening) in tables.iter().enumerate() {
+            if self.only.as_ref().is_some_and(|only| !only.contains(&places.ordinal(at))) {
+                continue;
+            }
             let keys = dealt.as_ref().map_or(&keys, |d| &d[at]);
+            let table = match opening {
+                Opening::Here(_, table) => table,
+                Opening::There(..) if matches!(keys, Keys::Nothing) => continue,
+                Opening::There(node, ordinal) => {
+                    let known = parts.iter_mut().find_map(|p| if let Part::Asked(n, all) = p { (n == node).then_some(all) } else { None });
+                    match known {
+                        Some(all) => all.push(*ordinal),
+                        None => parts.push_back(Part::Asked(*node, vec![*ordinal])),
+                    }
+                    continue;
+                }
+            };
             match find::lookup(table.schema(), keys) {
                 Lookup::Rows(index, keys) => parts.extend(keys.into_iter().map(|k| Part::Row(at, table.clone(), index, k))),
                 Lookup::Cursors(cursors) => parts.extend(cursors.into_iter().map(|c| Part::Cursor(at, table.clone(), c))),
@@ -193,6 +256,22 @@ impl ScanStream {
             let mut fault = None;
             let (at, table) = match part {
                 Part::Row(at, t, ..) | Part::Cursor(at, t, _) => (*at, t.clone()),
+                Part::Asked(node, ordinals) => {
+                    let transaction = self.transaction.as_ref().and_then(Weak::upgrade);
+                    let ordinals = std::mem::take(ordinals);
+                    *part = Part::Remote(RemoteScan::open(&self.engine, *node, r, ordinals, &self.snapshot, transaction.as_deref()).await?);
+                    continue;
+                }
+                Part::Remote(scan) => match scan.next(&r.statement).await? {
+                    Some(rows) => {
+                        rows.into_iter().for_each(|row| out.push(row));
+                        continue;
+                    }
+                    None => {
+                        parts.pop_front();
+                        continue;
+                    }
+                },
             };
             let schema = table.schema();
             let mut looked = 0u64;
@@ -231,6 +310,7 @@ impl ScanStream {
                     weald_partition::scan(&table, cursor, &self.snapshot, &mut take).await?;
                     cursor.is_done()
                 }
+                Part::Asked(..) | Part::Remote(_) => false,
             };
             r.statement.cost.rows_examined.fetch_add(looked, Relaxed);
             if let Some(f) = fault {
@@ -271,7 +351,11 @@ impl BatchSource for Snapshotted {
         }
         let cache = &self.engine.columns;
         let opened = self.opened(table).ok()?;
-        let parts: Option<Vec<_>> = opened.iter().map(|(p, t)| Some((t.clone(), cache.image(p.id(), t, &self.snapshot)?))).collect();
+        let image = |opening: &Opening| match opening {
+            Opening::Here(p, t) => Some((t.clone(), cache.image(p.id(), t, &self.snapshot)?)),
+            Opening::There(..) => None,
+        };
+        let parts: Option<Vec<_>> = opened.iter().map(image).collect();
         let columns = TableColumns { cache: cache.clone(), parts: parts?.into(), snapshot: self.snapshot.clone(), wanted: wanted.into() };
         cache.has_room_for(columns.missing_bytes()).then_some(columns)
     }
@@ -280,7 +364,11 @@ impl BatchSource for Snapshotted {
     }
     fn open(&self, request: ShareRequest) -> Box<dyn RowCursor> {
         let mine = self.units(&request.table).map(|units| {
-            units.iter().skip(request.share).step_by(request.shares.max(1)).map(|(t, range)| (t.clone(), Cursor::rows(range.clone()))).collect()
+            let piece = |unit: &Unit| match unit {
+                Unit::Here(t, range) => Piece::Here(t.clone(), Cursor::rows(range.clone())),
+                Unit::There(node, ordinal) => Piece::There(RemoteRows::new(&self.engine, *node, &request.table, *ordinal, self.locker.clone())),
+            };
+            units.iter().skip(request.share).step_by(request.shares.max(1)).map(piece).collect()
         });
         Box::new(ShareCursor { parts: mine, snapshot: self.snapshot.clone(), statement: request.statement })
     }
@@ -294,22 +382,31 @@ impl Snapshotted {
         }
         let tables = self.opened(table)?;
         let each = self.threads.div_ceil(tables.len().max(1));
-        let units: Units = tables.iter().flat_map(|(_, t)| t.split(each).into_iter().map(|r| (t.clone(), r)).collect::<Vec<_>>()).collect();
+        let units = |opening: &Opening| match opening {
+            Opening::Here(_, t) => t.split(each).into_iter().map(|r| Unit::Here(t.clone(), r)).collect(),
+            Opening::There(node, ordinal) => vec![Unit::There(*node, *ordinal)],
+        };
+        let units: Units = tables.iter().flat_map(units).collect();
         Ok(self.splits.lock().entry(table.id).or_insert(units).clone())
     }
+}
+
+enum Piece {
+    Here(Arc<Table>, Cursor),
+    There(RemoteRows),
 }
 
 /// Rows of a share, one piece of a table after the other.
 pub(crate) struct ShareCursor {
     /// The fault is told when the rows are asked for.
-    parts: Result<std::collections::VecDeque<(Arc<Table>, Cursor)>, Fault>,
+    parts: Result<std::collections::VecDeque<Piece>, Fault>,
     snapshot: Snapshot,
     statement: Arc<StatementContext>,
 }
 
 impl ShareCursor {
     pub fn of(table: Arc<Table>, range: KeyRange, snapshot: Snapshot, statement: Arc<StatementContext>) -> Self {
-        Self { parts: Ok([(table, Cursor::rows(range))].into()), snapshot, statement }
+        Self { parts: Ok([Piece::Here(table, Cursor::rows(range))].into()), snapshot, statement }
     }
 }
 
@@ -319,7 +416,17 @@ impl RowCursor for ShareCursor {
             let parts = self.parts.as_mut().map_err(|f| f.clone())?;
             loop {
                 self.statement.check_interrupted()?;
-                let Some((table, cursor)) = parts.front_mut() else { return Ok(0) };
+                let (table, cursor) = match parts.front_mut() {
+                    None => return Ok(0),
+                    Some(Piece::Here(table, cursor)) => (table, cursor),
+                    Some(Piece::There(rows)) => match rows.next(&self.snapshot, &self.statement, take).await? {
+                        0 => {
+                            parts.pop_front();
+                            continue;
+                        }
+                        given => return Ok(given),
+                    },
+                };
                 let schema = table.schema();
                 // In a block of its own: what keeps the rows in place must be gone before anything is waited for.
                 let (given, step) = {

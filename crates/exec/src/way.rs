@@ -7,10 +7,10 @@
 use crate::engine::{Engine, Places};
 use crate::find::{self, Lookup};
 use crate::fragment_read::number;
-use std::ops::Deref;
+use std::ops::{Bound, Deref};
 use weald_catalog::{Sharding, TableDef};
 use weald_expr::{EvalContext, StatementContext, sorted_list};
-use weald_plan::fragment::{Action, Fragment, FragmentPlan};
+use weald_plan::fragment::{Access, Action, Fragment, FragmentPlan};
 use weald_plan::key_values::Keys;
 use weald_types::key::{encode_shard_part, shard_hash};
 use weald_types::{Fault, IndexId, Value};
@@ -23,6 +23,12 @@ pub(crate) struct Way<'p> {
     keys: Keys,
     /// Where each key belongs to one partition.
     dealt: Option<Vec<Keys>>,
+}
+
+pub(crate) enum Route<'p> {
+    Here(Way<'p>),
+    /// Some of these positions among the table's partitions are on other nodes.
+    Elsewhere(Vec<usize>),
 }
 
 /// A fragment of the plan, or what was made of one: a large thing that mostly is not there.
@@ -49,21 +55,41 @@ impl Way<'_> {
 }
 
 impl Engine {
-    pub(crate) fn way<'p>(&self, plan: &'p FragmentPlan, places: &Places<'_>, ctx: &EvalContext<'_>) -> Result<Way<'p>, Fault> {
+    /// Where a plan's fragment goes; and by which way, if that is here.
+    pub(crate) fn route<'p>(&self, plan: &'p FragmentPlan, places: &Places<'_>, ctx: &EvalContext<'_>) -> Result<Route<'p>, Fault> {
         let table = &*plan.fragment.table;
-        let (fragment, keys, targets) = if plan.others.is_empty() {
-            let keys = find::keys(table, &plan.fragment.access, ctx)?;
+        let (mut keys, mut target) = (None, None);
+        if plan.others.is_empty() {
+            let found = find::keys(table, &plan.fragment.access, ctx)?;
             // One key that holds the shard key says where to go.
-            let targets = match &keys {
-                Keys::Equal { index, keys: one } if one.len() == 1 => self.partition_of_index_key(table, *index, &one[0], places.len()),
-                _ => None,
-            };
-            let targets = targets.map_or_else(|| self.targets(table, &plan.target, places.len(), ctx), |at| Ok(vec![at]))?;
-            (&plan.fragment, keys, targets)
-        } else {
-            let targets = self.targets(table, &plan.target, places.len(), ctx)?;
-            let (fragment, keys) = self.cheapest(plan, places, &targets, ctx)?;
-            (fragment, keys, targets)
+            if let Keys::Equal { index, keys: one } = &found
+                && one.len() == 1
+            {
+                target = self.partition_of_index_key(table, *index, &one[0], places.len());
+            }
+            keys = Some(found);
+        }
+        let targets = target.map_or_else(|| self.targets(table, &plan.target, places.len(), ctx), |at| Ok(vec![at]))?;
+        if !places.are_here(&targets) {
+            return Ok(Route::Elsewhere(targets));
+        }
+        self.way(&plan.fragment, &plan.others, keys, places, targets, ctx).map(Route::Here)
+    }
+
+    /// The cheapest of some fragments that do the same, in these partitions, which are here. `keys`: of the first, if they are known.
+    pub(crate) fn way<'p>(
+        &self,
+        first: &'p Fragment,
+        others: &'p [Fragment],
+        keys: Option<Keys>,
+        places: &Places<'_>,
+        targets: Vec<usize>,
+        ctx: &EvalContext<'_>,
+    ) -> Result<Way<'p>, Fault> {
+        let (fragment, keys) = match keys {
+            Some(keys) => (first, keys),
+            None if others.is_empty() => (first, find::keys(&first.table, &first.access, ctx)?),
+            None => self.cheapest(first, others, places, &targets, ctx)?,
         };
         let dealt = if targets.len() > 1 { self.dealt(&fragment.table, &keys, places.len()) } else { None };
         let prepared = fragment.filter.as_ref().and_then(|f| sorted_list::prepare(f, ctx));
@@ -82,7 +108,11 @@ impl Engine {
         let ctx = EvalContext { statement, params, subqueries: &[] };
         let places = self.places(&plan.fragment.table)?;
         let targets = self.targets(&plan.fragment.table, &plan.target, places.len(), &ctx)?;
-        let fragment = self.cheapest(plan, &places, &targets, &ctx)?.0.clone();
+        if !places.are_here(&targets) {
+            // Each leaf chooses for itself.
+            return Ok(plan.clone());
+        }
+        let fragment = self.cheapest(&plan.fragment, &plan.others, &places, &targets, &ctx)?.0.clone();
         Ok(FragmentPlan { fragment, others: Vec::new(), ..plan.clone() })
     }
 
@@ -92,6 +122,9 @@ impl Engine {
         let ctx = EvalContext { statement, params, subqueries: &[] };
         let places = self.places(&plan.fragment.table)?;
         let targets = self.targets(&plan.fragment.table, &plan.target, places.len(), &ctx)?;
+        if !places.are_here(&targets) {
+            return Ok(self.entries_elsewhere(plan));
+        }
         let mut ways = Vec::with_capacity(1 + plan.others.len());
         for f in std::iter::once(&plan.fragment).chain(&plan.others) {
             ways.push((f, entries(f, &find::keys(&f.table, &f.access, &ctx)?, &places, &targets)?));
@@ -104,15 +137,31 @@ impl Engine {
         Ok(least)
     }
 
+    /// A guess by rules of thumb, where the indexes that would say more are on other nodes.
+    fn entries_elsewhere(&self, plan: &FragmentPlan) -> u64 {
+        let rows = self.size(&plan.fragment.table).0;
+        let of = |f: &Fragment| match &f.access {
+            Access::Full => rows,
+            Access::Range { prefix, low, high, .. } if prefix.is_empty() && (matches!(low, Bound::Unbounded) || matches!(high, Bound::Unbounded)) => {
+                rows / 3
+            }
+            Access::Range { .. } | Access::Ranges { .. } | Access::Like { .. } => rows / 100,
+            Access::Point { .. } => 1,
+            Access::Points { keys, .. } => keys.len() as u64,
+        };
+        std::iter::once(&plan.fragment).chain(&plan.others).map(of).min().unwrap_or(rows)
+    }
+
     fn cheapest<'p>(
         &self,
-        plan: &'p FragmentPlan,
+        first: &'p Fragment,
+        others: &'p [Fragment],
         places: &Places<'_>,
         targets: &[usize],
         ctx: &EvalContext<'_>,
     ) -> Result<(&'p Fragment, Keys), Fault> {
-        let mut ways = Vec::with_capacity(1 + plan.others.len());
-        for f in std::iter::once(&plan.fragment).chain(&plan.others) {
+        let mut ways = Vec::with_capacity(1 + others.len());
+        for f in std::iter::once(first).chain(others) {
             let keys = find::keys(&f.table, &f.access, ctx)?;
             ways.push((f, entries(f, &keys, places, targets)?, keys));
         }

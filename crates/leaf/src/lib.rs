@@ -21,12 +21,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use weald_catalog::{CatalogView, DatabaseDef};
+use weald_catalog::{ClusterView, DatabaseDef, Topology};
 use weald_env::Env;
-use weald_exec::Engine;
+use weald_exec::{Engine, Home};
 use weald_log::{DataDir, Log, Options, PartitionLog, SnapshotStore};
 use weald_partition::{NodeContext, NodeMemory, Partition};
-use weald_types::{Epoch, Fault, Lsn, PartitionId};
+use weald_types::{Epoch, Fault, Lsn, NodeId, PartitionId};
 
 /// The log may be so many times as long as it takes for one partition's snapshot; beyond that, those who keep it long are made to take theirs.
 const LOG_LENGTH_MOST: u64 = 32;
@@ -43,6 +43,8 @@ pub struct Leaf {
     held: Mutex<BTreeMap<PartitionId, Arc<Held>>>,
     board: Board,
     pub snapshots: SnapshotCounts,
+    /// Who this node is; it is not known before the node is in a cluster, and until then it holds nothing.
+    me: OnceLock<NodeId>,
     /// Directories of partitions that are about to be made: see [`Leaf::prepare`].
     prepared: Mutex<BTreeMap<PartitionId, SnapshotStore>>,
 }
@@ -68,17 +70,15 @@ pub struct SnapshotCounts {
 
 impl Leaf {
     /// A leaf that has not recovered: its tables are not available yet, its state can be watched.
-    pub fn new(env: &Env, dir: &Arc<DataDir>, catalog: &CatalogView, memory: Arc<NodeMemory>) -> Arc<Self> {
+    pub fn new(env: &Env, dir: &Arc<DataDir>, view: &ClusterView, me: Option<NodeId>, memory: Arc<NodeMemory>) -> Arc<Self> {
         let node_log = Arc::new(NodeLog::default());
         let engine = Engine::new(NodeContext::new(env.clone(), node_log.clone(), memory));
         engine.recovering.store(true, Relaxed);
         let board = Board::default();
-        for d in catalog.databases.values() {
-            for id in d.partition_ids() {
-                board.put(id, &d.name, PartitionStatus::new(Phase::Recovering));
-            }
+        for (d, id) in partitions_on(view, me) {
+            board.put(id, &d.name, PartitionStatus::new(Phase::Recovering));
         }
-        Arc::new(Self {
+        let leaf = Self {
             engine,
             env: env.clone(),
             dir: dir.clone(),
@@ -87,20 +87,34 @@ impl Leaf {
             held: Mutex::default(),
             board,
             snapshots: SnapshotCounts::default(),
+            me: OnceLock::new(),
             prepared: Mutex::default(),
-        })
+        };
+        if let Some(me) = me {
+            leaf.set_me(me);
+        }
+        Arc::new(leaf)
     }
 
-    /// Recovers every partition of `catalog`, in parallel, on up to `workers` threads. Blocks; call it once.
-    pub fn recover(&self, catalog: &CatalogView, epoch: Epoch, workers: usize) -> Result<(), Error> {
-        self.recover_with(catalog, epoch, workers, Options::default())
+    /// The node has become a member of a cluster, or is one.
+    pub fn set_me(&self, me: NodeId) {
+        if self.me.set(me).is_ok() {
+            self.engine.set_node(me);
+        }
+    }
+
+    /// Recovers every partition that this node has in `view`, in parallel, on up to `workers` threads. Blocks; call it once.
+    pub fn recover(&self, view: &ClusterView, epoch: Epoch, workers: usize) -> Result<(), Error> {
+        self.recover_with(view, epoch, workers, Options::default())
     }
 
     /// As [`Leaf::recover`], with a log of other measures.
-    pub fn recover_with(&self, catalog: &CatalogView, epoch: Epoch, workers: usize, options: Options) -> Result<(), Error> {
-        let recovered = recover::recover(&self.env, &self.dir, catalog, epoch, &self.engine.node, workers, options, &self.board)?;
+    pub fn recover_with(&self, view: &ClusterView, epoch: Epoch, workers: usize, options: Options) -> Result<(), Error> {
+        let mine = partitions_on(view, self.me.get().copied());
+        let recovered = recover::recover(&self.env, &self.dir, mine, epoch, &self.engine.node, workers, options, &self.board)?;
         let log = Arc::new(recovered.log);
         self.node_log.set(log.clone());
+        self.engine.branches.restore(recovered.in_doubt, recovered.decided);
         for r in recovered.partitions {
             let id = r.partition.id();
             let partition_log = log.partition(id, r.after);
@@ -119,9 +133,10 @@ impl Leaf {
         snapshot::remove_leftovers(&self.env, &self.dir, &self.held.lock().keys().copied().collect());
         // Only now: with a log, the leaf takes changes.
         let _ = self.log.set(log);
-        for d in catalog.databases.values() {
-            self.publish(d);
+        for d in view.catalog.databases.values() {
+            self.publish(d, &view.topology);
         }
+        self.engine.set_followed(view.catalog.version);
         self.engine.recovering.store(false, Relaxed);
         for held in self.held.lock().values() {
             held.live.change(|s| s.phase = Phase::Online);
@@ -145,42 +160,52 @@ impl Leaf {
         format!("the node is recovering, {}% done; wait for it, information_schema.MV_RECOVERY_STATUS shows how far it is", self.recovery().percent)
     }
 
-    /// Tells the engine of a database's partitions.
-    fn publish(&self, d: &DatabaseDef) {
+    /// Tells the engine where a database's partitions are.
+    fn publish(&self, d: &DatabaseDef, topology: &Topology) {
         let held = self.held.lock();
-        let partitions: Vec<Arc<Partition>> = d.partition_ids().filter_map(|id| held.get(&id).map(|h| h.partition.clone())).collect();
-        if partitions.len() == d.partitions as usize {
-            self.engine.put_database(d.id, partitions);
-        }
+        let home = |id: PartitionId| match (held.get(&id), topology.places.get(&id).and_then(|p| p.primary)) {
+            (Some(held), _) => Home::Here(held.partition.clone()),
+            // It is to be here, and could not be recovered.
+            (None, Some(node)) if Some(&node) == self.me.get() => Home::Nowhere,
+            (None, Some(node)) => Home::There(node),
+            (None, None) => Home::Nowhere,
+        };
+        self.engine.put_database(d.id, d.partition_ids().map(home).collect());
     }
 
     /// Does beforehand what can fail in following the catalogue to `new`, so that a change that has been made durable can be followed. If it is not
     /// made after all, empty directories stay, which the next change of the kind uses or the next start removes.
-    pub fn prepare(&self, new: &CatalogView) -> Result<(), Fault> {
-        for d in new.databases.values() {
-            for id in d.partition_ids().filter(|id| !self.held.lock().contains_key(id)) {
-                let store = SnapshotStore::open(&self.env, &self.dir.snapshots_of(id), id).map_err(|e| commit_log::fault(id, &e))?;
-                self.prepared.lock().insert(id, store);
+    pub fn prepare(&self, new: &ClusterView) -> Result<(), Fault> {
+        for (_, id) in partitions_on(new, self.me.get().copied()) {
+            if self.held.lock().contains_key(&id) {
+                continue;
             }
+            let store = SnapshotStore::open(&self.env, &self.dir.snapshots_of(id), id).map_err(|e| commit_log::fault(id, &e))?;
+            self.prepared.lock().insert(id, store);
         }
         Ok(())
     }
 
-    /// Follows the catalogue from one version to the next: makes, changes and drops what it says. Call it once the change is decided: it does not wait for
-    /// anyone, so whoever decided a drop has seen to it that no transaction has changes in the table.
-    pub fn follow(&self, old: &CatalogView, new: &CatalogView) -> Result<(), Fault> {
+    /// Follows the cluster from one version to the next: makes, changes and drops what it says of this node's partitions. Call it once the change is decided:
+    /// it does not wait for anyone, so whoever decided a drop has seen to it that no transaction has changes in the table.
+    pub fn follow(&self, old: &ClusterView, new: &ClusterView) -> Result<(), Fault> {
+        let moved = old.topology != new.topology;
+        let topology = &new.topology;
+        let (old, new) = (&*old.catalog, &*new.catalog);
         let now = self.engine.node.clock.now(self.engine.node.wall());
         for (name, d) in &new.databases {
             let before = old.databases.get(name).filter(|o| o.id == d.id);
             if before.is_none() {
-                self.create_database(d)?;
+                self.create_database(d, topology)?;
+            } else if moved {
+                self.publish(d, topology);
             }
             for t in d.stored_tables() {
                 let known = before.and_then(|b| b.stored_tables().find(|o| o.id == t.id));
                 if known.is_some_and(|o| o.version == t.version) {
                     continue;
                 }
-                for p in self.engine.partitions_of(t)? {
+                for p in self.engine.partitions_here(t)? {
                     match known {
                         None => {
                             p.create_table(t.clone());
@@ -197,7 +222,7 @@ impl Leaf {
         for d in old.databases.values() {
             let after = new.databases.values().find(|n| n.id == d.id);
             for t in d.stored_tables().filter(|t| !after.is_some_and(|a| a.stored_tables().any(|n| n.id == t.id))) {
-                for p in self.engine.partitions_of(t)? {
+                for p in self.engine.partitions_here(t)? {
                     p.drop_table(t.id);
                 }
             }
@@ -205,11 +230,12 @@ impl Leaf {
                 self.drop_database(d);
             }
         }
+        self.engine.set_followed(new.version);
         Ok(())
     }
 
-    fn create_database(&self, d: &DatabaseDef) -> Result<(), Fault> {
-        for id in d.partition_ids() {
+    fn create_database(&self, d: &DatabaseDef, topology: &Topology) -> Result<(), Fault> {
+        for id in d.partition_ids().filter(|id| is_on(topology, *id, self.me.get().copied())) {
             let partition = Partition::new(id, Epoch::FIRST, self.engine.node.clone());
             let prepared = self.prepared.lock().remove(&id);
             let snapshots = match prepared {
@@ -221,14 +247,16 @@ impl Leaf {
             let held = Held { partition, log, snapshots: Mutex::new(snapshots), bytes_at_snapshot: Mutex::new(0), live };
             self.held.lock().insert(id, Arc::new(held));
         }
-        self.publish(d);
+        self.publish(d, topology);
         Ok(())
     }
 
     fn drop_database(&self, d: &DatabaseDef) {
         self.engine.remove_database(d.id);
         for id in d.partition_ids() {
-            self.held.lock().remove(&id);
+            if self.held.lock().remove(&id).is_none() {
+                continue;
+            }
             self.board.remove(id);
             if let Some(log) = self.log.get()
                 && let Err(error) = log.forget(id)
@@ -308,7 +336,7 @@ impl Leaf {
         while busy && self.env.clock.now() - begun < time {
             busy = false;
             for p in &partitions {
-                busy |= p.collect_garbage(GARBAGE_AT_ONCE) >= GARBAGE_AT_ONCE;
+                busy |= p.collect_garbage(self.engine.horizon(), GARBAGE_AT_ONCE) >= GARBAGE_AT_ONCE;
             }
         }
     }
@@ -333,4 +361,14 @@ impl Leaf {
     pub fn log(&self) -> Option<&Arc<Log>> {
         self.log.get()
     }
+}
+
+fn is_on(topology: &Topology, partition: PartitionId, node: Option<NodeId>) -> bool {
+    node.is_some() && topology.places.get(&partition).is_some_and(|place| place.primary == node)
+}
+
+/// The partitions that `node` has.
+fn partitions_on(view: &ClusterView, node: Option<NodeId>) -> Vec<(&DatabaseDef, PartitionId)> {
+    let of = |d: &'_ DatabaseDef| d.partition_ids().filter(|id| is_on(&view.topology, *id, node)).collect::<Vec<_>>();
+    view.catalog.databases.values().flat_map(|d| of(d).into_iter().map(move |id| (&**d, id))).collect()
 }

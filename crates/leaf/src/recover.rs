@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
-use weald_catalog::{CatalogView, Sharding, TableDef};
+use weald_catalog::{DatabaseDef, Sharding, TableDef};
 use weald_env::Env;
 use weald_log::{DataDir, Log, Options, Record, Replay, SnapshotEntry, SnapshotStore};
-use weald_partition::{NodeContext, Partition, Unfinished, snapshot};
-use weald_types::{Epoch, Lsn, PartitionId};
+use weald_partition::{Decision, InDoubt, NodeContext, Partition, Remembered, Transaction, Unfinished, snapshot};
+use weald_types::{Epoch, Lsn, PartitionId, TxnId};
 
 /// Between two lines about the progress of one thing.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -25,6 +25,10 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 pub struct Recovered {
     pub log: Log,
     pub partitions: Vec<RecoveredPartition>,
+    /// Prepared transactions that nobody has decided about, and who takes part in each.
+    pub in_doubt: Vec<(TxnId, Transaction, Arc<[PartitionId]>)>,
+    /// Commits that other nodes may not know of.
+    pub decided: Vec<(Decision, Remembered)>,
 }
 pub struct RecoveredPartition {
     pub partition: Arc<Partition>,
@@ -96,7 +100,7 @@ impl Plan {
 pub fn recover(
     env: &Env,
     dir: &DataDir,
-    catalog: &CatalogView,
+    mine: Vec<(&DatabaseDef, PartitionId)>,
     epoch: Epoch,
     node: &Arc<NodeContext>,
     workers: usize,
@@ -104,18 +108,16 @@ pub fn recover(
     board: &Board,
 ) -> Result<Recovered, Error> {
     let mut plans = Vec::new();
-    for d in catalog.databases.values() {
-        for id in d.partition_ids() {
-            let here = |t: &&Arc<TableDef>| match &t.sharding {
-                Sharding::Single { ordinal } => ordinal % d.partitions.max(1) == id.ordinal(),
-                Sharding::Reference => id.ordinal() == 0,
-                Sharding::Hash { .. } | Sharding::RowId => true,
-            };
-            let tables = d.stored_tables().filter(here).cloned().collect();
-            let snapshots = SnapshotStore::open(env, &dir.snapshots_of(id), id)?;
-            let live = board.get(id).unwrap_or_else(|| board.put(id, &d.name, crate::PartitionStatus::new(Phase::Recovering)));
-            plans.push(Plan { id, tables, snapshots, live });
-        }
+    for (d, id) in mine {
+        let here = |t: &&Arc<TableDef>| match &t.sharding {
+            Sharding::Single { ordinal } => ordinal % d.partitions.max(1) == id.ordinal(),
+            Sharding::Reference => id.ordinal() == 0,
+            Sharding::Hash { .. } | Sharding::RowId => true,
+        };
+        let tables = d.stored_tables().filter(here).cloned().collect();
+        let snapshots = SnapshotStore::open(env, &dir.snapshots_of(id), id)?;
+        let live = board.get(id).unwrap_or_else(|| board.put(id, &d.name, crate::PartitionStatus::new(Phase::Recovering)));
+        plans.push(Plan { id, tables, snapshots, live });
     }
     if !plans.is_empty() {
         tracing::info!(partitions = plans.len(), "replaying snapshot of every partition");
@@ -148,10 +150,21 @@ pub fn recover(
     restored_all(&sink, workers);
     let log = Arc::new(log);
     let mut partitions = Vec::new();
+    let mut doubts: BTreeMap<TxnId, Vec<(Arc<Partition>, InDoubt)>> = BTreeMap::new();
+    let mut decided = Vec::new();
     for (id, t) in sink.targets {
         newest = newest.max(t.newest.load(Ordering::Relaxed));
         let Some((mut snapshots, bad)) = stores.remove(&id) else { continue };
-        let unfinished = t.unfinished.into_inner().len();
+        let mut unfinished = t.unfinished.into_inner();
+        let (prepared, decisions) = unfinished.take_two_phase(t.after);
+        for p in prepared {
+            doubts.entry(p.txn).or_default().push((t.partition.clone(), p));
+        }
+        for d in decisions.into_iter().filter(|d| d.participants.first() == Some(&id)) {
+            let remembered = Remembered::found(&t.partition, d.txn, t.after);
+            decided.push((d, remembered));
+        }
+        let unfinished = unfinished.len();
         if unfinished > 0 {
             tracing::info!(partition = %t.live.name, transactions = unfinished, "large transactions that had not committed are not taken in");
         }
@@ -180,7 +193,15 @@ pub fn recover(
     // No new commit may lie below an old one.
     node.clock.restore(weald_types::Timestamp::new(newest));
     let log = Arc::into_inner(log).expect("the handles made above are gone again");
-    Ok(Recovered { log, partitions })
+    let mut in_doubt = Vec::with_capacity(doubts.len());
+    for (txn, found) in doubts {
+        tracing::info!(%txn, partitions = found.len(), "a transaction is in doubt: it was prepared, and how it ended is asked for");
+        let participants = found.first().map(|(_, p)| p.promise.participants.clone()).unwrap_or_default();
+        let damaged =
+            |e: weald_partition::record::RecordError| Error::Recovery { partition: format!("transaction {txn}").into(), reason: e.to_string() };
+        in_doubt.push((txn, Transaction::restore(node, txn, &found).map_err(damaged)?, participants));
+    }
+    Ok(Recovered { log, partitions, in_doubt, decided })
 }
 
 /// The end of it for every partition, each on one thread.

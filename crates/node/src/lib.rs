@@ -119,10 +119,10 @@ fn serve(
     let (meta_log, state) = metadata::recover(env, dir, addresses.0)?;
     let (memory_limit, table_limit) = config.memory_limits();
     let memory = NodeMemory::new(table_limit, memory_limit);
-    let leaf = Leaf::new(env, dir, &state.catalog, memory.clone());
+    let leaf = Leaf::new(env, dir, &state.view(), Some(SELF), memory.clone());
     let _ = health.leaf.set(leaf.clone());
     health.enter(Stage::Recovering);
-    let catalog = state.catalog.clone();
+    let view = state.view();
     let events = EventLog::open(env, dir.root())?;
     let group = MetadataGroup::new(env.clone(), dir, meta_log, state, leaf.clone(), queries.handle().clone(), events.clone());
     doors.block_on(group.prepare(config.root_password.as_deref())).map_err(Error::Fault)?;
@@ -175,7 +175,7 @@ fn serve(
         let (done, recovered) = tokio::sync::oneshot::channel();
         std::thread::Builder::new().name("recovery".into()).stack_size(STACK_BYTES).spawn(move || {
             // Nobody listens any more if the node was asked to stop meanwhile.
-            let _ = done.send(leaf.recover(&catalog, Epoch::FIRST, threads));
+            let _ = done.send(leaf.recover(&view, Epoch::FIRST, threads));
         })?;
         recovered
     };

@@ -179,9 +179,9 @@ impl MetadataGroup {
             return Err(Fault::PartitionUnavailable { partition: "*".into(), reason: self.leaf.recovering() });
         }
         let mut state = self.change.lock().await;
-        let old = state.catalog.clone();
+        let old = state.view();
         let outcome = self.apply(&mut state, command).await?;
-        let followed = self.leaf.follow(&old, &state.catalog);
+        let followed = self.leaf.follow(&old, &state.view());
         self.show(&state);
         followed.map(|()| outcome)
     }
@@ -200,7 +200,7 @@ impl MetadataGroup {
         let moves_rows = matches!(command, Command::SwapTable { .. } | Command::PublishTable { .. });
         let outcome = next.apply(command)?;
         if self.leaf.is_recovered() {
-            self.leaf.prepare(&next.catalog)?;
+            self.leaf.prepare(&next.view())?;
         }
         if moves_rows {
             // The copies are on disk before what they were copied from goes.

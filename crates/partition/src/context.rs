@@ -52,6 +52,10 @@ impl NodeContext {
     pub fn wall(&self) -> Timestamp {
         Timestamp::from_micros(self.env.clock.wall_micros())
     }
+    /// A snapshot at a time that another node chose; `None`: versions of that time may be gone.
+    pub fn snapshot_at(&self, at: Timestamp) -> Option<Snapshot> {
+        self.snapshots.open_at(at).map(|lease| Snapshot::new(lease, None))
+    }
     /// A snapshot of now, for a statement outside a transaction.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.snapshots.open(&self.clock, self.wall()), None)

@@ -37,10 +37,10 @@ pub use change::{Duplicate, LockWait, Outcome};
 pub use commit_log::{CommitLog, LogTicket, MemoryLog, NotAppended};
 pub use context::{LockWaits, NodeContext};
 pub use gate::Gate;
-pub use large::Unfinished;
+pub use large::{Decision, InDoubt, Promise, Unfinished};
 pub use partition::{Filling, Partition};
 pub use read::{Snapshot, get, read_row, scan, scan_changes};
-pub use transaction::{Durability, Mark, Transaction};
+pub use transaction::{Durability, Mark, Remembered, Transaction};
 /// What executors hold of a table is the table under the definition they were planned for.
 pub use weald_rowstore::OpenTable as Table;
 pub use weald_rowstore::{

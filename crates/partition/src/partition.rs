@@ -5,7 +5,7 @@
 //! Never:    logs definitions: the catalogue is the metadata's, and recovery is told what tables there are.
 
 use crate::context::NodeContext;
-use crate::large::{OpenParts, Unfinished};
+use crate::large::{OpenParts, Promise, Unfinished};
 use crate::record::{self, Form, Ops, RecordError};
 use crate::{Outcome, Transaction};
 use parking_lot::RwLock;
@@ -156,12 +156,21 @@ impl Partition {
         let (head, form, ops) = record::read(bytes)?;
         match form {
             Form::Part { number } => {
-                unfinished.part(head.txn, number, bytes)?;
+                unfinished.part(head.txn, number, bytes, None)?;
+                return Ok(None);
+            }
+            Form::Prepared { number, ref participants } => {
+                let promise = Promise { at: head.at, participants: participants.clone() };
+                unfinished.part(head.txn, number, bytes, Some(promise))?;
+                return Ok(Some(head.at));
+            }
+            Form::Aborted => {
+                unfinished.aborted(head.txn);
                 return Ok(None);
             }
             Form::Whole => (),
             Form::End { parts } => {
-                for part in unfinished.end(head.txn, parts)? {
+                for part in unfinished.end(head.txn, head.at, parts)? {
                     let (_, _, ops) = record::read(&part)?;
                     self.restore_all(ops, head.at, Again::Replaces)?;
                 }
@@ -185,9 +194,9 @@ impl Partition {
         Ok(())
     }
 
-    /// Removes what no reader can see any more; a bounded amount of work.
-    pub fn collect_garbage(&self, most: usize) -> usize {
-        let watermark = self.node.snapshots.advance(self.node.clock.now(self.node.wall()));
+    /// Removes what no reader can see any more; a bounded amount of work. `horizon`: nobody on other nodes reads before it, nor will.
+    pub fn collect_garbage(&self, horizon: Timestamp, most: usize) -> usize {
+        let watermark = self.node.snapshots.advance(horizon);
         self.tables().iter().map(|t| t.collect(watermark, most)).sum()
     }
 

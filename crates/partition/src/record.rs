@@ -5,14 +5,17 @@
 //! Never:    adds a checksum: the log has one for every record.
 //! See:      docs/format/commit-record.md
 
-use weald_types::{Epoch, SchemaVersion, TableId, Timestamp, TxnId};
+use std::sync::Arc;
+use weald_types::{Epoch, PartitionId, SchemaVersion, TableId, Timestamp, TxnId};
 
 /// What a transaction did, whole.
 const WHOLE: u8 = 1;
-/// What a large transaction did, a part of it or the end.
+/// What a transaction did that takes several records: because it is large, or because it commits in two phases.
 const LARGE: u8 = 2;
 const PART: u8 = 0;
 const END: u8 = 1;
+const PREPARED: u8 = 2;
+const ABORTED: u8 = 3;
 const PUT: u8 = 1;
 const DELETE: u8 = 0;
 
@@ -35,7 +38,7 @@ pub struct Head {
 }
 
 /// What a record is of its transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     Whole,
     /// Not committed yet. Number 0 says that whatever parts there were before are void.
@@ -46,6 +49,14 @@ pub enum Form {
     End {
         parts: u32,
     },
+    /// The last part, and the promise to commit at the record's time or later if that is decided. Who decides is the first of the participants, which are
+    /// all the partitions that the transaction wrote in.
+    Prepared {
+        number: u32,
+        participants: Arc<[PartitionId]>,
+    },
+    /// It was prepared, and is void.
+    Aborted,
 }
 
 /// One row's change.
@@ -57,12 +68,14 @@ pub struct Op<'a> {
     pub bytes: Option<&'a [u8]>,
 }
 
-/// A part's head has no time yet: [`Timestamp::ZERO`].
-pub fn begin(out: &mut Vec<u8>, head: Head, form: Form) {
+/// A part's head has no time yet: [`Timestamp::ZERO`]. That of what is prepared has the time from which on it may commit.
+pub fn begin(out: &mut Vec<u8>, head: Head, form: &Form) {
     let large = match form {
         Form::Whole => None,
-        Form::Part { number } => Some((PART, number)),
-        Form::End { parts } => Some((END, parts)),
+        Form::Part { number } => Some((PART, *number)),
+        Form::End { parts } => Some((END, *parts)),
+        Form::Prepared { number, .. } => Some((PREPARED, *number)),
+        Form::Aborted => Some((ABORTED, 0)),
     };
     out.push(if large.is_some() { LARGE } else { WHOLE });
     out.extend_from_slice(&head.txn.raw().to_le_bytes());
@@ -71,6 +84,10 @@ pub fn begin(out: &mut Vec<u8>, head: Head, form: Form) {
     if let Some((kind, number)) = large {
         out.push(kind);
         out.extend_from_slice(&number.to_le_bytes());
+    }
+    if let Form::Prepared { participants, .. } = form {
+        out.extend_from_slice(&(participants.len() as u32).to_le_bytes());
+        participants.iter().for_each(|p| out.extend_from_slice(&p.raw().to_le_bytes()));
     }
 }
 
@@ -107,6 +124,17 @@ pub fn read(record: &[u8]) -> Result<(Head, Form, Ops<'_>), RecordError> {
         LARGE => match (r.take(1)?[0], r.u32()?) {
             (PART, number) => Form::Part { number },
             (END, parts) => Form::End { parts },
+            (PREPARED, number) => {
+                let count = r.u32()? as usize;
+                let ids = r.take(count.checked_mul(8).ok_or(RecordError::Damaged)?)?;
+                let id = |b: &[u8]| b.try_into().ok().map(|b| PartitionId::new(u64::from_le_bytes(b)));
+                let participants = ids.chunks_exact(8).map(id).collect::<Option<Arc<[_]>>>().ok_or(RecordError::Damaged)?;
+                if participants.is_empty() {
+                    return Err(RecordError::Damaged);
+                }
+                Form::Prepared { number, participants }
+            }
+            (ABORTED, 0) => Form::Aborted,
             _ => return Err(RecordError::Damaged),
         },
         _ => return Err(RecordError::Damaged),
@@ -156,7 +184,7 @@ mod tests {
     #[test]
     fn bytes_are_as_the_format_page_shows() {
         let mut out = Vec::new();
-        begin(&mut out, Head { txn: TxnId::new(7), at: Timestamp::from_micros(9), epoch: Epoch::FIRST }, Form::Whole);
+        begin(&mut out, Head { txn: TxnId::new(7), at: Timestamp::from_micros(9), epoch: Epoch::FIRST }, &Form::Whole);
         push(&mut out, Op { table: TableId::new(3), schema: SchemaVersion::new(2), key: b"k", bytes: Some(b"row") });
         push(&mut out, Op { table: TableId::new(3), schema: SchemaVersion::new(2), key: b"l", bytes: None });
         let head = [1, 7, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
@@ -164,11 +192,18 @@ mod tests {
         let delete = [0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, b'l'];
         assert_eq!(out, [&head[..], &put, &delete].concat());
         let part = Head { txn: TxnId::new(7), at: Timestamp::ZERO, epoch: Epoch::FIRST };
-        for (form, tail) in [(Form::Part { number: 3 }, [0, 3, 0, 0, 0]), (Form::End { parts: 4 }, [1, 4, 0, 0, 0])] {
+        let prepared = Form::Prepared { number: 5, participants: [PartitionId::new(0x0102), PartitionId::new(3)].into() };
+        let participants = [2, 5, 0, 0, 0, 2, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
+        for (form, tail) in [
+            (Form::Part { number: 3 }, &[0, 3, 0, 0, 0][..]),
+            (Form::End { parts: 4 }, &[1, 4, 0, 0, 0]),
+            (prepared, &participants),
+            (Form::Aborted, &[3, 0, 0, 0, 0]),
+        ] {
             let mut out = Vec::new();
-            begin(&mut out, part, form);
+            begin(&mut out, part, &form);
             let head = [2, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
-            assert_eq!(out, [&head[..], &tail].concat());
+            assert_eq!(out, [&head[..], tail].concat());
             assert_eq!(read(&out).map(|(head, form, _)| (head, form)), Ok((part, form)));
         }
     }
@@ -181,7 +216,7 @@ mod tests {
             Op { table: TableId::new(2), schema: SchemaVersion::FIRST, key: b"", bytes: None },
         ];
         let mut out = Vec::new();
-        begin(&mut out, head, Form::Whole);
+        begin(&mut out, head, &Form::Whole);
         ops.iter().for_each(|op| push(&mut out, *op));
         let (found, form, mut rest) = read(&out).unwrap();
         assert_eq!((found, form), (head, Form::Whole));

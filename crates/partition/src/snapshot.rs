@@ -50,7 +50,7 @@ pub async fn write<E: From<Fault>>(partition: &Arc<Partition>, mut sink: impl Fn
         let mut cursor = Cursor::rows(KeyRange::all());
         while !cursor.is_done() {
             let mut item = vec![ROWS];
-            record::begin(&mut item, head, Form::Whole);
+            record::begin(&mut item, head, &Form::Whole);
             let empty = item.len();
             read::scan(&table, &mut cursor, &snapshot, &mut |row| {
                 rows += 1;

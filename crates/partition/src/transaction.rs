@@ -11,6 +11,10 @@
 //! The order of a commit, which readers rely on (see `weald_txn::visibility`): announce, take the timestamp, publish it, append to the log, wait for the
 //! flush, become visible, stamp and unlock, wake the waiters. The records of all partitions go to the log as one: after a crash all are there or none.
 
+mod prepared;
+
+pub use prepared::Remembered;
+
 use crate::context::NodeContext;
 use crate::large::{Entered, OpenParts};
 use crate::partition::Partition;
@@ -112,6 +116,16 @@ impl Transaction {
         self.txn.set_read_ts(s.at());
         self.inner.lock().snapshot = Some(s.clone());
         s
+    }
+    /// What it reads at, where another node chose the time; `None`: versions of that time may be gone.
+    pub fn read_at(&self, at: Timestamp) -> Option<Snapshot> {
+        if let Some(s) = self.inner.lock().snapshot.as_ref().filter(|s| s.at() == at) {
+            return Some(s.clone());
+        }
+        let s = Snapshot::new(self.node.snapshots.open_at(at)?, Some(self.txn.clone()));
+        self.txn.set_read_ts(at);
+        self.inner.lock().snapshot = Some(s.clone());
+        Some(s)
     }
     /// Whether it has changed anything.
     pub fn has_written(&self) -> bool {
@@ -258,11 +272,7 @@ impl Transaction {
     /// Errors: `DiskFull` or `PartitionUnavailable`, and it is rolled back; `OutcomeUnknown` if the log failed after it had taken the record.
     pub async fn commit(self, durability: Durability) -> Result<Timestamp, Fault> {
         self.parts_durable(0).await?;
-        let inner = std::mem::take(&mut *self.inner.lock());
-        let whole = |(id, set): (PartitionId, Arc<Mutex<Set>>)| Some((id, Arc::into_inner(set)?.into_inner()));
-        let Some(mut sets) = inner.sets.into_iter().map(whole).collect::<Option<Vec<(PartitionId, Set)>>>() else {
-            return Err(Fault::Internal { incident: "a commit while changes are being made".into() });
-        };
+        let mut sets = self.take_sets()?;
         if !sets.iter().any(|(_, s)| s.changes.has_changes()) {
             self.txn.set_committed_empty();
             drop(sets);
@@ -273,18 +283,32 @@ impl Transaction {
         self.txn.begin_commit();
         self.node.clock.now(self.node.wall());
         let at = self.node.clock.tick();
+        self.end(at, sets, durability).await.map(|_| at)
+    }
+
+    fn take_sets(&self) -> Result<Vec<(PartitionId, Set)>, Fault> {
+        let inner = std::mem::take(&mut *self.inner.lock());
+        let whole = |(id, set): (PartitionId, Arc<Mutex<Set>>)| Some((id, Arc::into_inner(set)?.into_inner()));
+        let sets = inner.sets.into_iter().map(whole).collect::<Option<_>>();
+        sets.ok_or_else(|| Fault::Internal { incident: "a transaction ends while changes are being made".into() })
+    }
+
+    /// The commit at `at`, which is known. What is given back keeps the records before the commit's in the log.
+    async fn end(&self, at: Timestamp, mut sets: Vec<(PartitionId, Set)>, durability: Durability) -> Result<Vec<Entered>, Fault> {
         self.txn.set_committing(at);
         let mut records: Vec<(PartitionId, Vec<u8>)> = Vec::with_capacity(sets.len());
         for (id, set) in &sets {
             let Some(epoch) = set.epoch.filter(|_| set.changes.has_changes()) else { continue };
             let form = if set.parts == 0 { Form::Whole } else { Form::End { parts: set.parts } };
-            records.push((*id, set.record(Head { txn: self.txn.id(), at, epoch }, form)));
+            records.push((*id, set.record(Head { txn: self.txn.id(), at, epoch }, &form)));
         }
+        let entered = sets.iter_mut().filter_map(|(_, set)| set.entered.take()).collect();
         let borrowed: Vec<(PartitionId, &[u8])> = records.iter().map(|(p, r)| (*p, r.as_slice())).collect();
-        let mut ending = Ending { txn: self.txn.clone(), at, sets: sets.into_iter().map(|(_, set)| set).collect(), ticket: None };
+        let sets = sets.into_iter().map(|(_, set)| set).collect();
+        let mut ending = Ending { txn: self.txn.clone(), at, sets, entered, ticket: None };
         if borrowed.is_empty() {
             ending.commit();
-            return Ok(at);
+            return Ok(Vec::new());
         }
         let ticket = loop {
             match self.node.log.append(&borrowed, durability) {
@@ -304,13 +328,13 @@ impl Transaction {
                 ending.wait().await?;
             }
         }
-        Ok(at)
+        Ok(std::mem::take(&mut ending.entered))
     }
 }
 
 impl Set {
     /// What of its changes is not in the log yet.
-    fn record(&self, head: Head, form: Form) -> Vec<u8> {
+    fn record(&self, head: Head, form: &Form) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.changes.unlogged_bytes() * 9 / 8);
         record::begin(&mut out, head, form);
         self.changes.for_each_unlogged(|c| {
@@ -318,11 +342,14 @@ impl Set {
         });
         out
     }
-    fn append_part(&mut self, partition: PartitionId, txn: &Txn, node: &NodeContext) -> Result<LogTicket, NotAppended> {
-        // Before the part is in the log: see `large.rs`.
+    /// Before the first part is in the log: see `large.rs`.
+    fn enter(&mut self, partition: PartitionId, txn: &Txn, node: &NodeContext) {
         self.entered.get_or_insert_with(|| self.open_parts.enter(txn.id(), || node.log.durable(partition)));
+    }
+    fn append_part(&mut self, partition: PartitionId, txn: &Txn, node: &NodeContext) -> Result<LogTicket, NotAppended> {
+        self.enter(partition, txn, node);
         let head = Head { txn: txn.id(), at: Timestamp::ZERO, epoch: self.epoch.unwrap_or(Epoch::FIRST) };
-        let part = self.record(head, Form::Part { number: self.parts });
+        let part = self.record(head, &Form::Part { number: self.parts });
         let ticket = node.log.append(&[(partition, &part)], Durability::Sync)?;
         self.changes.mark_logged();
         self.parts += 1;
@@ -346,6 +373,8 @@ struct Ending {
     txn: Arc<Txn>,
     at: Timestamp,
     sets: Vec<Set>,
+    /// Of the sets: until the end is durable and its rows are stamped.
+    entered: Vec<Entered>,
     ticket: Option<LogTicket>,
 }
 
@@ -394,7 +423,13 @@ impl Drop for Ending {
             self.abort();
             return;
         }
-        let mut rest = Ending { txn: self.txn.clone(), at: self.at, sets: std::mem::take(&mut self.sets), ticket: self.ticket.take() };
+        let mut rest = Ending {
+            txn: self.txn.clone(),
+            at: self.at,
+            sets: std::mem::take(&mut self.sets),
+            entered: std::mem::take(&mut self.entered),
+            ticket: self.ticket.take(),
+        };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(async move { rest.wait().await })),
             // The process is ending: what the log has is what counts, and nobody reads any more.

@@ -61,7 +61,11 @@ pub struct StoredRow<'a> {
     /// Of the row: its primary key, or hidden row id.
     key: &'a [u8],
 }
-impl StoredRow<'_> {
+impl<'a> StoredRow<'a> {
+    /// A row's bytes that another node has sent, which are nowhere in a table here: it has no handle.
+    pub fn sent(version: SchemaVersion, bytes: &'a [u8]) -> Self {
+        Self { bytes, version, key: &[] }
+    }
     pub fn handle(&self) -> RowHandle {
         RowHandle::new(self.key)
     }

@@ -107,7 +107,9 @@ impl Session {
         match &entry.plan {
             Cached::No => return None,
             // The table has grown since, these values find more, or the session wants another executor.
-            Cached::Read(p) if !self.settings.executor.takes_fragment() || self.size_of(p, params) != Size::Small => return None,
+            Cached::Read(p) if !self.settings.executor.takes_fragment() || !self.server.engine.takes(p) || self.size_of(p, params) != Size::Small => {
+                return None;
+            }
             Cached::Read(_) | Cached::Change(_) | Cached::Insert(_) => (),
         }
         self.plan_used = Some(entry.clone());

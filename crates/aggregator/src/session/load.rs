@@ -88,6 +88,7 @@ impl Session {
         let longest_line = self.variables.int("max_allowed_packet") as usize;
         let snapshot = self.take_snapshot();
         let statement = self.statement();
+        self.server.engine.know_auto_increment(&bound.table, &self.statement()).await?;
         let form = self.server.engine.row_form(&bound.table)?;
         let runtime = self.server.query_runtime.clone();
         let lanes = form.partitions().min(runtime.metrics().num_workers()).max(1);

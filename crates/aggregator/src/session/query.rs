@@ -210,6 +210,7 @@ impl Session {
     pub(crate) fn choose(&self, query: &Query, params: &[Value], executor: Executor) -> Result<Chosen, Fault> {
         if executor.takes_fragment()
             && let Some(plan) = local::fragment(query, &self.bind_context())
+            && self.server.engine.takes(&plan)
         {
             match if executor == Executor::Auto { self.size_of(&plan, params) } else { Size::Small } {
                 Size::Small => return Ok(Chosen::Fragment(Box::new(plan))),

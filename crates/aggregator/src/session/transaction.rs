@@ -168,7 +168,11 @@ impl Session {
                     return Err(Fault::Internal { incident: "a commit while the transaction is being written to".into() });
                 };
                 let begun = self.server.env.clock.now();
-                if transaction.changes() < MANY_CHANGES {
+                if transaction.is_spread() {
+                    // Half an end is none: it goes on if the client goes away.
+                    let ended = tokio::spawn(transaction.commit(durability));
+                    ended.await.map_err(|e| Fault::OutcomeUnknown { reason: e.to_string() })??;
+                } else if transaction.changes() < MANY_CHANGES {
                     transaction.commit(durability).await?;
                 } else {
                     // Its end takes long: not where other connections wait for the thread.

@@ -41,8 +41,8 @@ fn open(disk: &Arc<SimDisk>, seed: u64) -> Result<Node, String> {
     let env = Env::with_disk(disk.clone(), seed);
     let dir = Arc::new(DataDir::open(&env, Path::new("/data")).map_err(|e| e.to_string())?);
     let (log, state) = recover(&env, &dir, "127.0.0.1:3306".parse().unwrap()).map_err(|e| e.to_string())?;
-    let leaf = Leaf::new(&env, &dir, &state.catalog, NodeMemory::unlimited());
-    leaf.recover_with(&state.catalog, Epoch::FIRST, 2, options()).map_err(|e| e.to_string())?;
+    let leaf = Leaf::new(&env, &dir, &state.view(), Some(SELF), NodeMemory::unlimited());
+    leaf.recover_with(&state.view(), Epoch::FIRST, 2, options()).map_err(|e| e.to_string())?;
     let group = MetadataGroup::new(env.clone(), &dir, log, state, leaf.clone(), RUNTIME.handle().clone(), EventLog::in_memory(&env));
     // As at a start: the first command of a catalogue is the first account.
     RUNTIME.block_on(group.prepare(None)).map_err(|f| format!("{f:?}"))?;

@@ -1,0 +1,108 @@
+//! What aggregators and leaves tell each other all the time.
+//!
+//! Owns:     which aggregators there are, what they may still read, when they were last heard of.
+//! Promises: a leaf keeps every version that a living aggregator may still ask for. What an aggregator that is gone has left undone is rolled back; what
+//!           it left undecided is settled.
+//! Never:    takes silence for death before it has lasted for a while.
+
+use super::ask::{CONTROL, internal};
+use super::message::{Figures, Pulse, TableFigures};
+use super::method;
+use crate::engine::Engine;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use weald_rpc::Ask;
+use weald_types::{NodeIdentity, Timestamp};
+
+/// How often.
+pub const EVERY: Duration = Duration::from_millis(500);
+/// An aggregator that was not heard of for so long does not read at old times any more (its reads are refused), and its open transactions are rolled back.
+const GONE_AFTER: Duration = Duration::from_secs(5);
+/// What an aggregator that has not been heard of yet may want to read.
+const GRACE: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+pub struct Readers(Mutex<HashMap<NodeIdentity, Reader>>);
+
+struct Reader {
+    reads_from: Timestamp,
+    run: u64,
+    heard: Duration,
+}
+
+impl Readers {
+    /// Gives whether it is another run of the process than before.
+    fn heard(&self, from: NodeIdentity, pulse: &Pulse, now: Duration) -> bool {
+        let mut all = self.0.lock();
+        let before = all.insert(from, Reader { reads_from: pulse.reads_from, run: pulse.run, heard: now });
+        before.is_some_and(|b| b.run != pulse.run)
+    }
+    /// Nobody reads before this, nor will; `now` on both clocks.
+    pub fn horizon(&self, clock: Timestamp, now: Duration) -> Timestamp {
+        let all = self.0.lock();
+        if all.is_empty() {
+            return clock;
+        }
+        let grace = Timestamp::from_micros(clock.micros().saturating_sub(GRACE.as_micros() as u64));
+        all.values().filter(|r| now.saturating_sub(r.heard) <= GONE_AFTER).fold(grace, |least, r| least.min(r.reads_from))
+    }
+    fn is_gone(&self, node: NodeIdentity, now: Duration) -> bool {
+        self.0.lock().get(&node).is_none_or(|r| now.saturating_sub(r.heard) > GONE_AFTER)
+    }
+}
+
+impl Engine {
+    /// Tells every node what this one may still read, and learns how large its tables are; then ends and settles what others have left. Call it every
+    /// [`EVERY`].
+    pub async fn pulse(self: &Arc<Self>) {
+        let reads_from = self.node.snapshots.advance(self.horizon());
+        let pulse = Pulse { reads_from, run: self.run() };
+        if let Ok(body) = weald_rpc::message::encode(&pulse) {
+            let told = self.leaves.peers().into_iter().map(|(node, peer)| {
+                let ask = Ask { method: method::PULSE, body: body.clone(), within: Some(GRACE) };
+                async move {
+                    match peer.call(CONTROL, ask).await.map_err(internal).and_then(|b| weald_rpc::message::decode::<Figures>(&b).map_err(internal)) {
+                        Ok(figures) => self.leaves.take_figures(node, figures.tables),
+                        Err(error) => tracing::debug!(%node, %error, "no pulse"),
+                    }
+                }
+            });
+            futures::future::join_all(told).await;
+        }
+        let now = self.node.env.clock.now();
+        self.branches.end_of(|node| node != self.leaves.me() && self.readers.is_gone(node, now)).await;
+        self.settle().await;
+    }
+
+    /// Garbage below this is nobody's any more.
+    pub fn horizon(&self) -> Timestamp {
+        let clock = self.node.clock.now(self.node.wall());
+        self.readers.horizon(clock, self.node.env.clock.now())
+    }
+
+    pub(super) async fn hear(&self, from: NodeIdentity, pulse: &Pulse) -> Figures {
+        let other_run = self.readers.heard(from, pulse, self.node.env.clock.now());
+        if other_run {
+            self.branches.end_of(|node| node == from).await;
+        }
+        self.figures()
+    }
+
+    fn figures(&self) -> Figures {
+        let mut tables = Vec::new();
+        for partition in self.all_here() {
+            for t in partition.tables() {
+                tables.push(TableFigures {
+                    table: t.id(),
+                    ordinal: partition.id().ordinal(),
+                    rows: t.row_count(),
+                    bytes: t.memory().bytes(),
+                    auto_increment_seen: t.auto_increment_seen(),
+                });
+            }
+        }
+        Figures { tables }
+    }
+}
