@@ -232,9 +232,9 @@ async fn every_cut_of_the_log_recovers_to_what_was_promised_and_decided() {
                     if doubts > 0 {
                         let mut logs = Node::new();
                         logs.log = Arc::default();
-                        for p in 0..2 {
-                            let id = new.partitions[p].id();
-                            let records = node.log.records(id).into_iter().take(cut[p]).chain(new.log.records(id));
+                        for (p, kept) in new.partitions.iter().zip(cut) {
+                            let id = p.id();
+                            let records = node.log.records(id).into_iter().take(kept).chain(new.log.records(id));
                             for record in records {
                                 let _ticket = weald_partition::CommitLog::append(&*logs.log, &[(id, &record)], Durability::Sync).unwrap();
                             }
