@@ -1,4 +1,4 @@
-//! What is fuzzed: one function for each kind of bytes that come from a client or from the disk.
+//! What is fuzzed: one function for each kind of bytes that come from a client, from the disk or from another node.
 //!
 //! Owns:     nothing.
 //! Promises: a body panics where a promise of the code under it is broken: a panic of its own, a wrong answer, a damage that is not seen.
@@ -17,12 +17,16 @@ use weald_catalog::TableDef;
 use weald_catalog::table::{ColumnDef, DefaultValue, IndexDef, IndexPart, Sharding, TableOptions};
 use weald_env::sim::{SimDisk, Survives};
 use weald_env::{Disk, Env, OpenMode};
+use weald_expr::carried::{CarriedFacts, CarriedStatement, StatementEffects};
 use weald_log::{Error, Log, Options, Progress, Record, Replay, SnapshotStore};
 use weald_partition::{Cursor, KeyRange, MemoryLog, NodeContext, NodeMemory, Partition, Unfinished};
+use weald_plan::carried::CarriedFragment;
 use weald_sql::{Normalised, ParseOptions, normalise, parse, parse_expr, parse_normalised, parse_query, print};
 use weald_types::json::{Json, JsonPath};
 use weald_types::row::RowLayout;
-use weald_types::{Collation, DatabaseId, Epoch, Fault, IndexId, Lsn, NodeId, PartitionId, SchemaVersion, SqlMode, SqlType, TableId, TypeKind};
+use weald_types::{
+    Collation, DatabaseId, Epoch, Fault, IndexId, Lsn, NodeId, PartitionId, SchemaVersion, SqlMode, SqlType, TableId, TypeKind, Value,
+};
 
 pub struct Body {
     pub name: &'static str,
@@ -54,6 +58,7 @@ pub const ALL: &[Body] = &[
         run: catalogue,
         seeds: &[b"\x01\x02\x01d", b"\x01\x00\x01d\x02\x00\x01\x00", b"\x01\x0b\x01\x01d\x01v", b"\x01\x00\x00\xA2\xA2\xA2\xA2\x07\x00\x00\x00"],
     },
+    Body { name: "carried", run: carried, seeds: CARRIED },
 ];
 
 const LOGINS: &[&[u8]] = &[
@@ -109,6 +114,55 @@ pub fn command(data: &[u8]) {
         }
         let _ = weald_wire::command::statement_of(body);
     }
+}
+
+const CARRIED: &[&[u8]] = &[
+    b"\x00\x01\x01\x01\x00\x01\x01\x00\x01\x0A\x01\x04\x00\x00\x00?\x00\x00\x02\x01\x02\x02\x07\x14\x01-\x07\x14\x01-\x01\x02\x05\x12\x02\x01x\x02yz\x01-\x07\x02\x01-\x00\x00\x00\x00\x00\x00\x00",
+    b"\x00\x01\x01\x02\x01\x03\x01\x01\x00\x01\x02\x01\x04\x00\x00\x00?\x01\x01\x00\x01\x04\x01\x04\x00\x00\x00?\x01\x01\x00\x01\x06\x01\x04\x00\x00\x00?\x01\x03\x02\x03\x0F\x00\x01?\x00\x09\x80\x80\x80\x80\x80\x84\x81\xFD\x01\x0E\x06\x00?\x06\x0B\x02\x01\x04\x00\x01\x01\x01??\x00\x00\x01\x01\x02\x01\x01\x03\x00\x00\x01?\x03\x00\x00\x00\x00\x01,\x01\x04\x00\x00\x00?\x02\x01\x03\x02\x04\x02\x0A\x02\x00\x01?\x00\x03\x012\x02\x02\x01\x00\x00?\x06\x14\x02\x02\x0C\x03\x00\x01??\x00\x00\x01,\x02\x22\x03\x00\x01?\x05\x01\x06\x02\x01\x01\x03\x00\x00\x01?\x00\x01\x02\x01\x04\x00\x00\x00?\x06\x06\x02\x01\x04\x00\x01\x01\x01??\x02\x02\x07\x14\x01-\x00\x05\x0A2024-01-02\x07\x1D\x01-\x08\x00\x01\x01\x07\x1D\x01-\x00\x00\x01,\x07\x1D\x01-\x00\x00\x00\x00\x00",
+    b"\x00\x01\x01\x02\x00\x02\x01\x01\x00\x01\x02\x01\x04\x00\x00\x00?\x01\x01\x00\x01\x04\x01\x04\x00\x00\x00?\x01\x05\x02\x06\x11\x01.\x00\x05\x03$.a\x07\x03\x00-\x07\x0CJSON_EXTRACT\x02\x11\x01..\x00\x01\x06\x01\x04\x00\x00\x00?\x06\x06\x02\x01\x04\x00\x01\x01\x01??\x01\x02\x02\x03\x02\x02\x07\x14\x01-\x04\x01x\x01\x04\x00\x00\x01?\x07\x06CONCAT\x02\x07(\x01--\x04\x01\x00\x03\x01\x1E\x02\x02\x01\x00\x00?\x00\x01\x03\x01\x07\x03NOW\x00\x0E\x00\x01??\x00\x00\x00\x00",
+    b"\x01\x0C\x00\x01\x05\x02\x07\x03\x01\xFA\x01\x03\x9E\x8C\xBD\xDF\xA8\x91\xE4\xE1\xFF\xB8\x9C\xB1\xB1\x1E\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x93\xD8\xA9\xA2\xEF\xFB\xA2\xB9\x9C\x01\x04\x00\x00\x00\x00\x00\x00\xF8?\x05\x02\xC3\xA9\x06\x02\x00\xFF\x07\xDD\xA0?\x08\xFF\xE6\xF9\xDC\xE7\xAF\x01\x09\xFF\xBF\xDD\xEE\xC1\xFE\xFC\xE1\x09\x0A\x19\x09\x02\x01a\x08\x04\x03\x02\x05\x00\x00\x00\x00\x00\x00\x04@\x07\x01x\x09\x00\x01b\x00",
+    b"\x02\x90\xE8\x12\x01\x0DEurope/Vienna\x00\x01\x02db\x00\x00\x00-\x04\x80\x08\x00\x80\x80\x80 \x10\x00",
+    b"\x03\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x02\x01v\x01\x01\x02\x01\x04\x00\x00\x01?\x01w\x00",
+    b"\x04\x01\x00'\x8C\x0A\x0522007\x04text\x01\x00\x00\x01\x01v\x01\x02\x01\x04\x00\x00\x01?\x00\x00",
+];
+
+/// What another node says of a statement: it is refused, or is the same after it has been sent on.
+pub fn carried(data: &[u8]) {
+    let Some((kind, bytes)) = data.split_first() else { return };
+    match kind {
+        0 => {
+            if let Some(fragment) = sent_on::<CarriedFragment<'static>>(bytes)
+                && let Ok(fragment) = fragment.resolve(|_, _| Ok(wide_table()))
+            {
+                let _ = (fragment.reach(), fragment.variables());
+                fragment.exprs(&mut |e| assert!(!weald_expr::print::text(e).is_empty()));
+            }
+        }
+        1 => {
+            for value in sent_on::<Vec<Value>>(bytes).unwrap_or_default() {
+                let _ = (value.size_bytes(), format!("{value:?}"));
+            }
+        }
+        2 => drop(sent_on::<CarriedFacts>(bytes)),
+        3 => drop(sent_on::<CarriedStatement>(bytes)),
+        4 => drop(sent_on::<StatementEffects>(bytes)),
+        _ => drop(sent_on::<weald_expr::Expr>(bytes)),
+    }
+}
+
+/// With as many columns as the seeds speak of.
+fn wide_table() -> Arc<TableDef> {
+    let mut table = TableDef::clone(&table());
+    table.columns = table.columns.iter().cycle().take(7).cloned().collect();
+    Arc::new(table)
+}
+
+fn sent_on<T: serde::Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let read: T = postcard::from_bytes(bytes).ok()?;
+    let sent = postcard::to_stdvec(&read).expect("what was read can be sent");
+    let again: T = postcard::from_bytes(&sent).expect("what was sent can be read");
+    assert_eq!(postcard::to_stdvec(&again).ok(), Some(sent), "it is another now");
+    Some(read)
 }
 
 const STATEMENTS: &[&[u8]] = &[
