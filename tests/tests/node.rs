@@ -221,20 +221,24 @@ fn a_directory_without_permission_is_named() {
 fn damage_is_named_by_file_and_offset_and_nothing_starts() {
     let mut server = Server::start();
     fill(&mut server.connect().unwrap(), 4000);
+    server.connect().unwrap().query("CREATE TABLE d.later (id INT PRIMARY KEY)").unwrap();
     let _ = server.terminate(Duration::from_secs(20));
     let flip = |file: &Path, at: u64| {
         let mut bytes = std::fs::read(file).unwrap();
         bytes[at as usize] ^= 0x10;
         std::fs::write(file, &bytes).unwrap();
     };
-    for part in ["log", "meta/log"] {
+    for part in ["log", "meta/g00000000/log"] {
         let file = files(&server.dir().join(part)).into_iter().find(|f| f.extension().is_some_and(|e| e == "wlog")).unwrap();
-        flip(&file, 700);
+        // Within a record that others follow.
+        let bytes = std::fs::read(&file).unwrap();
+        let at = bytes.windows(3).position(|w| w == b"pad").unwrap_or(700) as u64;
+        flip(&file, at);
         let said = refused_in(server.dir());
         assert!(said.contains(&file.display().to_string()) && said.contains("offset") && said.contains("backup"), "{said}");
         let log = std::fs::read_to_string(server.dir().join("weald.log")).unwrap();
         assert!(log.contains("offset"), "{log}");
-        flip(&file, 700);
+        flip(&file, at);
     }
     server.restart();
     assert_eq!(rows(&mut server.connect().unwrap(), "SELECT COUNT(*) FROM d.t"), [["4000"]]);

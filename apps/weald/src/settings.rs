@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use weald_env::Env;
 use weald_node::log_file::Limits;
-use weald_node::{Config, LogConfig, LogFormat};
+use weald_node::{Begin, Config, LogConfig, LogFormat};
 
 #[derive(Args, Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
@@ -75,7 +75,7 @@ impl Settings {
         if self.bind_address.is_some_and(|a| !a.is_loopback()) {
             return Err("weald dev is for this machine only; use weald node to listen on another address".into());
         }
-        self.config()
+        self.config(Begin::Alone)
     }
 
     pub fn for_node(self, env: &Env, file: Option<&Path>) -> Result<Config, String> {
@@ -83,7 +83,7 @@ impl Settings {
             Some(path) => read(env, path)?,
             None => Settings::default(),
         };
-        self.before(from_file).config()
+        self.before(from_file).config(Begin::Alone)
     }
 
     /// What is not given here is as in `file`.
@@ -107,7 +107,7 @@ impl Settings {
         }
     }
 
-    fn config(self) -> Result<Config, String> {
+    fn config(self, begin: Begin) -> Result<Config, String> {
         let address = self.bind_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let mut variables = Vec::new();
         for (name, value) in self.variables {
@@ -137,6 +137,7 @@ impl Settings {
         };
         Ok(Config {
             data_dir: self.data_dir.unwrap_or_else(|| "./weald-data".into()),
+            begin,
             mysql: SocketAddr::new(address, self.mysql_port.unwrap_or(3306)),
             http: SocketAddr::new(address, self.http_port.unwrap_or(8080)),
             root_password: self.root_password.filter(|p| !p.is_empty()),
@@ -189,8 +190,10 @@ mod tests {
     #[test]
     fn flags_count_before_the_file_and_defaults_after_it() {
         let flags = Settings { mysql_port: Some(1), variable: vec!["wait_timeout=5".into()], ..Settings::default() };
-        let config =
-            flags.before(file("mysql_port = 2\nhttp_port = 3\n[variables]\nwait_timeout = 7\nslow_query_log = false\n").unwrap()).config().unwrap();
+        let config = flags
+            .before(file("mysql_port = 2\nhttp_port = 3\n[variables]\nwait_timeout = 7\nslow_query_log = false\n").unwrap())
+            .config(Begin::Fresh)
+            .unwrap();
         assert_eq!((config.mysql.port(), config.http.port()), (1, 3));
         let variables: Vec<_> = config.variables.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         // The last one counts.

@@ -12,7 +12,10 @@ use weald_env::{DirLock, Env, LockError};
 use weald_types::PartitionId;
 
 /// The layout of the directory. Files have versions of their own; this one changes when files move.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Where the catalogue was in `meta/log` and `meta/state`. It is moved by who owns it; from then on an older release, which would find the old one, must not
+/// start here any more.
+const WITH_OLD_CATALOGUE: u32 = 1;
 const OURS: [&str; 3] = ["log", "meta", "snapshots"];
 const FIRST_LINE: &str = "weald data directory";
 
@@ -47,11 +50,12 @@ impl DataDir {
             if found.iter().any(|e| OURS.contains(&e.name.as_str())) {
                 return Err(Error::Missing { file: format });
             }
-            let text = format!("{FIRST_LINE}\nversion {VERSION}\n");
-            disk.write_atomically(&format, text.as_bytes()).map_err(Error::io("cannot write", &format))?;
+            write_format(env, &format)?;
         } else {
             let bytes = disk.read(&format).map_err(Error::io("cannot read", &format))?;
-            check_format(&bytes, &format)?;
+            if check_format(&bytes, &format)? < VERSION {
+                write_format(env, &format)?;
+            }
         }
         for dir in OURS {
             let dir = root.join(dir);
@@ -121,7 +125,13 @@ pub fn partition_of_dir(name: &str) -> Option<PartitionId> {
     (partition_dir(id) == name).then_some(id)
 }
 
-fn check_format(bytes: &[u8], path: &Path) -> Result<(), Error> {
+fn write_format(env: &Env, path: &Path) -> Result<(), Error> {
+    let text = format!("{FIRST_LINE}\nversion {VERSION}\n");
+    env.disk.write_atomically(path, text.as_bytes()).map_err(Error::io("cannot write", path))
+}
+
+/// Which of the versions that we know.
+fn check_format(bytes: &[u8], path: &Path) -> Result<u32, Error> {
     let foreign = || Error::Foreign { file: path.to_owned(), what: "it does not say that this is a data directory" };
     let mut lines = std::str::from_utf8(bytes).map_err(|_| foreign())?.lines();
     if lines.next() != Some(FIRST_LINE) {
@@ -129,7 +139,7 @@ fn check_format(bytes: &[u8], path: &Path) -> Result<(), Error> {
     }
     let version: u32 = lines.next().and_then(|l| l.strip_prefix("version ")).and_then(|v| v.parse().ok()).ok_or_else(foreign)?;
     match version {
-        VERSION => Ok(()),
+        WITH_OLD_CATALOGUE | VERSION => Ok(version),
         found => Err(Error::Newer { file: path.to_owned(), found, known: VERSION }),
     }
 }
@@ -147,6 +157,10 @@ mod tests {
         assert!(matches!(DataDir::open(&env, root), Err(Error::Locked { .. })));
         drop(taken);
         assert!(!DataDir::open(&env, root).unwrap().is_fresh());
+        let now = env.disk.read(&root.join("FORMAT")).unwrap();
+        env.disk.write_atomically(&root.join("FORMAT"), b"weald data directory\nversion 1\n").unwrap();
+        assert!(!DataDir::open(&env, root).unwrap().is_fresh());
+        assert_eq!(env.disk.read(&root.join("FORMAT")).unwrap(), now, "an older release would find an older catalogue");
         env.disk.write_atomically(&root.join("FORMAT"), b"weald data directory\nversion 7\n").unwrap();
         let error = DataDir::open(&env, root).unwrap_err();
         assert!(error.to_string().contains("newer release"), "{error}");

@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     fenced_by: AtomicU64,
     /// Whether to campaign may have to be thought over.
     pub stir: Notify,
+    /// Who learns and who votes may have to change.
+    pub look: Notify,
     /// No commands are taken, for another is to lead.
     pub handing_over: AtomicBool,
 }
@@ -134,6 +136,7 @@ impl Group {
             pieces: Mutex::default(),
             fenced_by: AtomicU64::new(0),
             stir: Notify::new(),
+            look: Notify::new(),
             handing_over: AtomicBool::new(false),
         });
         let member = Member::start(&shared, generation, &journal).await?;
@@ -163,9 +166,16 @@ impl Group {
             return Err(Refused::Fault(Fault::DiskFull));
         }
         let unknown = |reason: String| Refused::Unknown { reason };
+        let changes_members = matches!(command, Command::Topology(_));
         let write = member.raft.client_write(Order(Arc::new(command)));
         match tokio::time::timeout(shared.settings.propose, write).await {
-            Ok(Ok(done)) => Ok(done.data),
+            Ok(Ok(done)) => {
+                if changes_members {
+                    // Who was added learns at once.
+                    shared.look.notify_one();
+                }
+                Ok(done.data)
+            }
             // It was never in the log, or has been cut off it by another leader's.
             Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to)))) => {
                 Err(Refused::NotLeader { leader: to.leader_id.filter(|l| *l != shared.me).map(NodeId::new) })
@@ -185,6 +195,20 @@ impl Group {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(not_leader()),
             Err(_) => Err(Refused::Unknown { reason: "no majority has answered in time".into() }),
+        }
+    }
+
+    /// Resolves once somebody is known to lead: this node, or one that it has heard from; or once this node has failed. A node with all the votes leads a
+    /// sync after its start.
+    pub async fn settled(&self) {
+        loop {
+            let Some(member) = self.shared.member() else { return std::future::pending().await };
+            let led = member.raft.wait(None).metrics(|m| m.current_leader.is_some(), "somebody leads").await;
+            if led.is_ok() || self.status().failed.is_some() {
+                return;
+            }
+            // It has ended; perhaps another generation begins.
+            tokio::time::sleep(self.shared.settings.heartbeat).await;
         }
     }
 

@@ -9,6 +9,7 @@
 
 use crate::group::Shared;
 use crate::member::{Member, Moment};
+use futures::future::{Either, select};
 use openraft::ChangeMembers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,11 +28,18 @@ const NEARLY: u64 = 8;
 /// Until `end`'s sender is dropped.
 pub(crate) async fn run(shared: Arc<Shared>, mut end: oneshot::Receiver<()>) {
     let mut wait = Duration::ZERO;
-    while tokio::time::timeout(wait, &mut end).await.is_err() {
+    loop {
+        let look = std::pin::pin!(shared.look.notified());
+        if let Ok(Either::Left(_)) = tokio::time::timeout(wait, select(&mut end, look)).await {
+            return;
+        }
         wait = shared.settings.housekeeping;
         shared.heed_fence().await;
         if let Some(member) = shared.member() {
-            if member.store.bytes_since_checkpoint() > shared.settings.checkpoint_bytes
+            // One that finds no room would end this node's part in the group. It can wait, and is smaller than the reserve.
+            let room = shared.env.disk.free_bytes(&shared.dir).is_ok_and(|free| free >= shared.settings.reserve_bytes);
+            if room
+                && member.store.bytes_since_checkpoint() > shared.settings.checkpoint_bytes
                 && let Err(error) = member.raft.trigger().snapshot().await
             {
                 tracing::error!(%error, "no checkpoint of the metadata can be made");

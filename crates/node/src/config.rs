@@ -15,9 +15,19 @@ const SHARE_FOR_TABLES: f64 = 0.9;
 /// Where the machine does not say what it has.
 const SMALL_MACHINE_BYTES: u64 = 2 << 30;
 
+/// What a data directory that holds no catalogue is to become. One that does is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// A cluster of one process.
+    Alone,
+    /// A node without a role, until a statement gives it one.
+    Fresh,
+}
+
 #[derive(Clone, Debug)]
 pub struct Config {
     pub data_dir: PathBuf,
+    pub begin: Begin,
     pub mysql: SocketAddr,
     pub http: SocketAddr,
     /// For a root who has no password yet.

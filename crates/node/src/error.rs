@@ -18,6 +18,8 @@ pub enum Error {
     CatalogLog { dir: PathBuf, source: LogError },
     #[error("the catalogue in {} cannot be read: {reason}", dir.display())]
     Catalog { dir: PathBuf, reason: String },
+    #[error("the catalogue in {} cannot be read", dir.display())]
+    Group { dir: PathBuf, source: Box<weald_metaraft::Error> },
     #[error("recovery failed")]
     Recovery(#[from] weald_leaf::Error),
     #[error("cannot listen on {address} for {what}")]
@@ -63,6 +65,7 @@ impl Error {
         match self {
             Error::Directory { source, .. } | Error::CatalogLog { source, .. } => of_log(source),
             Error::Catalog { .. } => Some(RESTORE.into()),
+            Error::Group { source, .. } => of_group(source),
             Error::Recovery(weald_leaf::Error::Log(e)) => of_log(e),
             Error::Recovery(weald_leaf::Error::Recovery { .. }) => Some(RESTORE.into()),
             Error::Recovery(weald_leaf::Error::Fault(_)) => None,
@@ -81,6 +84,17 @@ impl Error {
 }
 
 const RESTORE: &str = "nothing was changed; keep a copy of the directory, then restore it from a backup";
+
+fn of_group(error: &weald_metaraft::Error) -> Option<String> {
+    use weald_metaraft::Error as E;
+    match error {
+        E::Log(e) => of_log(e),
+        E::Io { source, .. } => of_io(source),
+        E::Broken { .. } => Some(RESTORE.into()),
+        // Says it itself, or is nothing that an operator could do something about.
+        E::Newer { .. } | E::Message { .. } | E::Occupied { .. } | E::Failed { .. } => None,
+    }
+}
 
 fn of_log(error: &LogError) -> Option<String> {
     match error {

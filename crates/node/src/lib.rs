@@ -8,6 +8,7 @@
 //! is read; from there on clients can log in, look at information_schema and watch; the partitions recover; ready. Until then a statement on a table, and
 //! every change of a definition, is told that the node is recovering.
 
+mod catalogue;
 mod config;
 mod connections;
 mod error;
@@ -19,8 +20,9 @@ pub mod log_file;
 mod logging;
 mod metadata;
 mod metrics;
+mod network;
 
-pub use config::{Config, LogConfig, LogFormat};
+pub use config::{Begin, Config, LogConfig, LogFormat};
 pub use error::Error;
 pub use weald_env::real::keep_files_private;
 
@@ -44,6 +46,7 @@ use weald_env::Env;
 use weald_exec::analytic::Analytic;
 use weald_leaf::Leaf;
 use weald_log::DataDir;
+use weald_metaraft::World;
 use weald_types::memory::NodeMemory;
 use weald_types::{Epoch, NodeId, Value};
 
@@ -116,16 +119,21 @@ fn serve(
     let addresses = (mysql.local_addr()?, http.local_addr()?);
     doors.spawn(http::serve(http, health.clone()));
 
-    let (meta_log, state) = metadata::recover(env, dir, addresses.0)?;
+    let world = World { env: env.clone(), dir: dir.meta(), network: Arc::new(network::Nobody), settings: weald_metaraft::Settings::default() };
+    let group = doors.block_on(catalogue::open(world, dir, config.begin, addresses.0))?;
+    let Some(group) = group else { return Err(Error::Fault(weald_types::Fault::not_supported("a node without a role"))) };
+    let view = group.state().view();
     let (memory_limit, table_limit) = config.memory_limits();
     let memory = NodeMemory::new(table_limit, memory_limit);
-    let leaf = Leaf::new(env, dir, &state.view(), Some(SELF), memory.clone());
+    let leaf = Leaf::new(env, dir, &view, Some(SELF), memory.clone());
     let _ = health.leaf.set(leaf.clone());
     health.enter(Stage::Recovering);
-    let view = state.view();
     let events = EventLog::open(env, dir.root())?;
-    let group = MetadataGroup::new(env.clone(), dir, meta_log, state, leaf.clone(), queries.handle().clone(), events.clone());
-    doors.block_on(group.prepare(config.root_password.as_deref())).map_err(Error::Fault)?;
+    let group = {
+        let _doors = doors.enter();
+        MetadataGroup::new(env.clone(), dir, group, leaf.clone(), queries.handle().clone(), events.clone())
+    };
+    doors.block_on(group.protect_root(config.root_password.as_deref())).map_err(Error::Fault)?;
     if group.root_is_open() && !addresses.0.ip().is_loopback() {
         return Err(Error::OpenRoot { address: addresses.0 });
     }
@@ -189,6 +197,7 @@ fn serve(
             },
             done = &mut stop => return done.map(|()| Stage::Recovering).map_err(Error::Io),
         }
+        group.recovered();
         group.take_back().await.map_err(Error::Fault)?;
         events.record_all(recovered(&group.catalog(), &leaf));
         health.enter(Stage::Serving);
@@ -214,7 +223,7 @@ fn serve(
     if stopped == Stage::Serving {
         leaf.close();
     }
-    group.close();
+    doors.block_on(group.close());
     events.close();
     connections.shutdown(DRAIN);
     doors.shutdown_timeout(DRAIN);

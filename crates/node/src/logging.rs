@@ -19,6 +19,14 @@ use weald_env::Env;
 /// The target of the line that says why the node ends.
 pub(crate) const EXIT: &str = "weald_node::exit";
 
+/// The Raft library calls it an error whenever another node does not answer, many times a second. What matters of it the metadata group says itself.
+const RAFT: &str = "openraft";
+
+/// An operator who wants to hear the library names it.
+fn directives(level: &str) -> String {
+    if level.contains(RAFT) { level.to_owned() } else { format!("{level},{RAFT}=off") }
+}
+
 pub(crate) struct LogFiles {
     pub server: LogFile,
     pub slow: LogFile,
@@ -34,7 +42,7 @@ pub(crate) fn open(env: &Env, config: &Config) -> Result<LogFiles, Error> {
         opened.map(|(file, writer)| (file, writer, path.clone())).map_err(|source| Error::LogFile { path, source })
     };
     let wrong = |reason: String| Error::LogLevel { level: config.log.level.clone(), reason };
-    let filter = EnvFilter::builder().parse(&config.log.level).map_err(|e| wrong(e.to_string()))?;
+    let filter = EnvFilter::builder().parse(directives(&config.log.level)).map_err(|e| wrong(e.to_string()))?;
     let (server, server_writer, server_path) = open("weald.log", String::new)?;
     let (slow, slow_writer, slow_path) = open("slow.log", || slow_log::header(weald_aggregator::VERSION))?;
     let file = match config.log.format {
@@ -42,7 +50,7 @@ pub(crate) fn open(env: &Env, config: &Config) -> Result<LogFiles, Error> {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(server.clone()).boxed(),
     };
     // Why the node did not start is told by whoever started it.
-    let told = |m: &tracing::Metadata<'_>| *m.level() <= Level::WARN && m.target() != EXIT;
+    let told = |m: &tracing::Metadata<'_>| *m.level() <= Level::WARN && m.target() != EXIT && !m.target().starts_with(RAFT);
     let console = fmt::layer().with_writer(std::io::stderr).with_target(false).with_filter(filter_fn(told));
     // A second node in one process (a test's) keeps the first one's subscriber.
     let _ = tracing_subscriber::registry().with(file.with_filter(filter)).with(console).try_init();

@@ -1,123 +1,104 @@
-//! The metadata group of one member: a log of commands, and the state they make.
+//! The metadata as this node has it: its copy of the group's state, followed by its partitions.
 //!
-//! Owns:     the state, its log, and that one change is made at a time.
-//! Promises: a command is durable before it is applied where anyone sees it; the partitions have followed before `propose` returns. What can fail in
-//!           following is done before, so that a change that is durable is also made.
-//! Never:    decides what a command does: see `weald-meta`.
+//! Owns:     the task that follows the group, and that one change of this node's is made at a time.
+//! Promises: a command is durable before anyone sees it; this node's partitions have followed before `propose` returns. What can fail in following is
+//!           done before, so that a change that is durable is also made.
+//! Never:    decides what a command does: see `weald-meta`. Agrees with other nodes: see `weald-metaraft`.
 
 mod alone;
 #[cfg(test)]
 mod tests;
 
+use crate::SELF;
 use crate::events::{self, EventLog};
-use crate::{Error, SELF};
 use futures::future::BoxFuture;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinHandle;
 use weald_aggregator::cluster::{
     Answer, Asked, ClusterOrder, Copy, CopyPhase, CopyRecovery, CopyRole, Event, Figures, NodeSeen, NodeStage, Observed, Reach, Told,
 };
 use weald_aggregator::server::Metadata;
-use weald_catalog::privilege::{Privilege, PrivilegeSet};
 use weald_catalog::{CatalogView, ClusterView, Command, Outcome, TableDef, UserDef};
 use weald_env::Env;
 use weald_leaf::{Doing, Leaf, Phase};
-use weald_log::meta_log::Recovered;
-use weald_log::{DataDir, MetaLog};
+use weald_log::DataDir;
 use weald_meta::State;
+use weald_metaraft::{Group, Refused, Watch};
 use weald_types::{Fault, NodeId, PartitionId};
 
-/// Log beyond which the state is stored anew.
-const STATE_TRIGGER_BYTES: u64 = 1 << 20;
+/// How often a change that could not be followed is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 pub(crate) struct MetadataGroup {
     me: Weak<Self>,
     env: Env,
-    log: MetaLog,
+    group: Arc<Group>,
     /// Held while a change is made.
-    change: tokio::sync::Mutex<State>,
+    change: tokio::sync::Mutex<()>,
+    /// What statements see.
     view: RwLock<Arc<ClusterView>>,
-    /// Of the view: for those who wait for a newer one.
-    version: tokio::sync::watch::Sender<u64>,
+    /// What this node's partitions have followed.
+    shown: watch::Sender<Shown>,
     leaf: Arc<Leaf>,
     queries: tokio::runtime::Handle,
+    /// Recovery is over: what was held back may be followed now.
+    recovered: Notify,
+    follower: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
     dir: PathBuf,
     events: Arc<EventLog>,
     /// By the monotonic clock.
     began: Duration,
 }
 
-/// The state as the log has it; a new cluster's where there is none.
-pub(crate) fn recover(env: &Env, dir: &DataDir, address: SocketAddr) -> Result<(MetaLog, State), Error> {
-    let broken = |reason: String| Error::Catalog { dir: dir.root().to_path_buf(), reason };
-    let (log, found) = MetaLog::open(env, dir).map_err(|source| Error::CatalogLog { dir: dir.root().to_path_buf(), source })?;
-    refuse_lost(env, dir, &found)?;
-    let mut state = match found.state {
-        Some(bytes) => weald_meta::decode_state(&bytes).map_err(|e| broken(e.to_string()))?,
-        None => State::bootstrap(SELF, &address.ip().to_string(), address.port()),
-    };
-    for bytes in found.commands {
-        let command = weald_meta::decode_command(&bytes).map_err(|e| broken(e.to_string()))?;
-        state.apply(command).map_err(|e| broken(format!("a logged command is refused: {e:?}")))?;
-    }
-    if let Some(reason) = weald_meta::invariant::broken(&state) {
-        return Err(broken(reason));
-    }
-    Ok((log, state))
+struct Shown {
+    state: Arc<State>,
+    /// What became of following it. It is shown all the same, for it has been decided.
+    followed: Result<(), Fault>,
+    /// Nothing newer will be shown.
+    ended: bool,
 }
 
-/// A catalogue without a history beside partitions with one: its files were lost, and without them everything would look dropped.
-fn refuse_lost(env: &Env, dir: &DataDir, found: &Recovered) -> Result<(), Error> {
-    if found.state.is_some() || !found.commands.is_empty() {
-        return Ok(());
-    }
-    let entries = env.disk.list(&dir.snapshots()).map_err(Error::Io)?;
-    match entries.iter().find(|e| weald_log::data_dir::partition_of_dir(&e.name).is_some()) {
-        Some(e) => {
-            let reason = format!("it is empty, though there are snapshots of partition {}; restore the directory meta from a backup", e.name);
-            Err(Error::Catalog { dir: dir.root().to_path_buf(), reason })
-        }
-        None => Ok(()),
-    }
-}
-
-fn log_fault(e: &weald_log::Error) -> Fault {
-    if let weald_log::Error::DiskFull { .. } = e {
-        return Fault::DiskFull;
-    }
-    Fault::mysql(1030, "HY000", format!("Got error 1 - 'the catalogue could not be written: {e}' from storage engine"))
+fn group_fault(reason: &dyn std::fmt::Display) -> Fault {
+    Fault::mysql(1030, "HY000", format!("Got error 1 - 'the catalogue could not be written: {reason}' from storage engine"))
 }
 
 impl MetadataGroup {
-    pub fn new(
-        env: Env,
-        dir: &DataDir,
-        log: MetaLog,
-        state: State,
-        leaf: Arc<Leaf>,
-        queries: tokio::runtime::Handle,
-        events: Arc<EventLog>,
-    ) -> Arc<Self> {
-        let view = RwLock::new(Arc::new(state.view()));
-        let version = tokio::sync::watch::Sender::new(state.catalog.version);
+    /// `group` is settled. The leaf holds what its state says, or is about to recover it.
+    pub fn new(env: Env, dir: &DataDir, group: Group, leaf: Arc<Leaf>, queries: tokio::runtime::Handle, events: Arc<EventLog>) -> Arc<Self> {
+        let group = Arc::new(group);
+        let mut watch = group.watch();
+        let state = watch.state();
         let (dir, began) = (dir.root().to_path_buf(), env.clock.now());
-        Arc::new_cyclic(|me| Self {
+        let shown = watch::Sender::new(Shown { state: state.clone(), followed: Ok(()), ended: false });
+        let metadata = Arc::new_cyclic(|me| Self {
             me: me.clone(),
             env,
-            log,
-            change: tokio::sync::Mutex::new(state),
-            view,
-            version,
+            group,
+            change: tokio::sync::Mutex::default(),
+            view: RwLock::new(Arc::new(state.view())),
+            shown,
             leaf,
             queries,
+            recovered: Notify::new(),
+            follower: Mutex::new(None),
             dir,
             events,
             began,
-        })
+        });
+        let (end, ended) = oneshot::channel();
+        let task = tokio::spawn(follow(Arc::downgrade(&metadata), watch, ended));
+        *metadata.follower.lock() = Some((end, task));
+        metadata
+    }
+
+    /// Call it when the partitions have recovered.
+    pub fn recovered(&self) {
+        self.recovered.notify_one();
     }
 
     /// Takes back what a crash left half made: tables that were being built, indexes that were being filled or dropped. Call it when recovery
@@ -138,35 +119,17 @@ impl MetadataGroup {
         Ok(())
     }
 
-    /// Gives a new cluster its first account: root, who may do everything. `password` is for a root who has none, here and at later starts.
-    pub async fn prepare(&self, password: Option<&str>) -> Result<(), Fault> {
+    /// Gives a root who has no password this one.
+    pub async fn protect_root(&self, password: Option<&str>) -> Result<(), Fault> {
+        let Some(password) = password.filter(|p| !p.is_empty()) else { return Ok(()) };
         let catalog = self.catalog();
-        let root = catalog.users.values().find(|u| &*u.user == "root" && &*u.host == "%").cloned();
-        let new = root.is_none();
-        let mut root = match root {
-            Some(root) => (*root).clone(),
-            None if catalog.users.is_empty() => {
-                let mut root = UserDef::new("root", "%");
-                root.global = PrivilegeSet::ALL_GLOBAL.union(PrivilegeSet::of(&[Privilege::GrantOption]));
-                root
-            }
-            // Somebody has dropped it, and meant it.
-            None => return Ok(()),
-        };
-        let password = password.filter(|p| !p.is_empty() && root.auth.is_empty());
-        if let Some(p) = password {
-            root.auth = weald_aggregator::auth::store_password(&root.plugin, p, self.env.random.next_u64())?;
-        } else if !new {
-            return Ok(());
-        }
+        let root = catalog.users.values().find(|u| &*u.user == "root" && &*u.host == "%");
+        // Somebody may have dropped it, and meant it.
+        let Some(mut root) = root.filter(|r| r.auth.is_empty()).map(|r| UserDef::clone(r)) else { return Ok(()) };
+        root.auth = weald_aggregator::auth::store_password(&root.plugin, password, self.env.random.next_u64())?;
         root.password_changed = self.env.clock.wall_micros();
-        let users = vec![root];
-        // Users only: nothing that the leaf would have to follow.
-        let mut state = self.change.lock().await;
-        let command = if new { Command::CreateUsers { users } } else { Command::PutUsers { expected: catalog.version, users } };
-        self.apply(&mut state, command).await?;
-        self.show(&state);
-        Ok(())
+        // Users only: nothing that the leaf would have to follow, so it need not have recovered.
+        self.decide(Command::PutUsers { expected: catalog.version, users: vec![root] }).await.map(drop)
     }
 
     /// Whether there is a root who needs no password.
@@ -178,57 +141,123 @@ impl MetadataGroup {
         if !self.leaf.is_recovered() {
             return Err(Fault::PartitionUnavailable { partition: "*".into(), reason: self.leaf.recovering() });
         }
-        let mut state = self.change.lock().await;
-        let old = state.view();
-        let outcome = self.apply(&mut state, command).await?;
-        let followed = self.leaf.follow(&old, &state.view());
-        self.show(&state);
-        followed.map(|()| outcome)
+        self.decide(command).await
     }
 
-    fn show(&self, state: &State) {
-        let new = Arc::new(state.view());
-        let old = std::mem::replace(&mut *self.view.write(), new.clone());
-        self.events.record_all(events::between(&old, &new));
-        self.version.send_replace(state.catalog.version);
-    }
-
-    /// Makes a command durable, then takes it.
-    async fn apply(&self, state: &mut State, command: Command) -> Result<Outcome, Fault> {
-        let mut next = state.clone();
-        let bytes = weald_meta::encode_command(&command);
-        let moves_rows = matches!(command, Command::SwapTable { .. } | Command::PublishTable { .. });
-        let outcome = next.apply(command)?;
+    /// Has the group decide, and returns when this node shows it.
+    async fn decide(&self, command: Command) -> Result<Outcome, Fault> {
+        let _one = self.change.lock().await;
+        if let Some(reason) = self.group.status().failed {
+            return Err(group_fault(&reason));
+        }
+        // What it would make of the state, as far as this node knows it.
+        let mut next = State::clone(&self.group.state());
+        next.apply(command.clone())?;
         if self.leaf.is_recovered() {
             self.leaf.prepare(&next.view())?;
         }
-        if moves_rows {
+        if matches!(command, Command::SwapTable { .. } | Command::PublishTable { .. }) {
             // The copies are on disk before what they were copied from goes.
             self.leaf.flushed().await?;
         }
-        if let Err(error) = self.log.append(&bytes).map_err(|e| log_fault(&e))?.await {
-            if error.outcome_is_unknown() {
+        let applied = match self.group.propose(command).await {
+            Ok(applied) => applied,
+            Err(Refused::Fault(fault)) => return Err(fault),
+            Err(Refused::NotLeader { .. }) => return Err(group_fault(&"this node does not lead the metadata group")),
+            Err(Refused::Unknown { reason }) => {
                 // A restart may find the change made. What is committed until then could be to a table that is gone by then, so nothing is.
-                let fault = Fault::OutcomeUnknown { reason: error.to_string() };
-                self.leaf.refuse_commits(error);
-                return Err(fault);
+                if let Some(failed) = self.group.status().failed {
+                    self.leaf.refuse_commits(weald_log::Error::Poisoned {
+                        file: "meta".into(),
+                        doing: "writing the catalogue in",
+                        source: Arc::new(std::io::Error::other(failed)),
+                    });
+                }
+                return Err(Fault::OutcomeUnknown { reason });
             }
-            return Err(log_fault(&error));
-        }
-        // From here on it has happened, whatever follows.
-        *state = next;
-        if self.log.bytes_since_state() > STATE_TRIGGER_BYTES
-            && let Err(error) = self.log.store_state(&weald_meta::encode_state(state))
-        {
-            tracing::warn!(%error, "the catalogue's state could not be stored; its log keeps growing");
-        }
+        };
+        let outcome = applied.outcome.unwrap_or(Ok(Outcome::Done))?;
+        self.shows(applied.version).await?;
         Ok(outcome)
     }
 
-    pub fn close(&self) {
-        self.log.close();
+    /// Returns once the state of that version is shown, with what became of following it.
+    async fn shows(&self, version: u64) -> Result<(), Fault> {
+        let mut shown = self.shown.subscribe();
+        match shown.wait_for(|s| s.state.version >= version || s.ended).await {
+            Ok(shown) => shown.followed.clone(),
+            // The sender is in `self`.
+            Err(_) => Ok(()),
+        }
     }
 
+    /// Brings the partitions from what is shown to `state`, then shows it. None: it has to wait until they have recovered, or be tried again.
+    fn follow_to(&self, state: &Arc<State>) -> Option<()> {
+        let old = self.shown.borrow().state.clone();
+        let mut followed = Ok(());
+        if self.leaf.is_recovered() {
+            // On the node that proposed it this is done already.
+            let (before, after) = (old.view(), state.view());
+            if let Err(fault) = self.leaf.prepare(&after) {
+                tracing::error!(%fault, "a change of the catalogue cannot be followed yet; it is tried again");
+                return None;
+            }
+            followed = self.leaf.follow(&before, &after);
+            if let Err(fault) = &followed {
+                tracing::error!(%fault, "a change of the catalogue could not be followed");
+            }
+        } else if old.catalog.databases != state.catalog.databases {
+            return None;
+        }
+        let new = Arc::new(state.view());
+        let old = std::mem::replace(&mut *self.view.write(), new.clone());
+        self.events.record_all(events::between(&old, &new));
+        self.shown.send_modify(|s| (s.state, s.followed) = (state.clone(), followed));
+        Some(())
+    }
+
+    /// What was shown while the partitions recovered, they need not follow; but they have got there.
+    fn catch_up(&self) {
+        let shown = self.shown.borrow().state.catalog.version;
+        if self.leaf.is_recovered() && self.leaf.engine.followed() < shown {
+            self.leaf.engine.set_followed(shown);
+        }
+    }
+
+    /// Nothing more is decided or followed.
+    pub async fn close(&self) {
+        let follower = self.follower.lock().take();
+        if let Some((end, task)) = follower {
+            drop(end);
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the task that follows the metadata panicked");
+            }
+        }
+        self.shown.send_modify(|s| s.ended = true);
+        self.group.close().await;
+    }
+}
+
+/// Until `end`'s sender is dropped.
+async fn follow(metadata: Weak<MetadataGroup>, mut watch: Watch, mut end: oneshot::Receiver<()>) {
+    loop {
+        let Some(me) = metadata.upgrade() else { return };
+        let state = watch.state();
+        me.catch_up();
+        let behind = me.shown.borrow().state.version != state.version;
+        // It may have files to remove, and others live on this thread.
+        let held_back = behind && tokio::task::block_in_place(|| me.follow_to(&state)).is_none();
+        let recovering = !me.leaf.is_recovered();
+        tokio::select! {
+            _ = &mut end => return,
+            _ = watch.changed() => (),
+            _ = me.recovered.notified() => (),
+            _ = tokio::time::sleep(TRY_AGAIN), if held_back && !recovering => (),
+        }
+    }
+}
+
+impl MetadataGroup {
     fn stage(&self) -> NodeStage {
         let recovered = self.leaf.is_recovered();
         let failed = self.leaf.status().iter().any(|(_, s)| s.phase == Phase::Failed);
@@ -304,10 +333,10 @@ impl Metadata for MetadataGroup {
     }
 
     fn newer_than(&self, version: u64) -> BoxFuture<'_, ()> {
-        let mut current = self.version.subscribe();
+        let mut shown = self.shown.subscribe();
         Box::pin(async move {
-            // The sender lives as long as this group does.
-            let _ = current.wait_for(|v| *v > version).await;
+            // The sender lives as long as this does.
+            let _ = shown.wait_for(|s| s.state.catalog.version > version).await;
         })
     }
 

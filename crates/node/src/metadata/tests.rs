@@ -5,6 +5,9 @@
 //! Never:    sleeps, or uses a real file.
 
 use super::*;
+use crate::catalogue;
+use crate::config::Begin;
+use crate::network::Nobody;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -15,7 +18,8 @@ use weald_catalog::{Rename, TableDef};
 use weald_env::Disk;
 use weald_env::sim::{Call, SimDisk, Survives};
 use weald_exec::{Durability, Isolation, Transaction};
-use weald_log::Options;
+use weald_log::{DataDir, MetaLog, Options};
+use weald_metaraft::{Settings, World};
 use weald_partition::{Cursor, KeyRange, NodeMemory, RowHandle};
 use weald_types::row::RowLayout;
 use weald_types::{Collation, DatabaseId, Epoch, IndexId, SchemaVersion, SqlType, TableId, Value};
@@ -32,6 +36,13 @@ struct Node {
     _dir: Arc<DataDir>,
 }
 
+/// Its tasks end; what happens to the disk by that is after everything that a test has looked at.
+impl Drop for Node {
+    fn drop(&mut self) {
+        RUNTIME.block_on(self.group.close());
+    }
+}
+
 /// Small segments, so that a short script fills several.
 fn options() -> Options {
     Options { segment_bytes: 4096, seal_after: None, spare_segments: 1, ..Options::default() }
@@ -40,13 +51,17 @@ fn options() -> Options {
 fn open(disk: &Arc<SimDisk>, seed: u64) -> Result<Node, String> {
     let env = Env::with_disk(disk.clone(), seed);
     let dir = Arc::new(DataDir::open(&env, Path::new("/data")).map_err(|e| e.to_string())?);
-    let (log, state) = recover(&env, &dir, "127.0.0.1:3306".parse().unwrap()).map_err(|e| e.to_string())?;
-    let leaf = Leaf::new(&env, &dir, &state.view(), Some(SELF), NodeMemory::unlimited());
-    leaf.recover_with(&state.view(), Epoch::FIRST, 2, options()).map_err(|e| e.to_string())?;
-    let group = MetadataGroup::new(env.clone(), &dir, log, state, leaf.clone(), RUNTIME.handle().clone(), EventLog::in_memory(&env));
-    // As at a start: the first command of a catalogue is the first account.
-    RUNTIME.block_on(group.prepare(None)).map_err(|f| format!("{f:?}"))?;
-    Ok(Node { leaf, group, _dir: dir })
+    let world = World { env: env.clone(), dir: dir.meta(), network: Arc::new(Nobody), settings: Settings::default() };
+    let opened = RUNTIME.block_on(catalogue::open(world, &dir, Begin::Alone, "127.0.0.1:3306".parse().unwrap()));
+    let group = opened.map_err(|e| e.line())?.unwrap();
+    let view = group.state().view();
+    let leaf = Leaf::new(&env, &dir, &view, Some(SELF), NodeMemory::unlimited());
+    let recovered = leaf.recover_with(&view, Epoch::FIRST, 2, options());
+    let group =
+        RUNTIME.block_on(async { MetadataGroup::new(env.clone(), &dir, group, leaf.clone(), RUNTIME.handle().clone(), EventLog::in_memory(&env)) });
+    let node = Node { leaf, group, _dir: dir };
+    recovered.map_err(|e| e.to_string())?;
+    Ok(node)
 }
 
 impl Node {
@@ -627,6 +642,43 @@ fn catalogue_that_was_lost_is_not_taken_for_an_empty_one() {
     env.disk.remove_dir_all(Path::new("/data/meta")).unwrap();
     let error = open(&lost, 2).err().unwrap();
     assert!(error.contains("restore the directory meta"), "{error}");
+}
+
+#[test]
+fn catalogue_of_an_older_release_moves_into_the_group_whole_and_once() {
+    let before = Arc::new(SimDisk::new());
+    let command = |database: &str| Command::CreateDatabase {
+        name: database.into(),
+        partitions: 2,
+        collation: Collation::UTF8MB4_GENERAL_CI,
+        sync_durability: true,
+        sync_replication: true,
+    };
+    {
+        let env = Env::with_disk(before.clone(), 1);
+        let dir = DataDir::open(&env, Path::new("/data")).unwrap();
+        let (log, found) = MetaLog::open(&env, &dir).unwrap();
+        assert_eq!(found, weald_log::meta_log::Recovered::default());
+        let mut state = State::bootstrap(SELF, "127.0.0.1", 3306);
+        state.apply(command("a")).unwrap();
+        log.append(&weald_meta::encode_command(&command("a"))).unwrap().wait().unwrap();
+        log.store_state(&weald_meta::encode_state(&state)).unwrap();
+        log.append(&weald_meta::encode_command(&command("b"))).unwrap().wait().unwrap();
+        log.close();
+        env.disk.write_atomically(Path::new("/data/FORMAT"), b"weald data directory\nversion 1\n").unwrap();
+    }
+    let base = before.changes();
+    drop(open(&before, 2).unwrap());
+    assert!(!before.exists(Path::new("/data/meta/log")) && !before.exists(Path::new("/data/meta/state")));
+    for change in base..=before.changes() {
+        for survives in [Survives::Nothing, Survives::Everything, Survives::Sectors { seed: change as u64 }] {
+            let disk = Arc::new(before.after_crash_at(change, survives));
+            let node = open(&disk, 3).unwrap_or_else(|e| panic!("change {change}, {survives:?}: {e}"));
+            let databases: Vec<_> = node.group.catalog().databases.keys().map(|n| n.to_string()).collect();
+            assert_eq!(databases, ["a", "b"], "change {change}, {survives:?}");
+            assert!(!disk.exists(Path::new("/data/meta/log")));
+        }
+    }
 }
 
 #[test]
