@@ -2,8 +2,12 @@
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
 use weald_tests::client::{Client, Error};
-use weald_tests::server::Server;
+use weald_tests::server::{Server, binary, free_port, pause};
 
 fn rows(c: &mut Client, sql: &str) -> Vec<Vec<String>> {
     let a = c.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
@@ -113,4 +117,179 @@ fn events_are_kept_over_restarts() {
     assert_eq!(after[..before.len()], before);
     let new: Vec<_> = after[before.len()..].iter().map(|r| [&*r[0], &*r[2]]).collect();
     assert_eq!(new, [["NODE_STARTING", "NULL"], ["PARTITION_RECOVERED", "d'1"], ["NODE_ONLINE", "NULL"]]);
+}
+
+// ---------------------------------------------------------------------- weald admin
+
+fn weald(arguments: &[&str]) -> Output {
+    let mut c = Command::new(binary());
+    c.args(arguments).stdin(Stdio::null());
+    for (variable, _) in std::env::vars().filter(|(v, _)| v.starts_with("WEALD_")) {
+        c.env_remove(variable);
+    }
+    c.output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end().to_string()
+}
+
+#[test]
+fn an_operator_sees_and_orders_without_a_client() {
+    let server = Server::start();
+    server.connect().unwrap().query("CREATE DATABASE d PARTITIONS 2").unwrap();
+    let (port, dead) = (server.port.to_string(), free_port());
+    let admin = |arguments: &[&str]| {
+        let done = weald(&[&["admin", "-P", &port], arguments].concat());
+        (done.status.code(), text(&done.stdout), text(&done.stderr))
+    };
+    // Whatever of them answers.
+    let hosts = format!("127.0.0.1:{dead},127.0.0.1:{port}");
+    let (code, out, _) = admin(&["-H", &hosts, "list-nodes", "--json", "--role", "leaf"]);
+    assert_eq!(code, Some(0));
+    let nodes: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(nodes[0]["Host"], "127.0.0.1");
+    assert_eq!(nodes[0]["Port"], server.port);
+    assert_eq!((&nodes[0]["Role"], &nodes[0]["Recovery State"], &nodes[0]["Connectable?"]), (&"Leaf".into(), &"Online".into(), &"true".into()));
+    let (_, table, _) = admin(&["list-nodes"]);
+    let header = "| Weald ID | Role   | Host      | Port";
+    assert!(table.lines().nth(1).is_some_and(|l| l.starts_with(header)), "{table}");
+    assert_eq!(admin(&["list-nodes", "-q"]), (Some(0), "1".into(), String::new()));
+    let (_, status, _) = admin(&["show-cluster-status", "--json"]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&status).unwrap().as_array().unwrap().len(), 3);
+    assert_eq!(admin(&["snapshot-database"]), (Some(0), "d: done.".into(), String::new()));
+    let refused = "ERROR 1758 (HY000): '127.0.0.1':PORT is the last leaf".replace("PORT", &port);
+    let me = format!("127.0.0.1:{port}");
+    assert_eq!(admin(&["remove-leaf", &me, "--yes"]), (Some(1), String::new(), format!("weald admin: {refused}")));
+    assert_eq!(admin(&["remove-leaf", &me, "--yes", "--json"]).2, serde_json::json!({ "error": refused }).to_string());
+    // Nobody is there who could agree.
+    let (code, _, said) = admin(&["remove-leaf", &me]);
+    assert!(code == Some(1) && said.contains("--yes"), "{said}");
+    assert_eq!(admin(&["update-config", "max_connections=432"]).1, "Done.");
+    assert_eq!(rows(&mut server.connect().unwrap(), "SELECT @@max_connections"), [["432"]]);
+    assert_eq!(admin(&["no-such-verb"]).0, Some(2));
+    assert_eq!(admin(&["-H", &format!("127.0.0.1:{dead}"), "show-leaves"]).0, Some(1));
+}
+
+#[test]
+fn a_node_of_this_machine_is_made_started_and_ended() {
+    let temporary = tempfile::Builder::new().prefix("weald-admin-").tempdir().unwrap();
+    let dir = temporary.path().join("node").display().to_string();
+    let (port, http) = (free_port().to_string(), free_port().to_string());
+    let run = |arguments: &[&str]| {
+        let done = weald(&[&["admin", "-P", &port], arguments].concat());
+        assert!(done.status.success(), "{arguments:?}: {}", text(&done.stderr));
+    };
+    run(&["create-node", "--data-dir", &dir, "--mysql-port", &port, "--http-port", &http, "--no-start"]);
+    let config = format!("{dir}/weald.toml");
+    run(&["start-node", "--config", &config]);
+    Client::root(port.parse().unwrap()).unwrap();
+    run(&["restart-node", "--config", &config, "--yes"]);
+    Client::root(port.parse().unwrap()).unwrap();
+    run(&["stop-node", "127.0.0.1", "--yes"]);
+    assert!(Client::root(port.parse().unwrap()).is_err());
+}
+
+// ---------------------------------------------------------------------- weald dev with several processes
+
+struct Dev {
+    process: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Dev {
+    fn start(dir: &Path, arguments: &[&str]) -> Self {
+        let mut c = Command::new(binary());
+        c.args(["dev", "--data-dir"]).arg(dir).args(["--mysql-port", "0", "--http-port", "0"]).args(arguments).stdout(Stdio::piped());
+        let mut process = c.spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
+    }
+
+    /// The MySQL ports, in the order of the nodes.
+    fn ready(&mut self) -> Vec<u16> {
+        let mut ports = Vec::new();
+        loop {
+            let line = self.line();
+            if line.starts_with("ready") {
+                return ports;
+            }
+            let port: Option<u16> = line.split_once(" -P ").and_then(|(_, rest)| rest.split(' ').next()).and_then(|p| p.parse().ok());
+            ports.extend(port);
+        }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().expect("it has ended").unwrap()
+    }
+
+    /// As Ctrl-C does; whether it has ended well.
+    fn interrupt(&mut self) -> bool {
+        // SAFETY: a signal to a child that we have not yet waited for, so the id is still its own.
+        unsafe { libc::kill(self.process.id() as i32, libc::SIGINT) };
+        let deadline = SystemTime::now() + Duration::from_secs(30);
+        while SystemTime::now() < deadline {
+            if let Ok(Some(status)) = self.process.try_wait() {
+                return status.success();
+            }
+            pause(Duration::from_millis(10));
+        }
+        false
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // Its children end when it is gone.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn dev(verb: &[&str], dir: &Path) -> (bool, String) {
+    let done = weald(&[&["dev"], verb, &["--data-dir", &dir.display().to_string()]].concat());
+    (done.status.success(), if done.status.success() { text(&done.stdout) } else { text(&done.stderr) })
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = SystemTime::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(SystemTime::now() < deadline, "{what}: not in time");
+        pause(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn nodes_can_be_ended_and_started_and_end_with_who_started_them() {
+    let temporary = tempfile::Builder::new().prefix("weald-dev-").tempdir().unwrap();
+    let dir = temporary.path().join("data");
+    assert!(dev(&["status"], &dir).1.contains("no `weald dev`"));
+    let mut running = Dev::start(&dir, &["--aggregators", "1", "--leaves", "0"]);
+    let port = running.ready()[0];
+    Client::root(port).unwrap().query("SELECT 1").unwrap();
+    let status = || serde_json::from_str::<serde_json::Value>(&dev(&["status", "--json"], &dir).1).unwrap();
+    let before = status();
+    assert_eq!((&before[0]["node"], &before[0]["process"], &before[0]["mysql"]), (&"master".into(), &"running".into(), &port.into()));
+    assert!(dev(&["kill", "leaf-7"], &dir).1.contains("no node leaf-7"));
+    assert!(dev(&["start", "master"], &dir).1.contains("is running"));
+    assert_eq!(dev(&["kill", "master"], &dir), (true, "master was killed".into()));
+    assert_eq!(status()[0]["process"], "ended (signal 9)");
+    assert!(Client::root(port).is_err());
+    assert_eq!(dev(&["start", "master"], &dir), (true, "master has started".into()));
+    eventually("the master answers", || Client::root(port).is_ok());
+    // One that ends by itself is reported, and left alone.
+    Client::root(port).unwrap().query("SHUTDOWN").unwrap();
+    while !running.line().starts_with("master has ended (exit code 0)") {}
+    assert!(status()[0]["pid"].is_null());
+    assert!(dev(&["start", "master"], &dir).0);
+    assert!(running.interrupt());
+    assert!(Client::root(port).is_err());
+    // What the directory has been made with it keeps.
+    let mut again = Dev::start(&dir, &[]);
+    let port = again.ready()[0];
+    // Nobody is told to end; and yet.
+    again.process.kill().unwrap();
+    again.process.wait().unwrap();
+    eventually("the children have ended", || Client::root(port).is_err());
+    assert!(Dev::start(&dir, &[]).ready().len() == 1);
 }

@@ -5,7 +5,7 @@
 //! Never:    decides what a limit is when none is given: the node does.
 
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use weald_env::Env;
 use weald_node::log_file::Limits;
 use weald_node::{Begin, Config, LogConfig, LogFormat};
 
-#[derive(Args, Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where everything is kept; made if it does not exist. [default: ./weald-data]
@@ -63,7 +63,7 @@ pub struct Settings {
     variables: BTreeMap<String, toml::Value>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     Text,
@@ -76,6 +76,31 @@ impl Settings {
             return Err("weald dev is for this machine only; use weald node to listen on another address".into());
         }
         self.config(Begin::Alone)
+    }
+
+    /// For `count` processes of `weald dev` on this machine, which share its memory.
+    pub fn for_dev_nodes(self, count: u64) -> Result<DevNodes, String> {
+        // What would be refused of one is refused of all, and here, where there is one to be told.
+        let config = self.clone().for_dev()?;
+        let machine = || weald_env::real::machine_memory_bytes().map_or(2048, |bytes| (bytes as f64 * 0.9) as u64 >> 20);
+        let share = |mb: u64, least: u64| Some((mb / count.max(1)).max(least));
+        let given = config.variables.iter().map(|(name, value)| (name.clone(), toml::Value::String(value.clone())));
+        let settings = Settings {
+            data_dir: None,
+            bind_address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            root_password: None,
+            maximum_memory: share(self.maximum_memory.unwrap_or_else(machine), 64),
+            maximum_table_memory: self.maximum_table_memory.and_then(|mb| share(mb, 16)),
+            secure_file_priv: config.secure_file_priv,
+            variables: given.collect(),
+            variable: Vec::new(),
+            ..self
+        };
+        Ok(DevNodes { mysql_port: config.mysql.port(), http_port: config.http.port(), root_password: config.root_password, settings })
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(default_data_dir)
     }
 
     pub fn for_node(self, env: &Env, file: Option<&Path>) -> Result<Config, String> {
@@ -136,7 +161,7 @@ impl Settings {
             Some(dir) => Some(std::path::absolute(&dir).map_err(|e| format!("secure_file_priv: {}: {e}", dir.display()))?),
         };
         Ok(Config {
-            data_dir: self.data_dir.unwrap_or_else(|| "./weald-data".into()),
+            data_dir: self.data_dir.unwrap_or_else(default_data_dir),
             begin,
             mysql: SocketAddr::new(address, self.mysql_port.unwrap_or(3306)),
             http: SocketAddr::new(address, self.http_port.unwrap_or(8080)),
@@ -155,6 +180,40 @@ impl Settings {
             },
             variables,
         })
+    }
+}
+
+/// Where none is named.
+pub fn default_data_dir() -> PathBuf {
+    "./weald-data".into()
+}
+
+/// What the nodes of a `weald dev` have in common. The ports are the master's.
+pub struct DevNodes {
+    settings: Settings,
+    pub mysql_port: u16,
+    pub http_port: u16,
+    pub root_password: Option<String>,
+}
+
+/// What one of them has for itself.
+pub struct NodeSettings {
+    pub data_dir: PathBuf,
+    pub mysql_port: u16,
+    pub http_port: u16,
+}
+
+impl DevNodes {
+    /// Its configuration file.
+    pub fn config_of(&self, own: &NodeSettings) -> Result<String, String> {
+        let settings = Settings {
+            data_dir: Some(own.data_dir.clone()),
+            mysql_port: Some(own.mysql_port),
+            http_port: Some(own.http_port),
+            ..self.settings.clone()
+        };
+        let text = toml::to_string(&settings).map_err(|e| format!("the configuration cannot be written: {e}"))?;
+        Ok(format!("# Written by `weald dev` at each start.\n{text}"))
     }
 }
 

@@ -5,14 +5,12 @@
 //!           error with exit code 1.
 //! Never:    changes a statement on its way.
 
-mod client;
 mod input;
-mod print;
 
+use crate::client::{Answer, Client, Error};
+use crate::print::{self, Style};
 use clap::Args;
-use client::{Answer, Client, Error};
 use input::{Ending, Splitter};
-use print::Style;
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use weald_env::Env;

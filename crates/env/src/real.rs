@@ -66,6 +66,23 @@ fn kilobytes(file: &str, field: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.parse().ok())
 }
 
+/// A new file for what a child says, which outlives who started it.
+pub fn output_file(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create(true).truncate(true).open(path)
+}
+
+/// SIGTERM to a child that was not waited for yet: before that, its number is nobody else's.
+pub fn ask_to_end(child: u32) -> io::Result<()> {
+    let id = i32::try_from(child).ok().and_then(rustix::process::Pid::from_raw);
+    let id = id.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    Ok(rustix::process::kill_process(id, rustix::process::Signal::TERM)?)
+}
+
+/// SIGTERM to this process.
+pub fn ask_oneself_to_end() -> io::Result<()> {
+    Ok(rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)?)
+}
+
 /// The machine's name.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()

@@ -4,7 +4,7 @@
 //! Promises: in lines, a value with a tab, a line end or a backslash in it is escaped, so that a line is a row; NULL is `NULL`, as MySQL's client has it.
 //! Never:    cuts a value.
 
-use crate::sql::client::{Column, Done, Rows};
+use crate::client::{Column, Done, Rows};
 use comfy_table::presets::ASCII_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use std::io::{self, Write};
@@ -83,6 +83,34 @@ fn table(out: &mut impl Write, r: &Rows) -> io::Result<()> {
         t.add_row(cells.collect::<Vec<_>>());
     }
     writeln!(out, "{t}")
+}
+
+/// Texts, without a last line end.
+pub fn plain_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut t = Table::new();
+    t.load_style(ASCII_FULL_CONDENSED);
+    t.set_header(header);
+    for row in rows {
+        t.add_row(row);
+    }
+    t.to_string()
+}
+
+/// An array of objects. Numbers are numbers where JSON has them.
+pub fn json(r: &Rows) -> String {
+    let value = |v: &Option<Vec<u8>>, c: &Column| match v {
+        None => serde_json::Value::Null,
+        Some(_) if c.is_number => {
+            let text = shown(v, c);
+            serde_json::from_str::<serde_json::Number>(&text).map_or(serde_json::Value::String(text), serde_json::Value::Number)
+        }
+        Some(_) => serde_json::Value::String(shown(v, c)),
+    };
+    let object = |row: &Vec<Option<Vec<u8>>>| {
+        let fields = r.columns.iter().zip(row).map(|(c, v)| (c.name.clone(), value(v, c)));
+        serde_json::Value::Object(fields.collect())
+    };
+    serde_json::Value::Array(r.rows.iter().map(object).collect()).to_string()
 }
 
 fn lines(out: &mut impl Write, r: &Rows) -> io::Result<()> {

@@ -66,6 +66,14 @@ pub struct Rows {
     pub warnings: u16,
     more: bool,
 }
+
+impl Rows {
+    /// Of our own making.
+    pub fn new(columns: Vec<Column>, rows: Vec<Vec<Option<Vec<u8>>>>) -> Self {
+        Self { columns, rows, warnings: 0, more: false }
+    }
+}
+
 pub struct Done {
     pub affected: u64,
     pub warnings: u16,
