@@ -77,6 +77,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     TABLES.iter().map(|t| t.name).filter(|n| !n.starts_with('#'))
 }
 
+/// Whether rows of this table say how large tables are, which other nodes have to be asked for.
+pub(crate) fn tells_sizes(name: &str) -> bool {
+    matches!(name.to_ascii_uppercase().as_str(), "TABLES" | "STATISTICS" | "PARTITIONS" | "TABLE_STATISTICS")
+}
+
 /// What has to be asked of the other nodes before [`rows`] can be made.
 pub fn asked_of_others(name: &str) -> Option<Asked> {
     if name.eq_ignore_ascii_case("MV_PROCESSLIST") {

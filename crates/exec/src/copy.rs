@@ -12,7 +12,9 @@
 use crate::change::{delete, duplicate};
 use crate::engine::{Engine, Work};
 use crate::insert::{InsertRows, Inserted};
+use crate::remote::RemoteRows;
 use crate::rows::Row;
+use crate::site::Home;
 use crate::stored::Fields;
 use crate::transaction::Transaction;
 use std::ops::ControlFlow;
@@ -32,7 +34,26 @@ impl Engine {
     /// All rows visible at the snapshot; gives how many. The new table must be empty.
     pub async fn copy_rows(self: &Arc<Self>, copy: &BoundCopy, snapshot: &Snapshot, statement: &Arc<StatementContext>) -> Result<u64, Fault> {
         let mut copied = 0;
-        for (_, table) in self.tables(&copy.from)? {
+        let schema = self.schema_of(&copy.from);
+        let places = self.places(&copy.from)?;
+        for (at, home) in places.homes().iter().enumerate() {
+            if let Home::There(node) = home {
+                let mut rows = RemoteRows::new(self, *node, &copy.from, places.ordinal(at), None);
+                loop {
+                    let mut batch = Batch::new(copy, &schema, statement);
+                    let mut take = |_: &TableSchema, rows: &[StoredRow<'_>]| {
+                        // A piece is a batch: however full it is, all of it is taken.
+                        rows.iter().for_each(|row| _ = batch.take(*row));
+                        Ok(())
+                    };
+                    if rows.next(snapshot, statement, &mut take).await? == 0 {
+                        break;
+                    }
+                    copied += self.write_batch(copy, batch.rows()?, copied + 1, statement).await?;
+                }
+                continue;
+            }
+            let (_, table) = places.open(at)?;
             let mut cursor = Cursor::rows(KeyRange::all());
             while !cursor.is_done() {
                 let mut batch = Batch::new(copy, table.schema(), statement);

@@ -6,6 +6,7 @@
 
 use crate::auto_increment::Counters;
 use crate::columns::ColumnCache;
+use crate::define::Gates;
 use crate::remote::{Branches, Leaves, Readers};
 use crate::sample::Samples;
 use crate::site::{Home, Site};
@@ -31,6 +32,8 @@ const PRIVATE: u32 = 1 << 31;
 /// Between two transactions of a node lie the ids of the other nodes' transactions.
 const TXN_STEP: u64 = 1 << 10;
 const SCHEMAS_MOST: usize = 1024;
+/// A leaf that is behind with the catalogue has so long to catch up before a request is refused.
+const CATALOGUE_WAIT: Duration = Duration::from_secs(2);
 
 pub struct Engine {
     pub node: Arc<NodeContext>,
@@ -49,6 +52,7 @@ pub struct Engine {
     pub branches: Branches,
     /// The other aggregators, and what they may still read.
     pub readers: Readers,
+    pub(crate) gates: Gates,
     /// Layouts of tables whose partitions are elsewhere.
     schemas: RwLock<HashMap<TableId, Arc<TableSchema>>>,
     run: u64,
@@ -171,6 +175,7 @@ impl Engine {
             leaves: Leaves::default(),
             branches: Branches::default(),
             readers: Readers::default(),
+            gates: Gates::default(),
             schemas: RwLock::default(),
             run: first,
             followed: watch::Sender::new(0),
@@ -193,6 +198,13 @@ impl Engine {
         let mut followed = self.followed.subscribe();
         // The sender lives as long as this.
         let _ = followed.wait_for(|f| *f >= version).await;
+    }
+    /// The same, for who does not wait for long.
+    pub(crate) async fn follows_soon(&self, version: u64) -> Result<(), Fault> {
+        if self.followed() >= version || tokio::time::timeout(CATALOGUE_WAIT, self.follows(version)).await.is_ok() {
+            return Ok(());
+        }
+        Err(Fault::PartitionUnavailable { partition: "*".into(), reason: "the node has not caught up with the catalogue".into() })
     }
     pub(crate) fn schema_of(&self, table: &TableDef) -> Arc<TableSchema> {
         if let Some(known) = self.schemas.read().get(&table.id).filter(|s| s.version() == table.version) {

@@ -40,6 +40,8 @@ pub(crate) struct Branch {
     /// Where it has changes.
     pub wrote: Vec<PartitionId>,
     pub undo: Option<u64>,
+    /// The node has answered that it has it.
+    known: bool,
 }
 
 impl std::ops::Deref for Transaction {
@@ -80,23 +82,21 @@ impl Transaction {
     /// What a request to `node` says. `joins`: it changes or locks something there, so there is to be a branch.
     pub(crate) fn branch(&self, node: NodeId, joins: bool) -> Option<BranchHead> {
         let mut branches = self.branches.lock();
-        let begins = !branches.contains_key(&node);
-        if begins && !joins {
+        if !joins && !branches.contains_key(&node) {
             return None;
         }
         let branch = branches.entry(node).or_default();
+        // Several requests may be the first.
+        let begins = !branch.known;
         let txn = self.txn();
         let read_committed = txn.isolation() == Isolation::ReadCommitted;
         Some(BranchHead { txn: txn.id(), read_committed, statement: self.statement.load(Relaxed), undo: branch.undo, begins })
-    }
-    /// The request never left: a branch that it was to begin is not there.
-    pub(crate) fn not_begun(&self, node: NodeId) {
-        self.branches.lock().remove(&node);
     }
     /// A request was answered.
     pub(crate) fn answered(&self, node: NodeId, asked: BranchHead, wrote: Vec<PartitionId>) {
         if let Some(branch) = self.branches.lock().get_mut(&node) {
             branch.wrote = wrote;
+            branch.known = true;
             branch.undo.take_if(|undo| asked.undo == Some(*undo));
         }
     }

@@ -202,6 +202,11 @@ impl Leaf {
             }
             for t in d.stored_tables() {
                 let known = before.and_then(|b| b.stored_tables().find(|o| o.id == t.id));
+                // It has taken the place of another, whose rows of before are not its own.
+                if before.is_some_and(|b| b.building.contains_key(&t.id)) && !d.building.contains_key(&t.id) {
+                    let made = |p: &Arc<Partition>| p.current_table(t.id);
+                    self.engine.partitions_here(t)?.iter().filter_map(made).for_each(|made| made.set_readable_from(now));
+                }
                 if known.is_some_and(|o| o.version == t.version) {
                     continue;
                 }

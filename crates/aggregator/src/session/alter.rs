@@ -37,13 +37,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use weald_catalog::table::{FieldSource, TableRef};
 use weald_catalog::{Command, IndexDef, Privilege, Rename, TableDef};
-use weald_exec::{FillPosition, Filling, Gate};
+use weald_exec::Gate;
 use weald_expr::StatementContext;
 use weald_plan::dml::{self, BoundCopy};
 use weald_plan::{bind, ddl};
 use weald_sql::ast;
 use weald_types::row::RowLayout;
-use weald_types::{Fault, IndexId, SqlMode, TypeKind};
+use weald_types::{Fault, SqlMode, TypeKind};
 
 /// Rounds of step 2 at most, and the number of changed rows at which the rest is left to step 4.
 const ROUNDS: usize = 10;
@@ -100,15 +100,7 @@ impl Session {
 
     /// Closes the tables to new writers and waits for those inside. They stay closed until the gate is dropped.
     pub(super) async fn empty_of_writers(&self, tables: &[TableRef]) -> Result<Gate, Fault> {
-        let engine = &self.server.engine;
-        let mut stored = Vec::new();
-        for t in tables {
-            stored.extend(engine.partitions_of(t)?.iter().filter_map(|p| p.current_table(t.id)));
-        }
-        let gate = Gate::close(&engine.node, engine.new_transaction_id(), stored)?;
-        let statement = self.statement();
-        gate.emptied(self.definition_wait(), || statement.check_interrupted()).await?;
-        Ok(gate)
+        self.server.engine.close_gate(tables, self.definition_wait(), &self.statement()).await
     }
 
     pub(super) async fn build_table(&self, mut def: TableDef) -> Result<Building, Fault> {
@@ -126,7 +118,7 @@ impl Session {
     async fn swap(&self, old: &TableDef, new: Building, gate: Gate) -> Result<(), Fault> {
         let engine = &self.server.engine;
         let now = engine.node.clock.now(engine.node.wall());
-        for t in engine.partitions_of(&new.def)?.iter().filter_map(|p| p.current_table(new.def.id)) {
+        for t in engine.partitions_here(&new.def)?.iter().filter_map(|p| p.current_table(new.def.id)) {
             t.set_readable_from(now);
         }
         self.server.propose(Command::SwapTable { old: old.id, expected: old.version, with: new.def.id }).await?;
@@ -220,6 +212,7 @@ impl Session {
         for w in warnings {
             self.warn(w);
         }
+        self.server.engine.ask_figures().await;
         if let Some(c) =
             altered.added_zero_date().filter(|_| self.settings.sql_mode.has(SqlMode::NO_ZERO_DATE) && self.server.engine.size(&old).0 > 0)
         {
@@ -330,38 +323,11 @@ impl Session {
         let mut with_new = TableDef::clone(&trial.now);
         with_new.indexes.extend(altered.def.indexes.iter().filter(|i| altered.fill.contains(&i.id)).cloned());
         trial.replace(with_new).await?;
-        self.fill_indexes(&trial.now, &altered.fill).await?;
+        self.server.engine.fill_indexes(&trial.now, &altered.fill, self.definition_wait(), &self.statement()).await?;
         let mut whole = altered.def;
         whole.indexes.iter_mut().for_each(|i| i.ready = true);
         self.retire_indexes(trial, &whole).await?;
         trial.replace(whole).await
-    }
-
-    /// Enters the rows that are there, while writers go on.
-    async fn fill_indexes(&self, table: &TableDef, indexes: &[IndexId]) -> Result<(), Fault> {
-        let statement = self.statement();
-        for p in self.server.engine.partitions_of(table)? {
-            for i in indexes {
-                let mut position = FillPosition::default();
-                loop {
-                    statement.check_interrupted()?;
-                    match p.fill_index(table.id, *i, &mut position)? {
-                        Filling::Done => break,
-                        Filling::More => tokio::task::yield_now().await,
-                        Filling::Blocked(writer) => {
-                            let until = tokio::time::Instant::now() + self.definition_wait();
-                            while tokio::time::timeout(LOOK_UP, writer.ended()).await.is_err() {
-                                statement.check_interrupted()?;
-                                if tokio::time::Instant::now() >= until {
-                                    return Err(Fault::LockWaitTimeout);
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     fn constant_field(&self, def: &TableDef, i: u16) -> Result<Vec<u8>, Fault> {
@@ -402,7 +368,8 @@ impl Session {
         }
         let new = self.build_table(def).await?;
         let copy: BoundCopy = self.bind("", &[], |env| dml::bind_copy(env, old, &new.def, &altered.from))?;
-        if !copy.can_be_followed() {
+        // What writers do meanwhile is not followed on other nodes.
+        if !copy.can_be_followed() || engine.is_spread(old) {
             let gate = self.empty_of_writers(std::slice::from_ref(old)).await?;
             let n = engine.copy_rows(&copy, &engine.node.snapshot(), &statement).await?;
             self.swap(old, new, gate).await?;

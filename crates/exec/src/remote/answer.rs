@@ -5,7 +5,7 @@
 //! Never:    trusts the bytes: what does not decode is refused; plans are checked against the tables as they are here.
 
 use super::ask::internal;
-use super::message::{Answer, Done, End, Ended, FoundRow, Head, Pulse, Request, ScanKind, ScanRequest, Scanned, TableAt, Task};
+use super::message::{Answer, Done, End, Ended, FoundRow, GateAsked, Head, Pulse, Request, ScanKind, ScanRequest, Scanned, TableAt, Task};
 use super::method;
 use crate::engine::{Engine, Places, Work};
 use crate::find;
@@ -31,8 +31,6 @@ use weald_rpc::{Parts, Refused as NotAnswered, Reply, Request as Asked};
 use weald_types::memory::Budget;
 use weald_types::{Fault, NodeIdentity, PartitionId, SchemaVersion, TableId, TxnId};
 
-/// A leaf that is behind with the catalogue has so long to catch up before a request is refused.
-const CATALOGUE_WAIT: Duration = Duration::from_secs(2);
 const FACTS_KEPT: usize = 1000;
 const PLANS_KEPT: usize = 4000;
 /// Stored rows that are sent in one piece.
@@ -62,6 +60,10 @@ pub fn answer(this: &Arc<Answering>, request: Asked) -> Reply {
             // Goes on if the one who asked is gone: half an end is none.
             let ended = tokio::spawn(async move { this.end(&request.body).await });
             Reply::later(async move { ended.await.map_err(|e| NotAnswered(e.to_string()))? })
+        }
+        method::GATE => {
+            let asked = tokio::spawn(async move { this.gate(request.from, &request.body).await });
+            Reply::later(async move { asked.await.map_err(|e| NotAnswered(e.to_string()))? })
         }
         method::PULSE => Reply::later(async move {
             let pulse: Pulse = decode(&request.body)?;
@@ -121,10 +123,13 @@ impl Answering {
         encode(&ended)
     }
 
+    async fn gate(&self, from: NodeIdentity, body: &[u8]) -> Result<Bytes, NotAnswered> {
+        let (id, asked): (TxnId, GateAsked) = decode(body)?;
+        encode(&self.engine.gate_asked(from, id, asked).await)
+    }
+
     async fn ground(&self, from: NodeIdentity, facts: &[u8], head: Head<'_>) -> Result<Ground, Fault> {
-        if self.engine.followed() < head.catalog && tokio::time::timeout(CATALOGUE_WAIT, self.engine.follows(head.catalog)).await.is_err() {
-            return Err(Fault::PartitionUnavailable { partition: "*".into(), reason: "the node has not caught up with the catalogue".into() });
-        }
+        self.engine.follows_soon(head.catalog).await?;
         let session = match self.facts.get(facts) {
             Some(known) => known,
             None => {
@@ -195,6 +200,11 @@ impl Answering {
                 let places = engine.places(&table)?;
                 let (partition, open) = places.open(places.at(ordinal).ok_or(Fault::SchemaChanged)?)?;
                 run_ops(partition, &open, &ops, work).await.map(Done::Stop)
+            }
+            Task::Fill { table, indexes } => {
+                let table = self.table(table)?;
+                engine.fill_indexes_here(&table, &indexes, work.lock_wait, work.statement).await?;
+                Ok(Done::Changed { matched: 0, changed: 0 })
             }
             Task::Greatest { table, upto } => engine.greatest_here(&*self.table(table)?, upto).await.map(Done::Greatest),
             Task::Fetch { table, ordinal, handles } => {

@@ -4,7 +4,7 @@
 //! Promises: what a piece of work said comes with its answer; a statement that is to stop stops waiting, and its work on the leaf ends.
 //! Never:    asks twice.
 
-use super::message::{Answer, BranchHead, Done, FoundRow, Head, Request, RowOp, Stop, TableAt, TableFigures, Task};
+use super::message::{Answer, BranchHead, Done, FoundRow, GateAsked, Head, Request, RowOp, Stop, TableAt, TableFigures, Task};
 use super::method;
 use crate::change::{Changed, Found};
 use crate::engine::{Engine, Places, Work};
@@ -22,7 +22,7 @@ use weald_expr::carried::{CarriedFacts, CarriedStatement};
 use weald_partition::RowHandle;
 use weald_plan::fragment::{Action, FragmentPlan};
 use weald_rpc::{Ask, CallError, Lane, Peer};
-use weald_types::{Fault, NodeId, NodeIdentity, PartitionId, SchemaVersion, TableId, TxnId, Value};
+use weald_types::{Fault, IndexId, NodeId, NodeIdentity, PartitionId, SchemaVersion, TableId, TxnId, Value};
 
 /// Short work; answers may be long, but are taken as they come.
 pub(super) const WORK: Lane = Lane(1);
@@ -62,6 +62,10 @@ impl Leaves {
         self.peers.write().remove(&node);
         self.figures.write().values_mut().for_each(|of| of.retain(|(n, _), _| *n != node));
     }
+    /// Whether there are other nodes at all.
+    pub fn are_any(&self) -> bool {
+        !self.peers.read().is_empty()
+    }
     pub(super) fn peers(&self) -> Vec<(NodeId, Peer)> {
         self.peers.read().iter().map(|(n, p)| (*n, p.clone())).collect()
     }
@@ -89,9 +93,6 @@ impl Leaves {
         let head = head(engine, branch, variables, work.params, work);
         let body = weald_rpc::message::encode(&Request { facts: &facts, head, task }).map_err(internal)?;
         let called = self.call(node, method::WORK, body, work.statement).await;
-        if let (Err(CallFault::NotRun(_)), Some(BranchHead { begins: true, .. })) = (&called, branch) {
-            work.transaction.not_begun(node);
-        }
         let answer: Answer = weald_rpc::message::decode(&called.map_err(CallFault::fault)?).map_err(internal)?;
         if let Some(asked) = branch {
             work.transaction.answered(node, asked, answer.wrote);
@@ -211,6 +212,32 @@ impl Leaves {
             Done::Greatest(n) => Ok(n),
             other => Err(odd(&other)),
         }
+    }
+
+    pub(crate) async fn fill(
+        &self,
+        engine: &Engine,
+        node: NodeId,
+        table: &TableDef,
+        indexes: &[IndexId],
+        wait: Duration,
+        statement: &Arc<StatementContext>,
+    ) -> Result<(), Fault> {
+        let (snapshot, transaction) = (engine.node.snapshot(), Transaction::alone(engine.begin_here()));
+        let work = Work { statement, params: &[], transaction: &transaction, snapshot: &snapshot, lock_wait: wait };
+        let task = Task::Fill { table: TableAt::of(table), indexes: indexes.to_vec() };
+        self.work(engine, node, false, &[], task, work).await.map(drop)
+    }
+
+    /// `statement`: whose end ends the waiting.
+    pub(crate) async fn gate(&self, node: NodeId, id: TxnId, asked: &GateAsked, statement: Option<&StatementContext>) -> Result<(), Fault> {
+        let body = weald_rpc::message::encode(&(id, asked)).map_err(internal)?;
+        let answer = match statement {
+            Some(statement) => self.call(node, method::GATE, body, statement).await,
+            None => self.peer(node)?.call(CONTROL, Ask { method: method::GATE, body, within: None }).await.map_err(|e| CallFault::of(node, e)),
+        };
+        let done: Result<(), Fault> = weald_rpc::message::decode(&answer.map_err(CallFault::fault)?).map_err(internal)?;
+        done
     }
 
     /// Tells branches that their transaction is over. Those that do not hear it find out by themselves, as their aggregator's pulse does not name it.

@@ -45,7 +45,7 @@ pub(crate) struct BranchHead {
     pub statement: u64,
     /// First, everything that statements from this one on have changed is taken back.
     pub undo: Option<u64>,
-    /// It has not done anything on this leaf before. Otherwise the leaf must know it, or what it did there is lost.
+    /// Nothing that it did on this leaf was answered before. Otherwise the leaf must know it, or what it did there is lost.
     pub begins: bool,
 }
 
@@ -80,6 +80,8 @@ pub(crate) enum Task<'a> {
     Find { plan: &'a [u8], ordinals: Vec<u32>, most: Option<u64> },
     /// Changes of rows, one after the other, until one is refused.
     Rows { table: TableAt, ordinal: u32, ops: Vec<RowOp<'a>> },
+    /// Rows are entered into indexes that are not ready.
+    Fill { table: TableAt, indexes: Vec<IndexId> },
     /// The greatest AUTO_INCREMENT value up to this one.
     Greatest { table: TableAt, upto: u64 },
     /// Of each row its bytes, as the statement's time has it.
@@ -219,6 +221,15 @@ pub(crate) enum Ended {
     Undecided,
 }
 
+/// Of a gate that keeps writers out of tables.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum GateAsked {
+    /// Answered when no transaction is in the tables any more.
+    Close { tables: Vec<TableId>, catalog: u64, wait_millis: u64 },
+    /// Once the catalogue is followed up to this version.
+    Open { catalog: u64 },
+}
+
 /// From an aggregator, now and then.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Pulse {
@@ -226,6 +237,8 @@ pub(crate) struct Pulse {
     pub reads_from: Timestamp,
     /// The run of the process: what an earlier run left undecided is not going to be decided by it.
     pub run: u64,
+    /// Gates that it holds closed.
+    pub gates: Vec<TxnId>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -28,7 +28,7 @@ pub use branches::Branches;
 pub use pulse::{EVERY as PULSE_EVERY, Readers};
 
 pub(crate) use ask::AskRead;
-pub(crate) use message::{BranchHead, Refused, RowOp, Stop};
+pub(crate) use message::{BranchHead, GateAsked, Refused, RowOp, Stop};
 pub(crate) use scan::{RemoteRows, RemoteScan};
 
 /// Of requests between nodes, those of this crate.
@@ -37,4 +37,5 @@ pub mod method {
     pub const SCAN: u16 = 101;
     pub const END: u16 = 102;
     pub const PULSE: u16 = 103;
+    pub const GATE: u16 = 104;
 }

@@ -57,8 +57,18 @@ impl Engine {
     /// Tells every node what this one may still read, and learns how large its tables are; then ends and settles what others have left. Call it every
     /// [`EVERY`].
     pub async fn pulse(self: &Arc<Self>) {
+        self.ask_figures().await;
+        let now = self.node.env.clock.now();
+        let is_gone = |node| node != self.leaves.me() && self.readers.is_gone(node, now);
+        self.branches.end_of(is_gone).await;
+        self.open_gates_of_gone(is_gone);
+        self.settle().await;
+    }
+
+    /// What [`Engine::size`] says of tables on other nodes is as of now.
+    pub async fn ask_figures(&self) {
         let reads_from = self.node.snapshots.advance(self.horizon());
-        let pulse = Pulse { reads_from, run: self.run() };
+        let pulse = Pulse { reads_from, run: self.run(), gates: self.gates_closed() };
         if let Ok(body) = weald_rpc::message::encode(&pulse) {
             let told = self.leaves.peers().into_iter().map(|(node, peer)| {
                 let ask = Ask { method: method::PULSE, body: body.clone(), within: Some(GRACE) };
@@ -71,9 +81,6 @@ impl Engine {
             });
             futures::future::join_all(told).await;
         }
-        let now = self.node.env.clock.now();
-        self.branches.end_of(|node| node != self.leaves.me() && self.readers.is_gone(node, now)).await;
-        self.settle().await;
     }
 
     /// Garbage below this is nobody's any more.
@@ -87,6 +94,7 @@ impl Engine {
         if other_run {
             self.branches.end_of(|node| node == from).await;
         }
+        self.open_gates_of(from, &pulse.gates);
         self.figures()
     }
 
