@@ -130,7 +130,13 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) async fn fill_indexes_here(&self, table: &TableDef, indexes: &[IndexId], wait: Duration, statement: &StatementContext) -> Result<(), Fault> {
+    pub(crate) async fn fill_indexes_here(
+        &self,
+        table: &TableDef,
+        indexes: &[IndexId],
+        wait: Duration,
+        statement: &StatementContext,
+    ) -> Result<(), Fault> {
         for p in self.partitions_here(table)? {
             for i in indexes {
                 let mut position = FillPosition::default();

@@ -95,9 +95,17 @@ impl Transaction {
     /// A request was answered.
     pub(crate) fn answered(&self, node: NodeId, asked: BranchHead, wrote: Vec<PartitionId>) {
         if let Some(branch) = self.branches.lock().get_mut(&node) {
-            branch.wrote = wrote;
+            // Answers of requests that ran at the same time come in any order: one that was given earlier knows of less. Only taking back makes the list shorter.
+            if branch.undo.take_if(|undo| asked.undo == Some(*undo)).is_some() {
+                branch.wrote = wrote;
+            } else {
+                wrote.into_iter().for_each(|p| {
+                    if !branch.wrote.contains(&p) {
+                        branch.wrote.push(p)
+                    }
+                });
+            }
             branch.known = true;
-            branch.undo.take_if(|undo| asked.undo == Some(*undo));
         }
     }
     pub fn is_spread(&self) -> bool {

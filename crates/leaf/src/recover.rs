@@ -8,7 +8,7 @@
 use crate::Error;
 use crate::status::{Board, Doing, Live, Phase, percent};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -150,6 +150,7 @@ pub fn recover(
     restored_all(&sink, workers);
     let log = Arc::new(log);
     let mut partitions = Vec::new();
+    let ids: BTreeSet<PartitionId> = sink.targets.keys().copied().collect();
     let mut doubts: BTreeMap<TxnId, Vec<(Arc<Partition>, InDoubt)>> = BTreeMap::new();
     let mut decided = Vec::new();
     for (id, t) in sink.targets {
@@ -160,7 +161,8 @@ pub fn recover(
         for p in prepared {
             doubts.entry(p.txn).or_default().push((t.partition.clone(), p));
         }
-        for d in decisions.into_iter().filter(|d| d.participants.first() == Some(&id)) {
+        // Whichever partition here has the record: this node decided if the first participant is one of its own.
+        for d in decisions.into_iter().filter(|d| d.participants.first().is_some_and(|first| ids.contains(first))) {
             let remembered = Remembered::found(&t.partition, d.txn, t.after);
             decided.push((d, remembered));
         }

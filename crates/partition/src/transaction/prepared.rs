@@ -68,6 +68,9 @@ impl Transaction {
             set.parts += 1;
         }
         let borrowed: Vec<(PartitionId, &[u8])> = records.iter().map(|(p, r)| (*p, r.as_slice())).collect();
+        if borrowed.is_empty() {
+            return Ok(at);
+        }
         loop {
             match self.node.log.append(&borrowed, Durability::Sync) {
                 Ok(ticket) => return ticket.await.map(|()| at),
