@@ -5,7 +5,7 @@
 //!           wakes no other thread. A new connection goes where the fewest are.
 //! Never:    looks at what a connection says.
 
-use crate::runtime;
+use crate::runtime_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -26,7 +26,8 @@ struct Thread {
 
 impl Connections {
     pub(crate) fn new(threads: usize) -> std::io::Result<Self> {
-        Ok(Self { threads: (0..threads).map(|_| runtime("connection", 1)).collect::<Result<_, _>>()? })
+        let one = |n| runtime_of("connection", 1, move || weald_exec::remote::asks_by_itself(n));
+        Ok(Self { threads: (0..threads).map(one).collect::<Result<_, _>>()? })
     }
 
     /// Accepts for ever; to be spawned on another runtime.

@@ -79,7 +79,18 @@ pub struct Ready {
 pub use keeper::give_back_with;
 
 fn runtime(name: &'static str, threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name(name).thread_stack_size(STACK_BYTES).enable_all().build()
+    runtime_of(name, threads, || ())
+}
+
+/// `begins`: what each of its threads does first.
+fn runtime_of(name: &'static str, threads: usize, begins: impl Fn() + Send + Sync + 'static) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
+        .thread_stack_size(STACK_BYTES)
+        .on_thread_start(begins)
+        .enable_all()
+        .build()
 }
 
 /// Runs until SIGINT, SIGTERM or the statement SHUTDOWN. `opened` is called once clients can connect, `ready` once tables can be read.

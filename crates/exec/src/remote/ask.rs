@@ -13,6 +13,7 @@ use crate::transaction::Transaction;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,12 +25,23 @@ use weald_plan::fragment::{Action, FragmentPlan};
 use weald_rpc::{Ask, CallError, Lane, Peer};
 use weald_types::{Fault, IndexId, NodeId, NodeIdentity, PartitionId, SchemaVersion, TableId, TxnId, Value};
 
-/// Short work; answers may be long, but are taken as they come.
-pub(super) const WORK: Lane = Lane(1);
+/// Short work; answers may be long, but are taken as they come. On threads that clients' connections live on, each has a lane of its own.
+const WORK: Lane = Lane(1);
+const FIRST_OF_THREADS: u8 = 32;
 /// Rows of scans.
 pub(super) const SCANS: Lane = Lane(2);
 /// What ends transactions and tells of life: never behind rows.
 pub(super) const CONTROL: Lane = Lane(3);
+
+thread_local! {
+    static LANE: Cell<Lane> = const { Cell::new(WORK) };
+}
+
+/// Work that this thread asks for goes over a connection of its own, which lives on this thread's runtime: asking and answering wake no other thread. `n`
+/// numbers the runtimes; all threads of one say the same number.
+pub fn asks_by_itself(n: usize) {
+    LANE.with(|lane| lane.set(Lane(FIRST_OF_THREADS.saturating_add(u8::try_from(n).unwrap_or(u8::MAX)))));
+}
 
 /// The nodes that hold partitions.
 #[derive(Default)]
@@ -106,7 +118,7 @@ impl Leaves {
         let ask = Ask { method, body, within: None };
         tokio::select! {
             biased;
-            answer = peer.call(WORK, ask) => answer.map_err(|e| CallFault::of(node, e)),
+            answer = peer.call(LANE.with(Cell::get), ask) => answer.map_err(|e| CallFault::of(node, e)),
             fault = statement.interrupted.raised() => Err(CallFault::Unknown(fault)),
         }
     }

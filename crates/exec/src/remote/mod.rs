@@ -23,7 +23,7 @@ mod scan;
 mod two_phase;
 
 pub use answer::{Answering, answer};
-pub use ask::Leaves;
+pub use ask::{Leaves, asks_by_itself};
 pub use branches::Branches;
 pub use pulse::{EVERY as PULSE_EVERY, Readers};
 
