@@ -19,6 +19,7 @@ use foldhash::HashMapExt;
 use futures::FutureExt;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use weald_catalog::TableRef;
 use weald_expr::StatementContext;
@@ -56,6 +57,8 @@ pub fn answer(this: &Arc<Answering>, request: Asked) -> Reply {
     match request.method {
         method::WORK => at_once(async move { this.work(request.from, request.body).await }),
         method::SCAN => Reply::later(async move { this.scan(request).await }),
+        // What was promised and decided is in the log that is being read: until then nothing of it is known here, and nothing may be said of it.
+        method::END | method::GATE if this.engine.recovering.load(Ordering::Relaxed) => Reply::refused("the node is recovering"),
         method::END => {
             // Goes on if the one who asked is gone: half an end is none.
             let ended = tokio::spawn(async move { this.end(&request.body).await });
