@@ -79,7 +79,7 @@ impl Branches {
             open.insert(head.txn, branch);
         }
         let Some(branch) = open.get_mut(&head.txn).filter(|b| b.participants.is_none()) else { return Err(lost()) };
-        branch.take_back(head.undo);
+        branch.take_back(head.undo, Some(head.statement));
         if branch.statements.last().is_none_or(|(n, _)| *n < head.statement) {
             // What the statement before loaded is found by every index.
             branch.transaction.make_entries();
@@ -96,7 +96,7 @@ impl Branches {
         let mut open = self.open.lock();
         open.get(&txn).filter(|b| b.participants.is_none())?;
         let mut branch = open.remove(&txn)?;
-        branch.take_back(undo);
+        branch.take_back(undo, None);
         Some(branch)
     }
 
@@ -114,7 +114,7 @@ impl Branches {
         let transaction = {
             let mut open = self.open.lock();
             let Some(branch) = open.get_mut(&txn).filter(|b| b.participants.is_none()) else { return Err(lost()) };
-            branch.take_back(undo);
+            branch.take_back(undo, None);
             branch.participants = Some(participants.clone());
             branch.transaction.clone()
         };
@@ -284,10 +284,14 @@ impl Branch {
     fn is_preparing(&self) -> bool {
         self.participants.is_some() && self.prepared_since.is_none()
     }
-    fn take_back(&mut self, undo: Option<u64>) {
+    /// Voids the statements from `undo` on, up to `current`, which runs again in their place: its requests run at the same time and all say what is to be taken
+    /// back, but what one of them has done already is not.
+    fn take_back(&mut self, undo: Option<u64>, current: Option<u64>) {
         let Some(undo) = undo else { return };
         let from = self.statements.partition_point(|(n, _)| *n < undo);
-        if let Some((_, mark)) = self.statements.get(from) {
+        if let Some((first, mark)) = self.statements.get(from)
+            && current.is_none_or(|current| *first < current)
+        {
             self.transaction.rollback_to(*mark);
             self.statements.truncate(from);
         }

@@ -24,7 +24,11 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
-pub struct Readers(Mutex<HashMap<NodeIdentity, Reader>>);
+pub struct Readers {
+    heard: Mutex<HashMap<NodeIdentity, Reader>>,
+    /// Aggregators that have done something here and were not heard of yet: since when that is known.
+    met: Mutex<HashMap<NodeIdentity, Duration>>,
+}
 
 struct Reader {
     reads_from: Timestamp,
@@ -35,13 +39,13 @@ struct Reader {
 impl Readers {
     /// Gives whether it is another run of the process than before.
     fn heard(&self, from: NodeIdentity, pulse: &Pulse, now: Duration) -> bool {
-        let mut all = self.0.lock();
+        let mut all = self.heard.lock();
         let before = all.insert(from, Reader { reads_from: pulse.reads_from, run: pulse.run, heard: now });
         before.is_some_and(|b| b.run != pulse.run)
     }
     /// Nobody reads before this, nor will; `now` on both clocks.
     pub fn horizon(&self, clock: Timestamp, now: Duration) -> Timestamp {
-        let all = self.0.lock();
+        let all = self.heard.lock();
         if all.is_empty() {
             return clock;
         }
@@ -49,7 +53,12 @@ impl Readers {
         all.values().filter(|r| now.saturating_sub(r.heard) <= GONE_AFTER).fold(grace, |least, r| least.min(r.reads_from))
     }
     fn is_gone(&self, node: NodeIdentity, now: Duration) -> bool {
-        self.0.lock().get(&node).is_none_or(|r| now.saturating_sub(r.heard) > GONE_AFTER)
+        if let Some(reader) = self.heard.lock().get(&node) {
+            return now.saturating_sub(reader.heard) > GONE_AFTER;
+        }
+        // Its first statement may be earlier than its first pulse.
+        let since = *self.met.lock().entry(node).or_insert(now);
+        now.saturating_sub(since) > GONE_AFTER
     }
 }
 
