@@ -287,6 +287,7 @@ fn a_node_takes_its_file_its_flags_and_its_environment() {
         let ports = ports();
         let mut c = weald(&["node", "--config"]);
         c.arg(&file).args(&ports).args(more).env("WEALD_ROOT_PASSWORD", password).env("WEALD_MAXIMUM_TABLE_MEMORY", "150");
+        c.env("WEALD_CLUSTER_SECRET", "a secret of this test").env("WEALD_CLUSTER_PORT", "0");
         (c, ports[1].parse::<u16>().unwrap())
     };
     // Who listens to others must have a password.
@@ -304,6 +305,7 @@ fn a_node_takes_its_file_its_flags_and_its_environment() {
         let found = rows(&mut c, "SELECT @@global.wait_timeout, @@global.slow_query_log, @@global.maximum_memory, @@global.maximum_table_memory");
         assert_eq!(found, [["99", "0", "300", "150"]]);
         if !password.is_empty() {
+            c.query("BOOTSTRAP AGGREGATOR '127.0.0.1'").unwrap();
             c.query("SET PERSIST max_connections = 123").unwrap();
             c.query("SET PERSIST_ONLY long_query_time = 3").unwrap();
             assert_eq!(rows(&mut c, "SELECT @@global.max_connections, @@global.long_query_time"), [["123", "10"]]);

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use weald_env::Env;
 use weald_node::log_file::Limits;
-use weald_node::{Begin, Config, LogConfig, LogFormat};
+use weald_node::{Begin, CLUSTER_PORT_OFFSET, ClusterConfig, ClusterSecret, Config, LogConfig, LogFormat};
 
 #[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +28,18 @@ pub struct Settings {
     /// The address to listen on; `weald dev` listens on 127.0.0.1 only. [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", env = "WEALD_BIND_ADDRESS")]
     bind_address: Option<IpAddr>,
+    /// For the other nodes of a cluster; 0 takes a free one. Open if there is a cluster secret. [default: mysql_port + 100]
+    #[arg(long, value_name = "PORT", env = "WEALD_CLUSTER_PORT")]
+    cluster_port: Option<u16>,
+    /// The name or address by which other nodes and clients reach this one. [default: as the node is called when it is added]
+    #[arg(long, value_name = "HOST", env = "WEALD_ADVERTISE_HOST")]
+    advertise_host: Option<String>,
+    /// What all nodes of a cluster know and nobody else: at least 16 characters. With it this node can be the first of a cluster, or be added to one.
+    #[arg(long, value_name = "SECRET", env = "WEALD_CLUSTER_SECRET", hide_env_values = true)]
+    cluster_secret: Option<String>,
+    /// A file that holds the cluster secret, instead of it.
+    #[arg(long, value_name = "FILE", env = "WEALD_CLUSTER_SECRET_FILE")]
+    cluster_secret_file: Option<PathBuf>,
     /// Given to root if it has none yet. Needed at the first start of a node that listens to other machines.
     #[arg(long, value_name = "PASSWORD", env = "WEALD_ROOT_PASSWORD", hide_env_values = true)]
     root_password: Option<String>,
@@ -75,7 +87,7 @@ impl Settings {
         if self.bind_address.is_some_and(|a| !a.is_loopback()) {
             return Err("weald dev is for this machine only; use weald node to listen on another address".into());
         }
-        self.config(Begin::Alone)
+        self.config(Begin::Alone, &Env::real())
     }
 
     /// For `count` processes of `weald dev` on this machine, which share its memory.
@@ -108,7 +120,7 @@ impl Settings {
             Some(path) => read(env, path)?,
             None => Settings::default(),
         };
-        self.before(from_file).config(Begin::Alone)
+        self.before(from_file).config(Begin::Fresh, env)
     }
 
     /// What is not given here is as in `file`.
@@ -118,6 +130,11 @@ impl Settings {
             mysql_port: self.mysql_port.or(file.mysql_port),
             http_port: self.http_port.or(file.http_port),
             bind_address: self.bind_address.or(file.bind_address),
+            cluster_port: self.cluster_port.or(file.cluster_port),
+            advertise_host: self.advertise_host.or(file.advertise_host),
+            // A secret that is given here counts before a file that is named there, and the other way round.
+            cluster_secret_file: if self.cluster_secret.is_some() { None } else { self.cluster_secret_file.clone().or(file.cluster_secret_file) },
+            cluster_secret: if self.cluster_secret_file.is_some() { self.cluster_secret } else { self.cluster_secret.or(file.cluster_secret) },
             root_password: self.root_password.or(file.root_password),
             maximum_memory: self.maximum_memory.or(file.maximum_memory),
             maximum_table_memory: self.maximum_table_memory.or(file.maximum_table_memory),
@@ -132,7 +149,7 @@ impl Settings {
         }
     }
 
-    fn config(self, begin: Begin) -> Result<Config, String> {
+    fn config(self, begin: Begin, env: &Env) -> Result<Config, String> {
         let address = self.bind_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let mut variables = Vec::new();
         for (name, value) in self.variables {
@@ -160,10 +177,13 @@ impl Settings {
             None => None,
             Some(dir) => Some(std::path::absolute(&dir).map_err(|e| format!("secure_file_priv: {}: {e}", dir.display()))?),
         };
+        let mysql = SocketAddr::new(address, self.mysql_port.unwrap_or(3306));
+        let cluster = cluster(env, begin, mysql, self.cluster_port, self.advertise_host, self.cluster_secret, self.cluster_secret_file)?;
         Ok(Config {
             data_dir: self.data_dir.unwrap_or_else(default_data_dir),
             begin,
-            mysql: SocketAddr::new(address, self.mysql_port.unwrap_or(3306)),
+            mysql,
+            cluster,
             http: SocketAddr::new(address, self.http_port.unwrap_or(8080)),
             root_password: self.root_password.filter(|p| !p.is_empty()),
             memory,
@@ -201,6 +221,8 @@ pub struct NodeSettings {
     pub data_dir: PathBuf,
     pub mysql_port: u16,
     pub http_port: u16,
+    pub cluster_port: u16,
+    pub secret_file: PathBuf,
 }
 
 impl DevNodes {
@@ -210,11 +232,57 @@ impl DevNodes {
             data_dir: Some(own.data_dir.clone()),
             mysql_port: Some(own.mysql_port),
             http_port: Some(own.http_port),
+            cluster_port: Some(own.cluster_port),
+            cluster_secret_file: Some(own.secret_file.clone()),
             ..self.settings.clone()
         };
         let text = toml::to_string(&settings).map_err(|e| format!("the configuration cannot be written: {e}"))?;
         Ok(format!("# Written by `weald dev` at each start.\n{text}"))
     }
+}
+
+/// Without a secret a node stays alone; then nothing may be said of a cluster.
+fn cluster(
+    env: &Env,
+    begin: Begin,
+    mysql: SocketAddr,
+    port: Option<u16>,
+    host: Option<String>,
+    secret: Option<String>,
+    file: Option<PathBuf>,
+) -> Result<Option<ClusterConfig>, String> {
+    let secret = match (secret, file) {
+        (Some(_), Some(_)) => return Err("cluster_secret and cluster_secret_file are both given; one of them is enough".into()),
+        (Some(secret), None) => Some(secret),
+        (None, Some(file)) => {
+            let text = env.disk.read(&file).map_err(|e| format!("cluster_secret_file: {} cannot be read: {e}", file.display()))?;
+            Some(String::from_utf8(text).map_err(|_| format!("cluster_secret_file: {} is not text", file.display()))?)
+        }
+        (None, None) => None,
+    };
+    let Some(secret) = secret else {
+        return match (port, host) {
+            (None, None) => Ok(None),
+            (Some(_), _) => Err("cluster_port is given without a cluster_secret, and without one no other node is let in".into()),
+            (None, Some(_)) => Err("advertise_host is given without a cluster_secret, and without one there are no other nodes".into()),
+        };
+    };
+    if begin == Begin::Alone {
+        return Err("weald dev is a cluster of its own; start nodes of another with weald node".into());
+    }
+    let secret = ClusterSecret::new(&secret).map_err(|e| format!("cluster_secret: {e}"))?;
+    let host = host.map(|h| h.trim().to_string()).filter(|h| !h.is_empty());
+    if let Some(h) = host.as_deref().filter(|h| h.contains(['/', ' ', '\'', '@'])) {
+        return Err(format!("advertise_host: '{h}' is no host name or address; the ports are not part of it"));
+    }
+    let port = match port {
+        Some(port) => port,
+        None if mysql.port() == 0 => 0,
+        None => {
+            mysql.port().checked_add(CLUSTER_PORT_OFFSET).ok_or_else(|| format!("cluster_port has to be given: {} + 100 is no port", mysql.port()))?
+        }
+    };
+    Ok(Some(ClusterConfig { listen: SocketAddr::new(mysql.ip(), port), advertise_host: host.map(Into::into), secret }))
 }
 
 fn read(env: &Env, path: &Path) -> Result<Settings, String> {
@@ -251,7 +319,7 @@ mod tests {
         let flags = Settings { mysql_port: Some(1), variable: vec!["wait_timeout=5".into()], ..Settings::default() };
         let config = flags
             .before(file("mysql_port = 2\nhttp_port = 3\n[variables]\nwait_timeout = 7\nslow_query_log = false\n").unwrap())
-            .config(Begin::Fresh)
+            .config(Begin::Fresh, &Env::simulated(1))
             .unwrap();
         assert_eq!((config.mysql.port(), config.http.port()), (1, 3));
         let variables: Vec<_> = config.variables.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
@@ -269,6 +337,10 @@ mod tests {
         for key in [
             "data_dir",
             "bind_address",
+            "cluster_port",
+            "advertise_host",
+            "cluster_secret",
+            "cluster_secret_file",
             "root_password",
             "maximum_memory",
             "maximum_table_memory",
@@ -298,6 +370,26 @@ mod tests {
         let e = file("mysql_port = \"many\"\n").unwrap_err();
         assert!(e.contains("line 1"), "{e}");
         assert!(file("maximum_memory = 1\n").unwrap_err().contains("maximum_memory"));
+    }
+
+    #[test]
+    fn what_is_said_of_a_cluster_makes_sense_or_is_refused() {
+        let of = |text: &str| Settings::default().before(file(text).unwrap()).config(Begin::Fresh, &Env::simulated(1));
+        assert!(of("").unwrap().cluster.is_none());
+        let cluster = of("mysql_port = 4000\ncluster_secret = \"correct horse battery\"\nadvertise_host = \"db1\"\n").unwrap().cluster.unwrap();
+        assert_eq!((cluster.listen.port(), cluster.advertise_host.as_deref()), (4100, Some("db1")));
+        assert!(!format!("{cluster:?}").contains("horse"));
+        for (text, says) in [
+            ("cluster_port = 4100", "cluster_secret"),
+            ("advertise_host = \"db1\"", "cluster_secret"),
+            ("cluster_secret = \"short\"", "16"),
+            ("cluster_secret_file = \"/nowhere\"", "/nowhere"),
+            ("mysql_port = 65500\ncluster_secret = \"correct horse battery\"", "cluster_port"),
+            ("advertise_host = \"db1:3306/x\"\ncluster_secret = \"correct horse battery\"", "advertise_host"),
+        ] {
+            let refused = of(text).unwrap_err();
+            assert!(refused.contains(says), "{text}: {refused}");
+        }
     }
 
     #[test]

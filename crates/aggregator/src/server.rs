@@ -22,6 +22,7 @@ use weald_catalog::{CatalogView, ClusterView, Command, Outcome, TableDef, UserDe
 use weald_env::Env;
 use weald_exec::Engine;
 use weald_exec::analytic::Analytic;
+use weald_expr::carried::Here;
 use weald_expr::interrupt::Reason;
 use weald_types::{Fault, NodeId, Value};
 
@@ -323,6 +324,18 @@ impl Server {
         match how {
             Kill::Query => c.interrupt(),
             Kill::Connection => c.close(),
+        }
+    }
+
+    /// What this node supplies to statements of other aggregators that run here.
+    pub fn for_other_nodes(&self) -> Here {
+        Here {
+            wall_clock_micros: self.wall_clock,
+            pause: crate::session::pause,
+            aside: crate::session::aside,
+            server: self.shared_state.clone(),
+            interrupted: Arc::default(),
+            memory: self.engine.node.memory.clone(),
         }
     }
 

@@ -103,7 +103,8 @@ impl Leaf {
         }
     }
 
-    /// Recovers every partition that this node has in `view`, in parallel, on up to `workers` threads. Blocks; call it once.
+    /// Recovers every partition that this node has in `view`, in parallel, on up to `workers` threads; then they are PENDING: nothing is served before
+    /// [`Leaf::take_up`]. Blocks; call it once.
     pub fn recover(&self, view: &ClusterView, epoch: Epoch, workers: usize) -> Result<(), Error> {
         self.recover_with(view, epoch, workers, Options::default())
     }
@@ -120,7 +121,7 @@ impl Leaf {
             let partition_log = log.partition(id, r.after);
             let bytes = partition_log.bytes();
             let rows = r.partition.tables().iter().map(|t| t.row_count()).sum();
-            r.live.change(|s| (s.phase, s.rows) = (Phase::Transitioning, rows));
+            r.live.change(|s| (s.phase, s.rows) = (Phase::Pending, rows));
             let held = Held {
                 partition: r.partition,
                 log: partition_log,
@@ -130,18 +131,38 @@ impl Leaf {
             };
             self.held.lock().insert(id, Arc::new(held));
         }
-        snapshot::remove_leftovers(&self.env, &self.dir, &self.held.lock().keys().copied().collect());
+        if self.me.get().is_some() {
+            // A node that is of no cluster any more keeps what it had, for whoever wants it.
+            snapshot::remove_leftovers(&self.env, &self.dir, &self.held.lock().keys().copied().collect());
+        }
         // Only now: with a log, the leaf takes changes.
         let _ = self.log.set(log);
+        Ok(())
+    }
+
+    /// The partitions that have recovered begin to serve: the cluster counts on this node for them. `view` is what they were recovered by, or what has been
+    /// followed since.
+    pub fn take_up(&self, view: &ClusterView) {
+        let all: Vec<Arc<Held>> = self.held.lock().values().cloned().collect();
+        let pending: Vec<_> = all.iter().filter(|h| h.live.is(Phase::Pending)).collect();
+        if !pending.is_empty() {
+            tracing::info!(partitions = pending.len(), "partitions are TRANSITIONING");
+        }
+        pending.iter().for_each(|h| h.live.change(|s| s.phase = Phase::Transitioning));
         for d in view.catalog.databases.values() {
             self.publish(d, &view.topology);
         }
         self.engine.set_followed(view.catalog.version);
         self.engine.recovering.store(false, Relaxed);
-        for held in self.held.lock().values() {
-            held.live.change(|s| s.phase = Phase::Online);
+        pending.iter().for_each(|h| h.live.change(|s| s.phase = Phase::Online));
+        if !pending.is_empty() {
+            tracing::info!(partitions = pending.len(), "partitions are ONLINE");
         }
-        Ok(())
+    }
+
+    /// Whether [`Leaf::take_up`] has happened.
+    pub fn is_taken_up(&self) -> bool {
+        !self.engine.recovering.load(Relaxed)
     }
 
     /// Whether recovery is over.

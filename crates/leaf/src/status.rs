@@ -81,6 +81,9 @@ pub struct Live {
 }
 
 impl Live {
+    pub fn is(&self, phase: Phase) -> bool {
+        self.status.lock().phase == phase
+    }
     pub fn change(&self, f: impl FnOnce(&mut PartitionStatus)) {
         f(&mut self.status.lock())
     }

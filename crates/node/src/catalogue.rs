@@ -17,7 +17,7 @@ use weald_env::Env;
 use weald_log::{DataDir, MetaLog};
 use weald_meta::State;
 use weald_metaraft::{Group, World};
-use weald_types::ClusterId;
+use weald_types::{ClusterId, Fault};
 
 /// A sync, on a disk that stalls.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -78,6 +78,18 @@ pub(crate) fn give_root(env: &Env, state: &mut State) {
     root.global = PrivilegeSet::ALL_GLOBAL.union(PrivilegeSet::of(&[Privilege::GrantOption]));
     root.password_changed = env.clock.wall_micros();
     state.apply(Command::CreateUsers { users: vec![root] }).expect("there are no accounts, so none of that name");
+}
+
+/// What a node shows that is of no cluster: root, with the password that the configuration gives it.
+pub(crate) fn fresh(env: &Env, password: Option<&str>) -> Result<State, Fault> {
+    let mut state = State::fresh();
+    give_root(env, &mut state);
+    let root = state.catalog.users.values().next().map(|u| UserDef::clone(u));
+    if let (Some(mut root), Some(password)) = (root, password.filter(|p| !p.is_empty())) {
+        root.auth = weald_aggregator::auth::store_password(&root.plugin, password, env.random.next_u64())?;
+        state.apply(Command::PutUsers { expected: state.catalog.version, users: vec![root] })?;
+    }
+    Ok(state)
 }
 
 pub(crate) fn draw_cluster(env: &Env) -> ClusterId {

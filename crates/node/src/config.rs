@@ -7,6 +7,7 @@
 use crate::log_file::Limits;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use weald_rpc::ClusterSecret;
 
 /// maximum_memory where it is not given: this much of the machine's.
 const SHARE_OF_MACHINE: f64 = 0.9;
@@ -24,12 +25,26 @@ pub enum Begin {
     Fresh,
 }
 
+/// Where a node's cluster port is, counted from its MySQL port, unless it is said otherwise.
+pub const CLUSTER_PORT_OFFSET: u16 = 100;
+
+/// What a node needs to be one of several.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    pub listen: SocketAddr,
+    /// By which name the others and the clients reach it; None: as whoever adds it calls it.
+    pub advertise_host: Option<Box<str>>,
+    pub secret: ClusterSecret,
+}
+
 #[derive(Clone, Debug)]
 pub struct Config {
     pub data_dir: PathBuf,
     pub begin: Begin,
     pub mysql: SocketAddr,
     pub http: SocketAddr,
+    /// None: a node that stays alone.
+    pub cluster: Option<ClusterConfig>,
     /// For a root who has no password yet.
     pub root_password: Option<String>,
     /// maximum_memory, bytes.

@@ -20,6 +20,8 @@ pub enum Error {
     Catalog { dir: PathBuf, reason: String },
     #[error("the catalogue in {} cannot be read", dir.display())]
     Group { dir: PathBuf, source: Box<weald_metaraft::Error> },
+    #[error("this node does not know who it is")]
+    Identity(#[source] weald_rpc::CredentialError),
     #[error("recovery failed")]
     Recovery(#[from] weald_leaf::Error),
     #[error("cannot listen on {address} for {what}")]
@@ -66,6 +68,10 @@ impl Error {
             Error::Directory { source, .. } | Error::CatalogLog { source, .. } => of_log(source),
             Error::Catalog { .. } => Some(RESTORE.into()),
             Error::Group { source, .. } => of_group(source),
+            Error::Identity(weald_rpc::CredentialError::Malformed { .. }) => {
+                Some("restore the directory cluster from a backup of this node; another identity would make it another node".into())
+            }
+            Error::Identity(_) => None,
             Error::Recovery(weald_leaf::Error::Log(e)) => of_log(e),
             Error::Recovery(weald_leaf::Error::Recovery { .. }) => Some(RESTORE.into()),
             Error::Recovery(weald_leaf::Error::Fault(_)) => None,

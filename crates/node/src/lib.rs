@@ -9,6 +9,7 @@
 //! every change of a definition, is told that the node is recovering.
 
 mod catalogue;
+mod cluster;
 mod config;
 mod connections;
 mod error;
@@ -20,17 +21,20 @@ pub mod log_file;
 mod logging;
 mod metadata;
 mod metrics;
-mod network;
+mod nobody;
 
-pub use config::{Begin, Config, LogConfig, LogFormat};
+pub use config::{Begin, CLUSTER_PORT_OFFSET, ClusterConfig, Config, LogConfig, LogFormat};
 pub use error::Error;
 pub use weald_env::real::keep_files_private;
+pub use weald_rpc::ClusterSecret;
 
+use cluster::{Cluster, GroupWay};
 use connections::Connections;
 use events::{EventLog, Happened};
 use health::{Health, Stage};
 use keeper::Keeper;
-use metadata::MetadataGroup;
+use metadata::{MetadataGroup, Parts};
+use nobody::Nobody;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,7 +45,7 @@ use weald_aggregator::cluster::{EventKind, Severity};
 use weald_aggregator::connection::Door;
 use weald_aggregator::server::Metadata;
 use weald_aggregator::server::{Logs, Server};
-use weald_catalog::CatalogView;
+use weald_catalog::{CatalogView, Ports};
 use weald_env::Env;
 use weald_exec::analytic::Analytic;
 use weald_leaf::Leaf;
@@ -55,7 +59,7 @@ const STACK_BYTES: usize = 8 << 20;
 /// How long connections may take to end at a stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// The only member of a cluster of one.
+/// The first member of a cluster of one.
 pub(crate) const SELF: NodeId = NodeId::new(1);
 
 static REAL: LazyLock<Env> = LazyLock::new(Env::real);
@@ -130,23 +134,71 @@ fn serve(
     let addresses = (mysql.local_addr()?, http.local_addr()?);
     doors.spawn(http::serve(http, health.clone()));
 
-    let world = World { env: env.clone(), dir: dir.meta(), network: Arc::new(network::Nobody), settings: weald_metaraft::Settings::default() };
-    let group = doors.block_on(catalogue::open(world, dir, config.begin, addresses.0))?;
-    let Some(group) = group else { return Err(Error::Fault(weald_types::Fault::not_supported("a node without a role"))) };
-    let view = group.state().view();
+    // A runtime of its own: a vote must not wait behind a statement.
+    let between = config.cluster.as_ref().map(|_| cluster::cluster_runtime(threads)).transpose()?;
+    let decides = between.as_ref().map_or(doors.handle(), |r| r.handle()).clone();
+    let mut cluster_door = None;
+    let cluster = match &config.cluster {
+        None => None,
+        Some(c) => {
+            let listener = decides.block_on(TcpListener::bind(c.listen));
+            let listener = listener.map_err(|source| Error::Listen { address: c.listen, what: "other nodes", option: "--cluster-port", source })?;
+            let bound = listener.local_addr()?;
+            cluster_door = Some(listener);
+            let ports = Ports { mysql: addresses.0.port(), cluster: bound.port(), http: addresses.1.port() };
+            Some(Cluster::new(env, dir, c, bound, ports, &decides)?)
+        }
+    };
+    let network: Arc<dyn weald_metaraft::Network> = match &cluster {
+        Some(cluster) => Arc::new(GroupWay(Arc::downgrade(cluster))),
+        None => Arc::new(Nobody),
+    };
+    let world = World { env: env.clone(), dir: dir.meta(), network, settings: weald_metaraft::Settings::default() };
+    let group = decides.block_on(catalogue::open(world.clone(), dir, config.begin, addresses.0))?;
+    let state = match group.as_ref().map(|g| g.state()).filter(|s| s.version > 0) {
+        Some(state) => weald_meta::State::clone(&state),
+        None => catalogue::fresh(env, config.root_password.as_deref()).map_err(Error::Fault)?,
+    };
+    let me = group.as_ref().map(|g| g.status().me);
     let (memory_limit, table_limit) = config.memory_limits();
     let memory = NodeMemory::new(table_limit, memory_limit);
-    let leaf = Leaf::new(env, dir, &view, Some(SELF), memory.clone());
+    let view = state.view();
+    let leaf = Leaf::new(env, dir, &view, me, memory.clone());
     let _ = health.leaf.set(leaf.clone());
     health.enter(Stage::Recovering);
     let events = EventLog::open(env, dir.root())?;
-    let group = {
-        let _doors = doors.enter();
-        MetadataGroup::new(env.clone(), dir, group, leaf.clone(), queries.handle().clone(), events.clone())
+    events.record(starting(me));
+    let parts = Parts {
+        env: env.clone(),
+        dir: dir.root().to_path_buf(),
+        world,
+        runtime: decides.clone(),
+        cluster: cluster.clone(),
+        leaf: leaf.clone(),
+        queries: queries.handle().clone(),
+        events: events.clone(),
     };
-    doors.block_on(group.protect_root(config.root_password.as_deref())).map_err(Error::Fault)?;
-    if group.root_is_open() && !addresses.0.ip().is_loopback() {
+    let metadata = MetadataGroup::new(parts, state);
+    if let Some(cluster) = &cluster {
+        cluster.knows(&metadata, &leaf, me);
+    }
+    if let (Some(group), Some(me)) = (group, me) {
+        decides.block_on(metadata.adopt(me, group));
+    }
+    if let Some(cluster) = &cluster {
+        decides.block_on(cluster.complete_membership(&metadata.decided())).map_err(Error::Fault)?;
+    }
+    if cluster.is_none() {
+        decides.block_on(metadata.is_at(addresses.0)).map_err(Error::Fault)?;
+    }
+    if metadata.leads() {
+        decides.block_on(metadata.protect_root(config.root_password.as_deref())).map_err(Error::Fault)?;
+    }
+    if metadata.root_is_open() && !addresses.0.ip().is_loopback() {
         return Err(Error::OpenRoot { address: addresses.0 });
+    }
+    if let (Some(cluster), Some(listener)) = (&cluster, cluster_door) {
+        cluster.open(listener);
     }
 
     // What one statement may hold unless it is told otherwise. All together are held against maximum_memory.
@@ -161,7 +213,7 @@ fn serve(
     let spill_bytes = env.disk.free_bytes(&spill)? / 2;
     let analytic = Arc::new(Analytic::new(threads, &spill, spill_bytes).map_err(Error::Fault)?);
     let server =
-        Server::new(env.clone(), leaf.engine.clone(), analytic, group.clone(), queries.handle().clone(), wall_clock_micros, query_memory, threads);
+        Server::new(env.clone(), leaf.engine.clone(), analytic, metadata.clone(), queries.handle().clone(), wall_clock_micros, query_memory, threads);
     set_variables(config, &server, dir, logs, addresses, (memory_limit, table_limit))?;
     let slow = logs.slow.clone();
     let both = (logs.slow.clone(), logs.server.clone());
@@ -175,6 +227,9 @@ fn serve(
     let tls = weald_aggregator::tls::acceptor(env, dir.root()).map_err(|source| Error::Tls { dir: dir.root().to_owned(), source })?;
     let door = Arc::new(Door { server: server.clone(), tls: Some(tls), sha2: Default::default() });
     let _ = health.server.set(server.clone());
+    if let Some(cluster) = &cluster {
+        cluster.serves(&server);
+    }
 
     doors.spawn(connections.accept(mysql, door));
     let keeper = Keeper::start(env, &leaf, &server, queries.handle())?;
@@ -184,9 +239,8 @@ fn serve(
         data_dir: config.data_dir.clone(),
         log: logs.server_path.clone(),
         fresh: dir.is_fresh(),
-        root_needs_password: !group.root_is_open(),
+        root_needs_password: !metadata.root_is_open(),
     };
-    events.record(starting());
     opened(&facts);
 
     let recovery = {
@@ -208,9 +262,16 @@ fn serve(
             },
             done = &mut stop => return done.map(|()| Stage::Recovering).map_err(Error::Io),
         }
-        group.recovered();
-        group.take_back().await.map_err(Error::Fault)?;
-        events.record_all(recovered(&group.catalog(), &leaf));
+        metadata.recovered();
+        // A node of a cluster whose partitions have recovered waits until it is sure that they are still its own.
+        tokio::select! {
+            () = metadata.serves() => (),
+            done = &mut stop => return done.map(|()| Stage::Serving).map_err(Error::Io),
+        }
+        if cluster.is_none() {
+            metadata.take_back().await.map_err(Error::Fault)?;
+        }
+        events.record_all(recovered(&metadata.catalog(), &leaf, metadata.number()));
         health.enter(Stage::Serving);
         tracing::info!(mysql = %addresses.0, http = %addresses.1, "ready");
         ready(&facts);
@@ -230,25 +291,35 @@ fn serve(
         })
         .await;
     });
+    if let Some(cluster) = &cluster {
+        // Others' statements come to their end, then nobody is let in.
+        decides.block_on(cluster.stop());
+    }
     keeper.stop();
     if stopped == Stage::Serving {
         leaf.close();
     }
-    doors.block_on(group.close());
+    decides.block_on(metadata.close());
+    if let Some(cluster) = &cluster {
+        decides.block_on(cluster.close());
+    }
     events.close();
     connections.shutdown(DRAIN);
+    if let Some(between) = between {
+        between.shutdown_timeout(DRAIN);
+    }
     doors.shutdown_timeout(DRAIN);
     queries.shutdown_timeout(DRAIN);
     Ok(())
 }
 
-fn starting() -> Happened {
+fn starting(me: Option<NodeId>) -> Happened {
     let details = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id() });
-    Happened { severity: Severity::Notice, kind: EventKind::NodeStarting, node: Some(SELF), details }
+    Happened { severity: Severity::Notice, kind: EventKind::NodeStarting, node: me, details }
 }
 
 /// What a start has led to: the databases that are there again, the partitions that are not, the node itself.
-fn recovered(catalog: &CatalogView, leaf: &Leaf) -> Vec<Happened> {
+fn recovered(catalog: &CatalogView, leaf: &Leaf, me: Option<NodeId>) -> Vec<Happened> {
     let mut all = Vec::new();
     let status: BTreeMap<_, _> = leaf.status().into_iter().collect();
     for d in catalog.databases.values() {
@@ -258,15 +329,15 @@ fn recovered(catalog: &CatalogView, leaf: &Leaf) -> Vec<Happened> {
             match failed(&id) {
                 Some(s) => {
                     let details = serde_json::json!({ "partition": format!("{}:{}", d.name, id.ordinal()), "reason": s.details });
-                    all.push(Happened { severity: Severity::Error, kind: EventKind::PartitionRecoveryFailed, node: Some(SELF), details });
+                    all.push(Happened { severity: Severity::Error, kind: EventKind::PartitionRecoveryFailed, node: me, details });
                 }
                 None => online += 1,
             }
         }
         let details = serde_json::json!({ "database": d.name, "partitions": online });
-        all.push(Happened { severity: Severity::Notice, kind: EventKind::PartitionRecovered, node: Some(SELF), details });
+        all.push(Happened { severity: Severity::Notice, kind: EventKind::PartitionRecovered, node: me, details });
     }
-    all.push(Happened { severity: Severity::Notice, kind: EventKind::NodeOnline, node: Some(SELF), details: serde_json::json!({}) });
+    all.push(Happened { severity: Severity::Notice, kind: EventKind::NodeOnline, node: me, details: serde_json::json!({}) });
     all
 }
 

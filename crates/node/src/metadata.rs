@@ -6,30 +6,31 @@
 //! Never:    decides what a command does: see `weald-meta`. Agrees with other nodes: see `weald-metaraft`.
 
 mod alone;
+mod deciding;
+mod membership;
+mod telling;
 #[cfg(test)]
 mod tests;
 
-use crate::SELF;
+use crate::cluster::Cluster;
 use crate::events::{self, EventLog};
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
-use weald_aggregator::cluster::{
-    Answer, Asked, ClusterOrder, Copy, CopyPhase, CopyRecovery, CopyRole, Event, Figures, NodeSeen, NodeStage, Observed, Reach, Told,
-};
+use weald_aggregator::cluster::{Answer, Asked, ClusterOrder, Event, Observed};
 use weald_aggregator::server::Metadata;
 use weald_catalog::{CatalogView, ClusterView, Command, Outcome, TableDef, UserDef};
 use weald_env::Env;
-use weald_leaf::{Doing, Leaf, Phase};
-use weald_log::DataDir;
+use weald_leaf::Leaf;
 use weald_meta::State;
-use weald_metaraft::{Group, Refused, Watch};
-use weald_types::{Fault, NodeId, PartitionId};
+use weald_metaraft::{Group, Watch, World};
+use weald_types::{Fault, NodeId};
 
 /// How often a change that could not be followed is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
@@ -37,7 +38,18 @@ const TRY_AGAIN: Duration = Duration::from_millis(200);
 pub(crate) struct MetadataGroup {
     me: Weak<Self>,
     env: Env,
-    group: Arc<Group>,
+    /// None: this node is of no cluster yet.
+    member: RwLock<Option<Member>>,
+    /// What a group is made with.
+    world: World,
+    /// Where the group's tasks run, and everything that decides.
+    runtime: tokio::runtime::Handle,
+    /// None: a cluster of one process.
+    cluster: Option<Arc<Cluster>>,
+    /// One at a time: the node becomes a member, or stops being one.
+    becoming: tokio::sync::Mutex<()>,
+    /// What the master said last that it has decided.
+    master_decided: AtomicU64,
     /// Held while a change is made.
     change: tokio::sync::Mutex<()>,
     /// What statements see.
@@ -48,11 +60,31 @@ pub(crate) struct MetadataGroup {
     queries: tokio::runtime::Handle,
     /// Recovery is over: what was held back may be followed now.
     recovered: Notify,
+    /// The partitions serve.
+    taken_up: Notify,
     follower: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
     dir: PathBuf,
     events: Arc<EventLog>,
     /// By the monotonic clock.
     began: Duration,
+}
+
+#[derive(Clone)]
+struct Member {
+    me: NodeId,
+    group: Arc<Group>,
+}
+
+/// What a node is made of, as far as its metadata goes.
+pub(crate) struct Parts {
+    pub env: Env,
+    pub dir: PathBuf,
+    pub world: World,
+    pub runtime: tokio::runtime::Handle,
+    pub cluster: Option<Arc<Cluster>>,
+    pub leaf: Arc<Leaf>,
+    pub queries: tokio::runtime::Handle,
+    pub events: Arc<EventLog>,
 }
 
 struct Shown {
@@ -63,37 +95,33 @@ struct Shown {
     ended: bool,
 }
 
-fn group_fault(reason: &dyn std::fmt::Display) -> Fault {
-    Fault::mysql(1030, "HY000", format!("Got error 1 - 'the catalogue could not be written: {reason}' from storage engine"))
-}
-
 impl MetadataGroup {
-    /// `group` is settled. The leaf holds what its state says, or is about to recover it.
-    pub fn new(env: Env, dir: &DataDir, group: Group, leaf: Arc<Leaf>, queries: tokio::runtime::Handle, events: Arc<EventLog>) -> Arc<Self> {
-        let group = Arc::new(group);
-        let mut watch = group.watch();
-        let state = watch.state();
-        let (dir, began) = (dir.root().to_path_buf(), env.clock.now());
-        let shown = watch::Sender::new(Shown { state: state.clone(), followed: Ok(()), ended: false });
-        let metadata = Arc::new_cyclic(|me| Self {
+    /// `state` is what the group has, or what a fresh node shows until it is a member of one. The leaf holds what it says, or is about to recover it.
+    pub fn new(parts: Parts, state: State) -> Arc<Self> {
+        let Parts { env, dir, world, runtime, cluster, leaf, queries, events } = parts;
+        let began = env.clock.now();
+        let state = Arc::new(state);
+        Arc::new_cyclic(|me| Self {
             me: me.clone(),
             env,
-            group,
+            member: RwLock::new(None),
+            world,
+            runtime,
+            cluster,
+            becoming: tokio::sync::Mutex::default(),
+            master_decided: AtomicU64::new(u64::MAX),
             change: tokio::sync::Mutex::default(),
             view: RwLock::new(Arc::new(state.view())),
-            shown,
+            shown: watch::Sender::new(Shown { state, followed: Ok(()), ended: false }),
             leaf,
             queries,
             recovered: Notify::new(),
+            taken_up: Notify::new(),
             follower: Mutex::new(None),
             dir,
             events,
             began,
-        });
-        let (end, ended) = oneshot::channel();
-        let task = tokio::spawn(follow(Arc::downgrade(&metadata), watch, ended));
-        *metadata.follower.lock() = Some((end, task));
-        metadata
+        })
     }
 
     /// Call it when the partitions have recovered.
@@ -137,50 +165,6 @@ impl MetadataGroup {
         self.catalog().users.values().any(|u| &*u.user == "root" && u.auth.is_empty() && !u.locked)
     }
 
-    async fn change(&self, command: Command) -> Result<Outcome, Fault> {
-        if !self.leaf.is_recovered() {
-            return Err(Fault::PartitionUnavailable { partition: "*".into(), reason: self.leaf.recovering() });
-        }
-        self.decide(command).await
-    }
-
-    /// Has the group decide, and returns when this node shows it.
-    async fn decide(&self, command: Command) -> Result<Outcome, Fault> {
-        let _one = self.change.lock().await;
-        if let Some(reason) = self.group.status().failed {
-            return Err(group_fault(&reason));
-        }
-        // What it would make of the state, as far as this node knows it.
-        let mut next = State::clone(&self.group.state());
-        next.apply(command.clone())?;
-        if self.leaf.is_recovered() {
-            self.leaf.prepare(&next.view())?;
-        }
-        if matches!(command, Command::SwapTable { .. } | Command::PublishTable { .. }) {
-            // The copies are on disk before what they were copied from goes.
-            self.leaf.flushed().await?;
-        }
-        let applied = match self.group.propose(command).await {
-            Ok(applied) => applied,
-            Err(Refused::Fault(fault)) => return Err(fault),
-            Err(Refused::NotLeader { .. }) => return Err(group_fault(&"this node does not lead the metadata group")),
-            Err(Refused::Unknown { reason }) => {
-                // A restart may find the change made. What is committed until then could be to a table that is gone by then, so nothing is.
-                if let Some(failed) = self.group.status().failed {
-                    self.leaf.refuse_commits(weald_log::Error::Poisoned {
-                        file: "meta".into(),
-                        doing: "writing the catalogue in",
-                        source: Arc::new(std::io::Error::other(failed)),
-                    });
-                }
-                return Err(Fault::OutcomeUnknown { reason });
-            }
-        };
-        let outcome = applied.outcome.unwrap_or(Ok(Outcome::Done))?;
-        self.shows(applied.version).await?;
-        Ok(outcome)
-    }
-
     /// Returns once the state of that version is shown, with what became of following it.
     async fn shows(&self, version: u64) -> Result<(), Fault> {
         let mut shown = self.shown.subscribe();
@@ -195,7 +179,7 @@ impl MetadataGroup {
     fn follow_to(&self, state: &Arc<State>) -> Option<()> {
         let old = self.shown.borrow().state.clone();
         let mut followed = Ok(());
-        if self.leaf.is_recovered() {
+        if self.leaf.is_taken_up() {
             // On the node that proposed it this is done already.
             let (before, after) = (old.view(), state.view());
             if let Err(fault) = self.leaf.prepare(&after) {
@@ -211,7 +195,13 @@ impl MetadataGroup {
         }
         let new = Arc::new(state.view());
         let old = std::mem::replace(&mut *self.view.write(), new.clone());
-        self.events.record_all(events::between(&old, &new));
+        if self.leads() {
+            // The others ask for what it has noted down.
+            self.events.record_all(events::between(&old, &new));
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.follow_topology(&old.topology, &new.topology, self.number());
+        }
         self.shown.send_modify(|s| (s.state, s.followed) = (state.clone(), followed));
         Some(())
     }
@@ -219,22 +209,19 @@ impl MetadataGroup {
     /// What was shown while the partitions recovered, they need not follow; but they have got there.
     fn catch_up(&self) {
         let shown = self.shown.borrow().state.catalog.version;
-        if self.leaf.is_recovered() && self.leaf.engine.followed() < shown {
+        if self.leaf.is_taken_up() && self.leaf.engine.followed() < shown {
             self.leaf.engine.set_followed(shown);
         }
     }
 
     /// Nothing more is decided or followed.
     pub async fn close(&self) {
-        let follower = self.follower.lock().take();
-        if let Some((end, task)) = follower {
-            drop(end);
-            if let Err(error) = task.await {
-                tracing::error!(%error, "the task that follows the metadata panicked");
-            }
-        }
+        let _one = self.becoming.lock().await;
+        self.stop_following().await;
         self.shown.send_modify(|s| s.ended = true);
-        self.group.close().await;
+        if let Some(member) = self.member() {
+            member.group.close().await;
+        }
     }
 }
 
@@ -243,11 +230,13 @@ async fn follow(metadata: Weak<MetadataGroup>, mut watch: Watch, mut end: onesho
     loop {
         let Some(me) = metadata.upgrade() else { return };
         let state = watch.state();
+        me.look_at_own_partitions();
         me.catch_up();
-        let behind = me.shown.borrow().state.version != state.version;
+        // A node that has just been added knows nothing of the group yet.
+        let behind = state.version > 0 && me.shown.borrow().state.version != state.version;
         // It may have files to remove, and others live on this thread.
         let held_back = behind && tokio::task::block_in_place(|| me.follow_to(&state)).is_none();
-        let recovering = !me.leaf.is_recovered();
+        let recovering = !me.leaf.is_taken_up();
         tokio::select! {
             _ = &mut end => return,
             _ = watch.changed() => (),
@@ -258,59 +247,19 @@ async fn follow(metadata: Weak<MetadataGroup>, mut watch: Watch, mut end: onesho
 }
 
 impl MetadataGroup {
-    fn stage(&self) -> NodeStage {
-        let recovered = self.leaf.is_recovered();
-        let failed = self.leaf.status().iter().any(|(_, s)| s.phase == Phase::Failed);
-        match (failed, recovered) {
-            (true, _) => NodeStage::RecoveryFailed,
-            (false, true) => NodeStage::Online,
-            (false, false) => NodeStage::Recovering,
+    /// Of the partitions that are here.
+    pub async fn snapshot_here(&self, name: &str, keep: usize) -> Result<(), Fault> {
+        let catalog = self.catalog();
+        let database = catalog.database(name).cloned().ok_or_else(|| Fault::mysql(1049, "42000", format!("Unknown database '{name}'")))?;
+        let (leaf, queries) = (self.leaf.clone(), self.queries.clone());
+        let taken = tokio::task::spawn_blocking(move || leaf.snapshot_database(&database, keep, &queries)).await;
+        match taken {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(weald_leaf::Error::Log(weald_log::Error::DiskFull { .. }))) => Err(Fault::DiskFull),
+            Ok(Err(weald_leaf::Error::Fault(f))) => Err(f),
+            Ok(Err(e)) => Err(Fault::mysql(1030, "HY000", format!("Got error 1 - 'snapshot failed: {e}' from storage engine"))),
+            Err(e) => Err(Fault::Internal { incident: e.to_string() }),
         }
-    }
-
-    fn figures(&self) -> Figures {
-        let memory = &self.leaf.engine.node.memory;
-        Figures {
-            cpus: std::thread::available_parallelism().map_or(0, |n| n.get() as u32),
-            memory_limit_bytes: memory.limit(),
-            table_memory_limit_bytes: memory.table_limit(),
-            memory_bytes: memory.estimate(),
-            table_memory_bytes: memory.table_bytes(),
-            disk_bytes: self.env.disk.total_bytes(&self.dir).ok(),
-            free_disk_bytes: self.env.disk.free_bytes(&self.dir).ok(),
-            uptime: self.env.clock.now() - self.began,
-            version: weald_aggregator::VERSION.into(),
-        }
-    }
-
-    fn copies(&self) -> BTreeMap<PartitionId, Copy> {
-        let epochs = &self.view.read().topology.places;
-        let copy = |(id, s): (PartitionId, weald_leaf::PartitionStatus)| {
-            let durable = self.leaf.engine.node.log.durable(id).raw();
-            let copy = Copy {
-                role: CopyRole::Primary,
-                phase: match s.phase {
-                    Phase::Recovering => CopyPhase::Recovering,
-                    Phase::Pending => CopyPhase::Pending,
-                    Phase::Transitioning => CopyPhase::Transitioning,
-                    Phase::Online => CopyPhase::Online,
-                    Phase::Failed => CopyPhase::Failed,
-                },
-                epoch: epochs.get(&id).map(|p| p.epoch),
-                // Its part of the node's log as one file, in records.
-                position: Some((0, durable)),
-                follows: None,
-                recovery: Some(CopyRecovery {
-                    doing: (s.phase == Phase::Recovering && s.doing != Doing::Nothing).then_some(s.doing.name()),
-                    percent: s.percent,
-                    replayed: s.replayed_lsn,
-                    snapshot: s.snapshot_lsn,
-                }),
-                details: s.details,
-            };
-            (id, copy)
-        };
-        self.leaf.status().into_iter().map(copy).collect()
     }
 }
 
@@ -325,7 +274,8 @@ impl Metadata for MetadataGroup {
         let me = self.me.upgrade();
         Box::pin(async move {
             let Some(me) = me else { return Err(Fault::Internal { incident: "the metadata group is gone".into() }) };
-            match tokio::spawn(async move { me.change(command).await }).await {
+            let runtime = me.runtime.clone();
+            match runtime.spawn(async move { me.change(command).await }).await {
                 Ok(done) => done,
                 Err(e) => Err(Fault::Internal { incident: e.to_string() }),
             }
@@ -342,17 +292,16 @@ impl Metadata for MetadataGroup {
 
     fn snapshot_database<'a>(&'a self, name: &'a str, keep: usize) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
-            let catalog = self.catalog();
-            let database = catalog.database(name).cloned().ok_or_else(|| Fault::mysql(1049, "42000", format!("Unknown database '{name}'")))?;
-            let (leaf, queries) = (self.leaf.clone(), self.queries.clone());
-            let taken = tokio::task::spawn_blocking(move || leaf.snapshot_database(&database, keep, &queries)).await;
-            match taken {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(weald_leaf::Error::Log(weald_log::Error::DiskFull { .. }))) => Err(Fault::DiskFull),
-                Ok(Err(weald_leaf::Error::Fault(f))) => Err(f),
-                Ok(Err(e)) => Err(Fault::mysql(1030, "HY000", format!("Got error 1 - 'snapshot failed: {e}' from storage engine"))),
-                Err(e) => Err(Fault::Internal { incident: e.to_string() }),
-            }
+            let (view, me) = (self.view.read().clone(), self.number());
+            let database = view.catalog.database(name).ok_or_else(|| Fault::mysql(1049, "42000", format!("Unknown database '{name}'")))?;
+            let places = database.partition_ids().filter_map(|id| view.topology.places.get(&id)?.primary);
+            let elsewhere: BTreeSet<NodeId> = places.filter(|n| Some(*n) != me).collect();
+            let others = match &self.cluster {
+                Some(cluster) => elsewhere.into_iter().map(|node| cluster.snapshot_at(node, name, keep)).collect(),
+                None => Vec::new(),
+            };
+            let (here, there) = futures::join!(self.snapshot_here(name, keep), futures::future::try_join_all(others));
+            here.and(there.map(drop))
         })
     }
 
@@ -361,21 +310,32 @@ impl Metadata for MetadataGroup {
     }
 
     fn me(&self) -> Option<NodeId> {
-        Some(SELF)
+        self.number()
     }
 
     fn observed(&self) -> Observed {
-        let told = Told { stage: self.stage(), figures: self.figures(), metadata: Some((0, self.view.read().version)), copies: self.copies() };
-        let seen = NodeSeen { reach: Reach::Itself, connections: None, told: Some(told) };
-        Observed { master: Some(SELF), nodes: [(SELF, seen)].into() }
+        self.observe()
     }
 
     fn order(&self, order: ClusterOrder) -> BoxFuture<'_, Result<Vec<Fault>, Fault>> {
-        Box::pin(async move { alone::answer(&self.view().topology, &order).map(|()| Vec::new()) })
+        let me = self.me.upgrade();
+        Box::pin(async move {
+            let Some(me) = me else { return Err(Fault::Interrupted) };
+            let runtime = me.runtime.clone();
+            match runtime.spawn(async move { me.carry_out(order).await }).await {
+                Ok(done) => done,
+                Err(e) => Err(Fault::Internal { incident: e.to_string() }),
+            }
+        })
     }
 
-    fn ask(&self, node: NodeId, _: Asked) -> BoxFuture<'_, Result<Answer, Fault>> {
-        Box::pin(std::future::ready(Err(Fault::mysql(1738, "HY000", format!("Node {node} is not in the cluster")))))
+    fn ask(&self, node: NodeId, asked: Asked) -> BoxFuture<'_, Result<Answer, Fault>> {
+        Box::pin(async move {
+            match &self.cluster {
+                Some(cluster) => cluster.ask(node, asked).await,
+                None => Err(Fault::mysql(1738, "HY000", format!("Node {node} is not in the cluster"))),
+            }
+        })
     }
 
     fn events(&self) -> Vec<Event> {

@@ -30,6 +30,9 @@ pub struct NewNode {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     bind_address: std::net::IpAddr,
+    /// Holds what all nodes of the cluster know and nobody else.
+    #[arg(long, value_name = "FILE")]
+    cluster_secret_file: Option<PathBuf>,
     /// Only writes the configuration.
     #[arg(long)]
     no_start: bool,
@@ -44,13 +47,17 @@ pub fn create(o: &Options, new: &NewNode) -> Done {
         return Err(format!("{} is there already", path.display()));
     }
     env.disk.create_dir_all(&dir).map_err(failed)?;
-    let text = format!(
+    let mut text = format!(
         "# Every key is explained in docs/weald.toml.\ndata_dir = {}\nmysql_port = {}\nhttp_port = {}\nbind_address = \"{}\"\n",
         toml::Value::String(dir.display().to_string()),
         new.mysql_port,
         new.http_port,
         new.bind_address
     );
+    if let Some(secret) = &new.cluster_secret_file {
+        let secret = std::path::absolute(secret).map_err(|e| format!("{}: {e}", secret.display()))?;
+        text.push_str(&format!("cluster_secret_file = {}\n", toml::Value::String(secret.display().to_string())));
+    }
     env.disk.write_atomically(&path, text.as_bytes()).map_err(failed)?;
     if new.no_start {
         return done(o, &format!("Wrote {}.", path.display()));

@@ -12,8 +12,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use weald_env::Env;
+use weald_node::CLUSTER_PORT_OFFSET;
 
 pub const HOST: &str = "127.0.0.1";
+const NO_MASTER: u16 = 1752;
 /// Between two looks at what cannot be waited for.
 const LOOK: Duration = Duration::from_millis(10);
 /// When whoever waits is told what for.
@@ -25,6 +27,15 @@ pub struct Member {
     pub kind: Kind,
     pub mysql: u16,
     pub http: u16,
+    pub cluster: u16,
+}
+
+impl Member {
+    /// As an order names it, so that it is found wherever its cluster port is.
+    fn named(&self) -> String {
+        let usual = self.mysql.checked_add(CLUSTER_PORT_OFFSET) == Some(self.cluster);
+        format!("'{HOST}':{}", if usual { self.mysql } else { self.cluster })
+    }
 }
 
 /// What is done with whom.
@@ -53,14 +64,14 @@ impl BringUp<'_> {
                 }
                 continue;
             }
-            let at = format!("'{HOST}':{}", m.mysql);
+            let at = m.named();
             match (m.kind, master.as_mut()) {
                 (Kind::Master, _) => {
-                    run(&mut c, &format!("BOOTSTRAP AGGREGATOR {at}")).map_err(|e| failed(m, &e))?;
+                    run(&mut c, &format!("BOOTSTRAP AGGREGATOR '{HOST}':{}", m.mysql)).map_err(|e| failed(m, &e))?;
                     master = Some(c);
                 }
-                (Kind::Aggregator, Some(master)) => run(master, &format!("ADD AGGREGATOR {at}")).map_err(|e| failed(m, &e))?,
-                (Kind::Leaf, Some(master)) => run(master, &format!("ADD LEAF {at}")).map_err(|e| failed(m, &e))?,
+                (Kind::Aggregator, Some(master)) => self.order(m, master, &format!("ADD AGGREGATOR {at}"))?,
+                (Kind::Leaf, Some(master)) => self.order(m, master, &format!("ADD LEAF {at}"))?,
                 (Kind::Aggregator | Kind::Leaf, None) => return Err("the master is not the first of the nodes".into()),
             }
         }
@@ -87,6 +98,17 @@ impl BringUp<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Until there is a master who takes it: after a start, one is being elected.
+    fn order(&self, m: &Member, by: &mut Client, sql: &str) -> Result<(), String> {
+        let mut done = Ok(());
+        let try_it = |_: &Member| {
+            done = run(by, sql);
+            !matches!(&done, Err(Error::Server { code: NO_MASTER, .. }))
+        };
+        self.wait_until(m, try_it, |_| "there is no master yet".into())?;
+        done.map_err(|e| failed(m, &e))
     }
 
     fn connect(&self, m: &Member) -> Result<Client, String> {

@@ -16,13 +16,14 @@ use crate::{say, seconds};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use weald_env::Env;
+use weald_node::CLUSTER_PORT_OFFSET;
 
 /// How often ended children are looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -84,6 +85,7 @@ pub fn run(env: &Env, settings: Settings, layout: Layout) -> Result<(), String> 
     let _lock = env.disk.lock_dir(&dir).map_err(|e| of_dir(&e))?;
     let is_new = Layout::read(env, &dir)?.is_none();
     layout.write(env, &dir)?;
+    let secret = secret_file(env, &dir)?;
     let plans = layout.nodes(&dir);
     let all = settings.for_dev_nodes(plans.len() as u64)?;
     let mut ports = Ports::default();
@@ -94,7 +96,9 @@ pub fn run(env: &Env, settings: Settings, layout: Layout) -> Result<(), String> 
             first => ports.exactly(first.checked_add(plan.offset).ok_or("the ports do not fit below 65536")?, &plan.name)?,
         };
         let http = ports.near(if all.http_port == 0 { 0 } else { all.http_port.saturating_add(plan.offset) })?;
-        let member = Member { name: plan.name.clone(), kind: plan.kind, mysql, http };
+        // Where a node is looked for when it is named by its MySQL port.
+        let cluster = ports.near(mysql.checked_add(CLUSTER_PORT_OFFSET).unwrap_or(0))?;
+        let member = Member { name: plan.name.clone(), kind: plan.kind, mysql, http, cluster };
         nodes.push(Node { config: plan.dir.join("weald.toml"), plan, member, process: None, ended: None, starters: Vec::new() });
     }
     for node in &nodes {
@@ -103,6 +107,8 @@ pub fn run(env: &Env, settings: Settings, layout: Layout) -> Result<(), String> 
             data_dir: std::path::absolute(&node.plan.dir).map_err(|e| of_dir(&e))?,
             mysql_port: node.member.mysql,
             http_port: node.member.http,
+            cluster_port: node.member.cluster,
+            secret_file: secret.clone(),
         };
         env.disk.write_atomically(&node.config, all.config_of(&own)?.as_bytes()).map_err(|e| of_dir(&e))?;
     }
@@ -147,6 +153,16 @@ pub fn run(env: &Env, settings: Settings, layout: Layout) -> Result<(), String> 
     let done = s.start_all().and_then(|()| s.follow());
     s.end_all();
     done
+}
+
+/// The cluster's secret: drawn at the first start.
+fn secret_file(env: &Env, dir: &Path) -> Result<PathBuf, String> {
+    let path = dir.join("secret");
+    if !env.disk.exists(&path) {
+        let text: String = (0..4).map(|_| format!("{:016x}", env.random.next_u64())).collect();
+        env.disk.write_atomically(&path, format!("{text}\n").as_bytes()).map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
+    }
+    std::path::absolute(&path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 fn listen_for_signals(to: Sender<Event>) -> Result<(), String> {
@@ -388,9 +404,11 @@ fn how(status: ExitStatus) -> String {
     }
 }
 
-/// What a node says on its standard error, line by line.
+/// Why a node has ended; what else it says on its standard error is in its log.
 fn pass_on(name: &str, errors: ChildStderr) {
     for line in BufReader::new(errors).lines().map_while(Result::ok) {
-        eprintln!("{name}: {line}");
+        if let Some(reason) = line.strip_prefix("weald: ") {
+            eprintln!("{name}: {reason}");
+        }
     }
 }

@@ -43,6 +43,7 @@ use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
 use privileges::{database_denied, table_denied};
 use statement::{Counters, Facts, Rows};
+pub(crate) use statement::{aside, pause};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

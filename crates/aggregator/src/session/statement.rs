@@ -357,7 +357,7 @@ impl Session {
 }
 
 /// On a worker thread of the runtime, whose other work another thread takes over.
-fn pause(d: Duration, interrupted: &Interrupt) {
+pub(crate) fn pause(d: Duration, interrupted: &Interrupt) {
     aside(&mut || {
         tokio::runtime::Handle::current().block_on(async {
             // Which of the two it was, the statement sees for itself.
@@ -366,6 +366,6 @@ fn pause(d: Duration, interrupted: &Interrupt) {
     })
 }
 
-fn aside(work: &mut dyn FnMut()) {
+pub(crate) fn aside(work: &mut dyn FnMut()) {
     tokio::task::block_in_place(work)
 }

@@ -5,9 +5,10 @@
 //! Never:    sleeps, or uses a real file.
 
 use super::*;
+use crate::SELF;
 use crate::catalogue;
 use crate::config::Begin;
-use crate::network::Nobody;
+use crate::nobody::Nobody;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -52,14 +53,22 @@ fn open(disk: &Arc<SimDisk>, seed: u64) -> Result<Node, String> {
     let env = Env::with_disk(disk.clone(), seed);
     let dir = Arc::new(DataDir::open(&env, Path::new("/data")).map_err(|e| e.to_string())?);
     let world = World { env: env.clone(), dir: dir.meta(), network: Arc::new(Nobody), settings: Settings::default() };
-    let opened = RUNTIME.block_on(catalogue::open(world, &dir, Begin::Alone, "127.0.0.1:3306".parse().unwrap()));
+    let opened = RUNTIME.block_on(catalogue::open(world.clone(), &dir, Begin::Alone, "127.0.0.1:3306".parse().unwrap()));
     let group = opened.map_err(|e| e.line())?.unwrap();
-    let view = group.state().view();
+    let state = State::clone(&group.state());
+    let view = state.view();
     let leaf = Leaf::new(&env, &dir, &view, Some(SELF), NodeMemory::unlimited());
     let recovered = leaf.recover_with(&view, Epoch::FIRST, 2, options());
-    let group =
-        RUNTIME.block_on(async { MetadataGroup::new(env.clone(), &dir, group, leaf.clone(), RUNTIME.handle().clone(), EventLog::in_memory(&env)) });
-    let node = Node { leaf, group, _dir: dir };
+    if recovered.is_ok() {
+        leaf.take_up(&view);
+    }
+    let runtime = RUNTIME.handle().clone();
+    let events = EventLog::in_memory(&env);
+    let dir_path = dir.root().to_path_buf();
+    let parts = Parts { env, dir: dir_path, world, runtime: runtime.clone(), cluster: None, leaf: leaf.clone(), queries: runtime, events };
+    let metadata = MetadataGroup::new(parts, state);
+    RUNTIME.block_on(metadata.adopt(SELF, group));
+    let node = Node { leaf, group: metadata, _dir: dir };
     recovered.map_err(|e| e.to_string())?;
     Ok(node)
 }

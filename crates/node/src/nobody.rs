@@ -1,8 +1,8 @@
-//! The metadata group's way to the other nodes.
+//! The metadata group's way to other nodes, in a process that has none.
 //!
 //! Owns:     nothing.
-//! Promises: a message goes to the node that has that number now, or is said not to have got there.
-//! Never:    waits for long: the group has its own limits.
+//! Promises: says so.
+//! Never:    used where there is a cluster port: see `cluster`.
 
 use futures::future::BoxFuture;
 use weald_metaraft::{Network, Unreachable};

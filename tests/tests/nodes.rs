@@ -1,0 +1,383 @@
+//! Several processes as one cluster: how it is made, what it survives.
+//!
+//! Every node here is a process of its own on the loopback. Statements about the cluster go to whichever aggregator the test has at hand.
+
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+use weald_tests::client::{Client, Error};
+use weald_tests::server::{binary, pause};
+
+const SECRET: &str = "a secret of the tests";
+
+// ------------------------------------------------------------------ help
+
+struct Node {
+    port: u16,
+    http: u16,
+    dir: PathBuf,
+    secret: String,
+    child: Option<Child>,
+}
+
+/// The processes end with it.
+struct Nodes {
+    all: Vec<Node>,
+    home: TempDir,
+}
+
+/// A port whose cluster port is free as well.
+fn ports() -> (u16, u16) {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).and_then(|l| l.local_addr()).map(|a| a.port());
+    loop {
+        if let (Ok(mysql), Ok(http)) = (free(0), free(0))
+            && mysql < 65_000
+            && free(mysql + 100).is_ok()
+            && mysql + 100 != http
+        {
+            return (mysql, http);
+        }
+    }
+}
+
+fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = SystemTime::now() + limit;
+    while !holds() {
+        assert!(SystemTime::now() < deadline, "{what}: not within {limit:?}");
+        pause(Duration::from_millis(10));
+    }
+}
+
+fn rows(c: &mut Client, sql: &str) -> Vec<Vec<String>> {
+    let a = c.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
+    a.rows.iter().map(|r| r.iter().map(|v| v.as_ref().map_or("NULL".into(), |b| String::from_utf8_lossy(b).into_owned())).collect()).collect()
+}
+
+fn refused(c: &mut Client, sql: &str) -> u16 {
+    c.query(sql).map(|_| ()).err().map_or(0, |e: Error| e.code())
+}
+
+impl Node {
+    fn start(&mut self) {
+        std::fs::create_dir_all(&self.dir).unwrap();
+        let errors = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.with_extension("err")).unwrap();
+        let child = Command::new(binary())
+            .args(["node", "--data-dir"])
+            .arg(&self.dir)
+            .args(["--mysql-port", &self.port.to_string(), "--http-port", &self.http.to_string()])
+            .env("WEALD_CLUSTER_SECRET", &self.secret)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn();
+        self.child = Some(child.unwrap());
+    }
+    fn address(&self) -> String {
+        format!("'127.0.0.1':{}", self.port)
+    }
+    fn client(&self) -> Client {
+        let mut found = None;
+        eventually("a login", Duration::from_secs(30), || {
+            found = Client::root(self.port).ok();
+            found.is_some()
+        });
+        found.unwrap()
+    }
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+    fn terminate(&mut self) {
+        let mut child = self.child.take().unwrap();
+        // SAFETY: a signal to a child that has not been waited for.
+        unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+        eventually("the end of a node", Duration::from_secs(20), || child.try_wait().unwrap().is_some());
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+impl Nodes {
+    fn start(n: usize) -> Self {
+        let mut nodes = Self { all: Vec::new(), home: tempfile::Builder::new().prefix("weald-nodes-").tempdir().unwrap() };
+        for _ in 0..n {
+            nodes.one_more(SECRET);
+        }
+        nodes
+    }
+    fn one_more(&mut self, secret: &str) -> usize {
+        let (port, http) = ports();
+        let dir = self.home.path().join(format!("node{}", self.all.len()));
+        let mut node = Node { port, http, dir, secret: secret.into(), child: None };
+        node.start();
+        self.all.push(node);
+        self.all.len() - 1
+    }
+    /// The first is the master, `aggregators` are aggregators, the others leaves.
+    fn cluster(aggregators: usize, leaves: usize) -> Self {
+        let nodes = Self::start(aggregators + leaves);
+        let mut c = nodes.all[0].client();
+        c.query("BOOTSTRAP AGGREGATOR '127.0.0.1'").unwrap();
+        for (n, node) in nodes.all.iter().enumerate().skip(1) {
+            node.client();
+            let what = if n < aggregators { "AGGREGATOR" } else { "LEAF" };
+            c.query(&format!("ADD {what} root@{}", node.address())).unwrap();
+        }
+        nodes
+    }
+    fn client(&self, n: usize) -> Client {
+        self.all[n].client()
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        self.all.iter_mut().for_each(Node::kill);
+        if std::thread::panicking() {
+            for node in &self.all {
+                for file in [node.dir.join("weald.log"), node.dir.with_extension("err")] {
+                    let text = std::fs::read_to_string(&file).unwrap_or_default();
+                    let lines: Vec<&str> = text.lines().collect();
+                    eprintln!("--- the last lines of {}\n{}", file.display(), lines[lines.len().saturating_sub(25)..].join("\n"));
+                }
+            }
+        }
+    }
+}
+
+/// The table's rows, from a node that may not be able to answer yet.
+fn count(node: &Node) -> Result<u64, String> {
+    let mut c = Client::root(node.port).map_err(|e| e.to_string())?;
+    let a = c.query("SELECT COUNT(*), SUM(n) FROM d.t").map_err(|e| e.to_string())?;
+    let number = |n: usize| a.rows[0][n].as_ref().and_then(|b| String::from_utf8_lossy(b).parse::<u64>().ok()).unwrap_or(0);
+    assert_eq!(number(0) * 3, number(1));
+    Ok(number(0))
+}
+
+fn fill(c: &mut Client, from: u32, to: u32) {
+    let values: Vec<String> = (from..to).map(|n| format!("({n}, 3)")).collect();
+    c.query(&format!("INSERT INTO d.t VALUES {}", values.join(","))).unwrap();
+}
+
+// ------------------------------------------------------------------ stories
+
+#[test]
+fn fresh_nodes_become_a_cluster_that_answers_at_every_aggregator() {
+    let mut nodes = Nodes::start(4);
+    let mut c = nodes.client(0);
+    // A node without a role.
+    assert_eq!(refused(&mut c, "CREATE DATABASE d"), 1736);
+    assert_eq!(refused(&mut c, &format!("ADD LEAF root@{}", nodes.all[2].address())), 1736);
+    assert_eq!(rows(&mut c, "SHOW AGGREGATORS").len(), 0);
+    c.query("BOOTSTRAP AGGREGATOR '127.0.0.1'").unwrap();
+    assert_eq!(refused(&mut c, "BOOTSTRAP AGGREGATOR '127.0.0.1'"), 1753);
+    // As soon as its start is over.
+    eventually("it says that there are no leaves", Duration::from_secs(10), || refused(&mut c, "CREATE DATABASE d") == 1748);
+    for n in [1, 2, 3] {
+        nodes.client(n);
+    }
+    c.query(&format!("ADD LEAF root@{}", nodes.all[2].address())).unwrap();
+    c.query(&format!("ADD AGGREGATOR root@{}", nodes.all[1].address())).unwrap();
+    // From the second aggregator, which is not the master.
+    let mut second = nodes.client(1);
+    second.query(&format!("ADD LEAF root@{}", nodes.all[3].address())).unwrap();
+    assert_eq!(refused(&mut second, &format!("ADD LEAF root@{}", nodes.all[3].address())), 1737);
+    assert_eq!(refused(&mut second, &format!("ADD LEAF root@{}", nodes.all[1].address())), 1798);
+    assert_eq!(refused(&mut second, "REMOVE LEAF '127.0.0.1':1"), 1738);
+    assert_eq!(refused(&mut second, &format!("REMOVE AGGREGATOR {}", nodes.all[0].address())), 1753);
+    assert_eq!(refused(&mut second, "BOOTSTRAP AGGREGATOR"), 1753);
+    // Nobody listens there, or somebody who is no node.
+    let (nobody, _) = ports();
+    assert_eq!(refused(&mut second, &format!("ADD LEAF root@'127.0.0.1':{nobody}")), 1735);
+
+    second.query("CREATE DATABASE d PARTITIONS 4").unwrap();
+    second.query("CREATE TABLE d.t (id INT PRIMARY KEY, n INT NOT NULL)").unwrap();
+    fill(&mut second, 0, 500);
+    assert_eq!(count(&nodes.all[1]), Ok(500));
+    eventually("the first aggregator knows the table", Duration::from_secs(5), || count(&nodes.all[0]) == Ok(500));
+    let leaves = rows(&mut c, "SHOW LEAVES");
+    assert_eq!(leaves.len(), 2);
+    assert!(leaves.iter().all(|l| l.iter().any(|v| v == "online")), "{leaves:?}");
+    let aggregators = rows(&mut second, "SHOW AGGREGATORS");
+    let masters: Vec<_> = aggregators.iter().filter(|a| a[5] == "1").map(|a| a[1].clone()).collect();
+    assert_eq!((aggregators.len(), masters), (2, vec![nodes.all[0].port.to_string()]), "{aggregators:?}");
+    eventually("every partition is known to be online", Duration::from_secs(5), || {
+        let status = rows(&mut second, "SELECT STATE FROM information_schema.MV_CLUSTER_STATUS WHERE DATABASE_NAME LIKE 'd\\_%'");
+        status.len() == 4 && status.iter().all(|s| s[0] == "online")
+    });
+    // A user made here can log in there.
+    c.query("CREATE USER u IDENTIFIED BY 'pw'").unwrap();
+    eventually("the user is known everywhere", Duration::from_secs(5), || Client::connect("127.0.0.1", nodes.all[3].port, "u", "pw", None).is_ok());
+    for node in &mut nodes.all {
+        node.terminate();
+    }
+}
+
+#[test]
+fn all_nodes_come_back_in_any_order_and_the_rows_with_them() {
+    let mut nodes = Nodes::cluster(2, 2);
+    let mut c = nodes.client(1);
+    c.query("CREATE DATABASE d PARTITIONS 4").unwrap();
+    c.query("CREATE TABLE d.t (id INT PRIMARY KEY, n INT NOT NULL)").unwrap();
+    fill(&mut c, 0, 300);
+    drop(c);
+    let mut expected = 300;
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+        nodes.all.iter_mut().for_each(Node::kill);
+        for n in order {
+            nodes.all[n].start();
+            nodes.client(n);
+        }
+        for n in 0..2 {
+            let mut last = Ok(0);
+            eventually(&format!("aggregator {n} has the rows again, order {order:?}"), Duration::from_secs(20), || {
+                last = count(&nodes.all[n]);
+                last == Ok(expected)
+            });
+        }
+        eventually("rows can be added again", Duration::from_secs(10), || {
+            let mut c = nodes.client(0);
+            c.query(&format!("INSERT INTO d.t VALUES ({expected}, 3)")).is_ok()
+        });
+        expected += 1;
+    }
+    // One at a time, while the others stay.
+    for n in [2, 1, 3, 0] {
+        nodes.all[n].terminate();
+        nodes.all[n].start();
+        eventually("the rows are there again", Duration::from_secs(20), || count(&nodes.all[1]) == Ok(expected));
+    }
+    let mut c = nodes.client(1);
+    eventually("definitions can be changed again", Duration::from_secs(10), || {
+        c.query("CREATE TABLE IF NOT EXISTS d.u (id INT PRIMARY KEY)").is_ok()
+    });
+}
+
+#[test]
+fn who_does_not_know_the_secret_or_was_removed_is_kept_out() {
+    let mut nodes = Nodes::cluster(2, 1);
+    let stranger = nodes.one_more("another secret altogether");
+    nodes.client(stranger);
+    let mut c = nodes.client(0);
+    assert_eq!(refused(&mut c, &format!("ADD LEAF root@{}", nodes.all[stranger].address())), 1808);
+    assert_eq!(rows(&mut c, "SHOW LEAVES").len(), 1);
+    assert_eq!(refused(&mut nodes.client(stranger), "CREATE DATABASE x"), 1736);
+    // A node of another cluster.
+    let mut other = nodes.client(stranger);
+    other.query("BOOTSTRAP AGGREGATOR '127.0.0.1'").unwrap();
+    assert_ne!(refused(&mut c, &format!("ADD AGGREGATOR root@{}", nodes.all[stranger].address())), 0);
+
+    c.query("CREATE DATABASE d PARTITIONS 2").unwrap();
+    assert_eq!(refused(&mut c, &format!("REMOVE LEAF {}", nodes.all[2].address())), 1758, "the last leaf");
+    c.query(&format!("REMOVE AGGREGATOR {}", nodes.all[1].address())).unwrap();
+    assert_eq!(rows(&mut c, "SHOW AGGREGATORS").len(), 1);
+    eventually("the removed node knows that it is of no cluster", Duration::from_secs(5), || {
+        refused(&mut nodes.client(1), "CREATE DATABASE y") == 1736
+    });
+    // It has its certificate still; nobody listens to it.
+    let mut removed = nodes.client(1);
+    assert_eq!(refused(&mut removed, "CREATE DATABASE y"), 1736);
+    // It may come back, once its process has started anew.
+    nodes.all[1].terminate();
+    nodes.all[1].start();
+    nodes.client(1);
+    c.query(&format!("ADD AGGREGATOR root@{}", nodes.all[1].address())).unwrap();
+    eventually("it follows again", Duration::from_secs(5), || nodes.client(1).query("CREATE DATABASE IF NOT EXISTS y").is_ok());
+}
+
+#[test]
+fn a_killed_master_is_replaced_within_moments_and_follows_when_it_is_back() {
+    let mut nodes = Nodes::cluster(2, 2);
+    let mut second = nodes.client(1);
+    second.query("CREATE DATABASE d PARTITIONS 4").unwrap();
+    second.query("CREATE TABLE d.t (id INT PRIMARY KEY, n INT NOT NULL)").unwrap();
+    fill(&mut second, 0, 100);
+    // Three have a vote once everybody has the log.
+    let voters = |log: &str| log.contains("AddVoterIds");
+    eventually("there are three voters", Duration::from_secs(10), || {
+        std::fs::read_to_string(nodes.all[0].dir.join("weald.log")).unwrap().lines().filter(|l| voters(l)).count() >= 2
+    });
+    pause(Duration::from_millis(500));
+    nodes.all[0].kill();
+    let begun = SystemTime::now();
+    // If the statement was on its way when the connection broke, nobody can say what became of it: the client is told so, and looks.
+    if refused(&mut second, "CREATE DATABASE after_it") != 0 {
+        second.query("CREATE DATABASE IF NOT EXISTS after_it").unwrap();
+    }
+    let took = begun.elapsed().unwrap();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    eprintln!("a new master after {took:?}");
+    assert_eq!(count(&nodes.all[1]), Ok(100));
+    eventually("it is known to be gone", Duration::from_secs(5), || {
+        rows(&mut second, "SHOW AGGREGATORS").iter().any(|a| a.contains(&"offline".to_string()))
+    });
+    nodes.all[0].start();
+    let mut first = nodes.client(0);
+    eventually("the old master has what happened meanwhile", Duration::from_secs(10), || {
+        rows(&mut first, "SHOW DATABASES").iter().any(|d| d[0] == "after_it")
+    });
+    // It is a child now, and forwards.
+    eventually("it can change definitions", Duration::from_secs(10), || first.query("CREATE DATABASE IF NOT EXISTS and_back").is_ok());
+    eventually("it is online again", Duration::from_secs(5), || {
+        rows(&mut second, "SHOW AGGREGATORS").iter().all(|a| a.contains(&"online".to_string()))
+    });
+}
+
+#[test]
+fn a_leaf_that_is_gone_is_offline_and_comes_back_by_itself() {
+    let mut nodes = Nodes::cluster(1, 2);
+    let mut c = nodes.client(0);
+    c.query("CREATE DATABASE d PARTITIONS 4").unwrap();
+    c.query("CREATE TABLE d.t (id INT PRIMARY KEY, n INT NOT NULL)").unwrap();
+    fill(&mut c, 0, 100);
+    nodes.all[2].kill();
+    let state = |c: &mut Client| {
+        let mut states: Vec<String> =
+            rows(c, "SELECT STATE FROM information_schema.LEAVES ORDER BY PORT").into_iter().map(|r| r[0].clone()).collect();
+        states.sort();
+        states.join(" ")
+    };
+    eventually("the leaf is offline", Duration::from_secs(3), || state(&mut c) == "offline online");
+    nodes.all[2].start();
+    eventually("the leaf is online", Duration::from_secs(20), || state(&mut c) == "online online");
+    assert_eq!(count(&nodes.all[0]), Ok(100));
+    // An operator takes it out and puts it back.
+    let leaf = nodes.all[2].address();
+    assert_eq!(refused(&mut c, &format!("ATTACH LEAF {leaf}")), 1803);
+    c.query(&format!("DETACH LEAF {leaf}")).unwrap();
+    assert_eq!(state(&mut c), "detached online");
+    assert_eq!(refused(&mut c, &format!("DETACH LEAF {leaf}")), 1804);
+    c.query(&format!("ATTACH LEAF {leaf}")).unwrap();
+    assert_eq!(state(&mut c), "online online");
+    assert_eq!(refused(&mut c, &format!("REMOVE LEAF {leaf}")), 1772);
+    c.query(&format!("REMOVE LEAF {leaf} FORCE")).unwrap();
+    assert_eq!(state(&mut c), "online");
+}
+
+#[test]
+fn a_node_that_comes_back_at_another_address_is_found_there() {
+    let mut nodes = Nodes::cluster(2, 1);
+    let mut c = nodes.client(0);
+    c.query("CREATE DATABASE d PARTITIONS 2").unwrap();
+    c.query("CREATE TABLE d.t (id INT PRIMARY KEY, n INT NOT NULL)").unwrap();
+    fill(&mut c, 0, 50);
+    c.query("SNAPSHOT DATABASE d").unwrap();
+    for n in [2, 1] {
+        nodes.all[n].terminate();
+        (nodes.all[n].port, nodes.all[n].http) = ports();
+        nodes.all[n].start();
+        let port = nodes.all[n].port.to_string();
+        eventually("it is online at its new port", Duration::from_secs(20), || {
+            let sql = if n == 1 { "SHOW AGGREGATORS" } else { "SHOW LEAVES" };
+            rows(&mut c, sql).iter().any(|r| r[1] == port && r.contains(&"online".to_string()))
+        });
+        for at in [0, 1] {
+            eventually("the rows are read from there", Duration::from_secs(10), || at == n || count(&nodes.all[at]) == Ok(50));
+        }
+    }
+}
