@@ -294,3 +294,85 @@ fn nodes_can_be_ended_and_started_and_end_with_who_started_them() {
     eventually("the children have ended", || Client::root(port).is_err());
     assert!(Dev::start(&dir, &[]).ready().len() == 1);
 }
+
+#[test]
+fn four_processes_are_one_server_and_each_can_be_lost_for_a_while() {
+    let temporary = tempfile::Builder::new().prefix("weald-dev-").tempdir().unwrap();
+    let dir = temporary.path().join("data");
+    let mut running = Dev::start(&dir, &["--aggregators", "2", "--leaves", "2"]);
+    let [first, second, leaf_1, leaf_2] = running.ready()[..] else { panic!("four nodes were expected") };
+    // Either aggregator takes definitions, and both see the same.
+    Client::root(second).unwrap().query("CREATE DATABASE d PARTITIONS 4").unwrap();
+    let connect = || (Client::root(first).unwrap(), Client::root(second).unwrap());
+    let (mut a, mut b) = connect();
+    let masters = |c: &mut Client| rows(c, "SELECT PORT, MASTER_AGGREGATOR, ROLE, STATE FROM information_schema.AGGREGATORS ORDER BY NODE_ID");
+    assert_eq!(masters(&mut a), [[&*first.to_string(), "1", "leader", "online"], [&*second.to_string(), "0", "follower", "online"]]);
+    assert_eq!(masters(&mut a), masters(&mut b));
+    let spread = "SELECT PORT, COUNT(*) FROM information_schema.DISTRIBUTED_PARTITIONS WHERE DATABASE_NAME = 'd' GROUP BY PORT ORDER BY MIN(NODE_ID)";
+    for c in [&mut a, &mut b] {
+        assert_eq!(rows(c, spread), [[leaf_1.to_string(), "2".into()], [leaf_2.to_string(), "2".into()]]);
+        let status = "SELECT COUNT(*) FROM information_schema.MV_CLUSTER_STATUS WHERE DATABASE_NAME LIKE 'd\\_%' AND (ROLE, STATE, METADATA_ROLE) = ('master', 'online', 'Master')";
+        eventually("all partitions are seen online", || rows(c, status) == [["4"]]);
+        assert_eq!(
+            rows(c, "SELECT TYPE, VERSION = VERSION() FROM information_schema.MV_NODES ORDER BY ID"),
+            [["MA", "1"], ["CA", "1"], ["Leaf", "1"], ["Leaf", "1"]]
+        );
+    }
+
+    // A connection is seen and ended from the other aggregator.
+    let sleeper = rows(&mut b, "SELECT CONNECTION_ID()")[0][0].clone();
+    b.send_query(b"SELECT SLEEP(60) /* the sleeper */").unwrap();
+    let seen = format!("SELECT NODE_ID FROM information_schema.MV_PROCESSLIST WHERE ID = {sleeper} AND INFO LIKE '%sleeper%'");
+    eventually("the sleeper is seen", || rows(&mut a, &seen) == [["2"]]);
+    a.query("CREATE USER 'small'@'%'").unwrap();
+    let mut small = Client::connect("127.0.0.1", first, "small", "", None).unwrap();
+    assert_eq!(refused(&mut small, &format!("KILL {sleeper}")), 1095);
+    assert_eq!(refused(&mut a, "KILL 4194303999"), 1094);
+    a.query(&format!("KILL QUERY {sleeper}")).unwrap();
+    b.receive().unwrap();
+    a.query(&format!("KILL {sleeper}")).unwrap();
+    eventually("its connection has ended", || b.query("SELECT 1").is_err());
+
+    // A leaf that is gone is shown as what it is, beside what is expected of it; and is back when it is started.
+    assert!(dev(&["kill", "leaf-2"], &dir).0);
+    let state = |c: &mut Client, port: u16| rows(c, &format!("SELECT STATE FROM information_schema.LEAVES WHERE PORT = {port}"))[0][0].clone();
+    eventually("leaf-2 is offline", || state(&mut a, leaf_2) == "offline");
+    let gone = format!(
+        "SELECT DISTINCT ROLE, STATE, METADATA_ROLE, DETAILS FROM information_schema.MV_CLUSTER_STATUS WHERE PORT = {leaf_2} AND DATABASE_NAME <> 'cluster'"
+    );
+    assert_eq!(rows(&mut a, &gone), [["NULL", "offline", "Master", "its node cannot be reached"]]);
+    let decided = "SELECT COUNT(*) FROM information_schema.MV_EVENTS WHERE EVENT_TYPE = 'NODE_OFFLINE'";
+    eventually("the master has noted it down", || rows(&mut a, decided) == [["1"]]);
+    let warned = rows(&mut a, "SHOW WARNINGS");
+    assert!(warned.len() == 1 && warned[0][1] == "1735", "{warned:?}");
+    assert!(dev(&["start", "leaf-2"], &dir).0);
+    eventually("leaf-2 is online", || state(&mut a, leaf_2) == "online");
+
+    // The master's end makes the other one master.
+    assert!(dev(&["kill", "master"], &dir).0);
+    let mut b = Client::root(second).unwrap();
+    eventually("the other is master", || masters(&mut b)[1][1] == "1");
+    eventually("it takes definitions", || b.query("CREATE DATABASE IF NOT EXISTS e PARTITIONS 2").is_ok());
+    assert!(dev(&["start", "master"], &dir).0);
+    eventually("it sees what was made meanwhile", || Client::root(first).is_ok_and(|mut c| rows(&mut c, "SHOW DATABASES LIKE 'e'").len() == 1));
+    let kinds = "SELECT DISTINCT EVENT_TYPE FROM information_schema.MV_EVENTS WHERE ORIGIN_NODE_ID = 2 AND EVENT_TYPE IN ('MASTER_CHANGED', 'DATABASE_CREATE') ORDER BY 1";
+    assert_eq!(rows(&mut b, kinds), [["DATABASE_CREATE"], ["MASTER_CHANGED"]]);
+
+    // What was there is there after a restart, and one more leaf can be asked for.
+    assert!(running.interrupt());
+    let mut again = Dev::start(&dir, &["--leaves", "3"]);
+    let ports = again.ready();
+    assert_eq!(ports.len(), 5);
+    let mut c = Client::root(ports[1]).unwrap();
+    assert_eq!(rows(&mut c, "SELECT COUNT(*) FROM information_schema.LEAVES WHERE STATE = 'online'"), [["3"]]);
+    assert_eq!(rows(&mut c, "SHOW DATABASES LIKE 'd'").len(), 1);
+    // The operator's tool works through whoever is there.
+    assert!(dev(&["kill", "master"], &dir).0);
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", ports[0], ports[1]);
+    let done = weald(&["admin", "-H", &hosts, "list-nodes", "--json"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let nodes: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let connectable: Vec<_> = nodes.as_array().unwrap().iter().map(|n| n["Connectable?"] == "true").collect();
+    assert_eq!(connectable, [false, true, true, true, true]);
+    assert!(again.interrupt());
+}

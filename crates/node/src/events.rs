@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use weald_aggregator::cluster::{Event, EventKind, Severity};
-use weald_catalog::{ClusterView, DatabaseDef, Node, NodeState};
+use weald_catalog::{ClusterView, DatabaseDef, Node, NodeState, Topology};
 use weald_env::disk::OpenMode;
 use weald_env::{Clock, Env};
 use weald_types::NodeId;
@@ -132,6 +132,12 @@ pub(crate) fn between(old: &ClusterView, new: &ClusterView) -> Vec<Happened> {
         all.push(Happened { severity, kind: EventKind::PrimaryChanged, node: place.primary, details });
     }
     all
+}
+
+/// Told by the node itself: the others see it, but not all at the same moment.
+pub(crate) fn begins_to_lead(me: NodeId, topology: &Topology) -> Happened {
+    let node = topology.nodes.get(&me).map(|n| format!("{}:{}", n.host, n.ports.mysql));
+    Happened { severity: Severity::Notice, kind: EventKind::MasterChanged, node: Some(me), details: serde_json::json!({ "node": node }) }
 }
 
 fn nodes_between(old: &ClusterView, new: &ClusterView, all: &mut Vec<Happened>) {

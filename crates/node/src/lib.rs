@@ -327,12 +327,16 @@ fn recovered(catalog: &CatalogView, leaf: &Leaf, me: Option<NodeId>) -> Vec<Happ
         let mut online = 0;
         for id in d.partition_ids() {
             match failed(&id) {
+                None if !status.contains_key(&id) => (),
                 Some(s) => {
                     let details = serde_json::json!({ "partition": format!("{}:{}", d.name, id.ordinal()), "reason": s.details });
                     all.push(Happened { severity: Severity::Error, kind: EventKind::PartitionRecoveryFailed, node: me, details });
                 }
                 None => online += 1,
             }
+        }
+        if online == 0 {
+            continue;
         }
         let details = serde_json::json!({ "database": d.name, "partitions": online });
         all.push(Happened { severity: Severity::Notice, kind: EventKind::PartitionRecovered, node: me, details });

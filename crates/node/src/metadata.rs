@@ -206,6 +206,10 @@ impl MetadataGroup {
         Some(())
     }
 
+    pub fn note(&self, happened: events::Happened) {
+        self.events.record(happened);
+    }
+
     /// What was shown while the partitions recovered, they need not follow; but they have got there.
     fn catch_up(&self) {
         let shown = self.shown.borrow().state.catalog.version;

@@ -91,15 +91,21 @@ pub fn run(env: &Env, settings: Settings, layout: Layout) -> Result<(), String> 
     let mut ports = Ports::default();
     let mut nodes = Vec::new();
     for plan in plans {
+        let config = plan.dir.join("weald.toml");
+        // Where it was before: nodes that all move at once do not find each other.
+        let before = |key: &str| ports_before(env, &config, key).unwrap_or(0);
         let mysql = match all.mysql_port {
-            0 => ports.near(0)?,
+            0 => ports.near(before("mysql_port"))?,
             first => ports.exactly(first.checked_add(plan.offset).ok_or("the ports do not fit below 65536")?, &plan.name)?,
         };
-        let http = ports.near(if all.http_port == 0 { 0 } else { all.http_port.saturating_add(plan.offset) })?;
-        // Where a node is looked for when it is named by its MySQL port.
-        let cluster = ports.near(mysql.checked_add(CLUSTER_PORT_OFFSET).unwrap_or(0))?;
+        let http = ports.near(if all.http_port == 0 { before("http_port") } else { all.http_port.saturating_add(plan.offset) })?;
+        let cluster = match before("cluster_port") {
+            // Where a node is looked for when it is named by its MySQL port.
+            0 => ports.near(mysql.checked_add(CLUSTER_PORT_OFFSET).unwrap_or(0))?,
+            port => ports.near(port)?,
+        };
         let member = Member { name: plan.name.clone(), kind: plan.kind, mysql, http, cluster };
-        nodes.push(Node { config: plan.dir.join("weald.toml"), plan, member, process: None, ended: None, starters: Vec::new() });
+        nodes.push(Node { config, plan, member, process: None, ended: None, starters: Vec::new() });
     }
     for node in &nodes {
         env.disk.create_dir_all(&node.plan.dir).map_err(|e| of_dir(&e))?;
@@ -163,6 +169,13 @@ fn secret_file(env: &Env, dir: &Path) -> Result<PathBuf, String> {
         env.disk.write_atomically(&path, format!("{text}\n").as_bytes()).map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
     }
     std::path::absolute(&path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// As the configuration of an earlier start has it.
+fn ports_before(env: &Env, config: &Path, key: &str) -> Option<u16> {
+    let text = env.disk.read(config).ok()?;
+    let table: toml::Table = toml::from_str(&String::from_utf8_lossy(&text)).ok()?;
+    table.get(key)?.as_integer().and_then(|p| u16::try_from(p).ok())
 }
 
 fn listen_for_signals(to: Sender<Event>) -> Result<(), String> {

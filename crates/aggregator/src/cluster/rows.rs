@@ -379,16 +379,23 @@ impl Instance<'_> {
         self.copy.is_some_and(|c| matches!(c.phase, CopyPhase::Online | CopyPhase::Replicating))
     }
     fn details(&self) -> String {
-        match (self.copy, self.seen.map(|s| (s.reach, &s.told))) {
-            (Some(c), _) => match &c.recovery {
+        match self.copy {
+            Some(c) => match &c.recovery {
                 Some(r) if c.details.is_empty() => r.doing.map_or(String::new(), |doing| format!("{doing}: {}%", r.percent)),
                 Some(_) | None => c.details.clone(),
             },
-            (None, None) => "nothing has been heard of its node yet".into(),
-            (None, Some((Reach::Unreachable, _))) => "its node cannot be reached".into(),
-            (None, Some((Reach::Itself | Reach::Reachable { .. }, None))) => "its node has not told of it yet".into(),
-            (None, Some((Reach::Itself | Reach::Reachable { .. }, Some(_)))) => "its node does not have it".into(),
+            None => absence(self.seen).into(),
         }
+    }
+}
+
+/// Why nothing is known of what a node should have.
+fn absence(seen: Option<&NodeSeen>) -> &'static str {
+    match seen.map(|s| (s.reach, &s.told)) {
+        None => "nothing has been heard of its node yet",
+        Some((Reach::Unreachable, _)) => "its node cannot be reached",
+        Some((Reach::Itself | Reach::Reachable { .. }, None)) => "its node has not told of it yet",
+        Some((Reach::Itself | Reach::Reachable { .. }, Some(_))) => "its node does not have it",
     }
 }
 
@@ -413,7 +420,7 @@ fn metadata_row(view: &ClusterView, observed: &Observed, id: NodeId, node: &Node
         }
         None => row.extend(std::iter::repeat_n(Value::Null, 5)),
     }
-    row.extend([text("Reference"), text("")]);
+    row.extend([text("Reference"), text(if told.is_none() { absence(observed.nodes.get(&id)) } else { "" })]);
     row
 }
 

@@ -11,6 +11,7 @@
 //! Never:    moves a partition.
 
 use super::{Cluster, methods, words};
+use crate::events;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -134,6 +135,7 @@ impl Cluster {
         let leads = metadata.leads();
         if leads && !before.led {
             self.seen.begin_anew();
+            metadata.note(events::begins_to_lead(my_id, &topology));
         }
         before.led = leads;
         let master = metadata.master();
