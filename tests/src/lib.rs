@@ -10,5 +10,6 @@
 pub mod client;
 pub mod compatibility;
 pub mod golden;
+pub mod nodes;
 pub mod random_query;
 pub mod server;
