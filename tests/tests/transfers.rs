@@ -179,5 +179,10 @@ fn all_the_money_is_there_whoever_is_killed() {
     let mut c = nodes.client(0);
     eventually("the accounts can be read again", Duration::from_secs(30), || c.query("SELECT SUM(balance) FROM bank.accounts").is_ok());
     check(&mut c, &told);
-    eprintln!("{} transfers tried, {} acknowledged, {} reads", told.tried.load(Relaxed), told.acknowledged.lock().unwrap().len(), told.read.load(Relaxed));
+    eprintln!(
+        "{} transfers tried, {} acknowledged, {} reads",
+        told.tried.load(Relaxed),
+        told.acknowledged.lock().unwrap().len(),
+        told.read.load(Relaxed)
+    );
 }

@@ -259,6 +259,10 @@ impl Engine {
         let spread = |places: Places<'_>| places.homes().iter().any(|h| matches!(h, Home::There(_)));
         !self.places(&plan.fragment.table).is_ok_and(spread) || plan.fragment.reach() == Reach::Anywhere
     }
+    /// Whether its leaves make a plan's large answer small, so that it is theirs to do however much they read for it.
+    pub fn sums_up_elsewhere(&self, plan: &FragmentPlan) -> bool {
+        crate::fragment_read::sums_up(&plan.fragment.action) && self.is_spread(&plan.fragment.table)
+    }
     pub fn begin(self: &Arc<Self>, isolation: Isolation) -> Transaction {
         Transaction::new(self, weald_partition::Transaction::begin(&self.node, self.new_transaction_id(), isolation))
     }

@@ -24,7 +24,7 @@ use weald_expr::aggregate::{Accumulator, AggregateSpec};
 use weald_expr::sort::{group_key, sort_key};
 use weald_expr::{EvalContext, Expr, InFlight, NoRow, eval, eval_part, is_true};
 use weald_partition::Table;
-use weald_plan::fragment::{Action, Fragment, FragmentPlan, Target};
+use weald_plan::fragment::{Access, Action, Fragment, FragmentPlan, Target};
 use weald_plan::key_values::{self, Keys};
 use weald_plan::query::{Aggregate, SortKey};
 use weald_types::{Fault, SqlType, Value};
@@ -109,7 +109,10 @@ impl Answers<'_> {
         }
         let mut parts: Vec<BoxFuture<'_, Result<Vec<Vec<Row>>, Fault>>> = Vec::new();
         let mut order = Vec::with_capacity(targets.len());
-        for (node, targets) in places.by_node(targets) {
+        // What reads much is asked of each partition apart, so that a leaf has work for all its cores.
+        let apart = matches!(plan.fragment.access, Access::Full) && sums_up(&plan.fragment.action);
+        let by_node = if apart { targets.iter().flat_map(|at| places.by_node(&[*at])).collect() } else { places.by_node(targets) };
+        for (node, targets) in by_node {
             order.extend_from_slice(&targets);
             parts.push(match node {
                 Some(node) => Box::pin(engine.leaves.read(engine, ask(node, &targets), work)),
@@ -127,6 +130,11 @@ impl Answers<'_> {
         all.sort_by_key(|(at, _)| *at);
         Ok(all.into_iter().map(|(_, rows)| rows).collect())
     }
+}
+
+/// Whether the answer is smaller than what is read for it.
+pub(crate) fn sums_up(action: &Action) -> bool {
+    matches!(action, Action::Read { group, aggregates, .. } if !group.is_empty() || !aggregates.is_empty())
 }
 
 /// Rows that are not to be read, by the position of their partition.

@@ -247,7 +247,7 @@ impl Session {
         };
         let wide = wide(&plan.fragment) && plan.others.iter().all(wide);
         let engine = &self.server.engine;
-        if !(wide || long) || engine.size(&plan.fragment.table).0 <= SMALL_QUERY_ROWS {
+        if !(wide || long) || engine.size(&plan.fragment.table).0 <= SMALL_QUERY_ROWS || engine.sums_up_elsewhere(plan) {
             return Size::Small;
         }
         match engine.entries_passed(plan, &self.statement(), params) {
