@@ -4,151 +4,10 @@
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
-use tempfile::TempDir;
-use weald_tests::client::{Client, Error};
-use weald_tests::server::{binary, pause};
-
-const SECRET: &str = "a secret of the tests";
-
-// ------------------------------------------------------------------ help
-
-struct Node {
-    port: u16,
-    http: u16,
-    dir: PathBuf,
-    secret: String,
-    child: Option<Child>,
-}
-
-/// The processes end with it.
-struct Nodes {
-    all: Vec<Node>,
-    home: TempDir,
-}
-
-/// A port whose cluster port is free as well.
-fn ports() -> (u16, u16) {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).and_then(|l| l.local_addr()).map(|a| a.port());
-    loop {
-        if let (Ok(mysql), Ok(http)) = (free(0), free(0))
-            && mysql < 65_000
-            && free(mysql + 100).is_ok()
-            && mysql + 100 != http
-        {
-            return (mysql, http);
-        }
-    }
-}
-
-fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
-    let deadline = SystemTime::now() + limit;
-    while !holds() {
-        assert!(SystemTime::now() < deadline, "{what}: not within {limit:?}");
-        pause(Duration::from_millis(10));
-    }
-}
-
-fn rows(c: &mut Client, sql: &str) -> Vec<Vec<String>> {
-    let a = c.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
-    a.rows.iter().map(|r| r.iter().map(|v| v.as_ref().map_or("NULL".into(), |b| String::from_utf8_lossy(b).into_owned())).collect()).collect()
-}
-
-fn refused(c: &mut Client, sql: &str) -> u16 {
-    c.query(sql).map(|_| ()).err().map_or(0, |e: Error| e.code())
-}
-
-impl Node {
-    fn start(&mut self) {
-        std::fs::create_dir_all(&self.dir).unwrap();
-        let errors = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.with_extension("err")).unwrap();
-        let child = Command::new(binary())
-            .args(["node", "--data-dir"])
-            .arg(&self.dir)
-            .args(["--mysql-port", &self.port.to_string(), "--http-port", &self.http.to_string()])
-            .env("WEALD_CLUSTER_SECRET", &self.secret)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(errors)
-            .spawn();
-        self.child = Some(child.unwrap());
-    }
-    fn address(&self) -> String {
-        format!("'127.0.0.1':{}", self.port)
-    }
-    fn client(&self) -> Client {
-        let mut found = None;
-        eventually("a login", Duration::from_secs(30), || {
-            found = Client::root(self.port).ok();
-            found.is_some()
-        });
-        found.unwrap()
-    }
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-    fn terminate(&mut self) {
-        let mut child = self.child.take().unwrap();
-        // SAFETY: a signal to a child that has not been waited for.
-        unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
-        eventually("the end of a node", Duration::from_secs(20), || child.try_wait().unwrap().is_some());
-        assert!(child.wait().unwrap().success());
-    }
-}
-
-impl Nodes {
-    fn start(n: usize) -> Self {
-        let mut nodes = Self { all: Vec::new(), home: tempfile::Builder::new().prefix("weald-nodes-").tempdir().unwrap() };
-        for _ in 0..n {
-            nodes.one_more(SECRET);
-        }
-        nodes
-    }
-    fn one_more(&mut self, secret: &str) -> usize {
-        let (port, http) = ports();
-        let dir = self.home.path().join(format!("node{}", self.all.len()));
-        let mut node = Node { port, http, dir, secret: secret.into(), child: None };
-        node.start();
-        self.all.push(node);
-        self.all.len() - 1
-    }
-    /// The first is the master, `aggregators` are aggregators, the others leaves.
-    fn cluster(aggregators: usize, leaves: usize) -> Self {
-        let nodes = Self::start(aggregators + leaves);
-        let mut c = nodes.all[0].client();
-        c.query("BOOTSTRAP AGGREGATOR '127.0.0.1'").unwrap();
-        for (n, node) in nodes.all.iter().enumerate().skip(1) {
-            node.client();
-            let what = if n < aggregators { "AGGREGATOR" } else { "LEAF" };
-            c.query(&format!("ADD {what} root@{}", node.address())).unwrap();
-        }
-        nodes
-    }
-    fn client(&self, n: usize) -> Client {
-        self.all[n].client()
-    }
-}
-
-impl Drop for Nodes {
-    fn drop(&mut self) {
-        self.all.iter_mut().for_each(Node::kill);
-        if std::thread::panicking() {
-            for node in &self.all {
-                for file in [node.dir.join("weald.log"), node.dir.with_extension("err")] {
-                    let text = std::fs::read_to_string(&file).unwrap_or_default();
-                    let lines: Vec<&str> = text.lines().collect();
-                    eprintln!("--- the last lines of {}\n{}", file.display(), lines[lines.len().saturating_sub(25)..].join("\n"));
-                }
-            }
-        }
-    }
-}
+use weald_tests::client::Client;
+use weald_tests::nodes::{Node, Nodes, eventually, ports, refused, rows};
+use weald_tests::server::pause;
 
 /// The table's rows, from a node that may not be able to answer yet.
 fn count(node: &Node) -> Result<u64, String> {
@@ -198,6 +57,14 @@ fn fresh_nodes_become_a_cluster_that_answers_at_every_aggregator() {
     second.query("CREATE DATABASE d PARTITIONS 4").unwrap();
     second.query("CREATE TABLE d.t (id INT PRIMARY KEY, n INT NOT NULL)").unwrap();
     fill(&mut second, 0, 500);
+    // Both aggregators give numbers out, and none of them twice.
+    second.query("CREATE TABLE d.numbers (id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT)").unwrap();
+    for _ in 0..3 {
+        for c in [&mut second, &mut c] {
+            c.query("INSERT INTO d.numbers (n) VALUES (1), (2), (3)").unwrap();
+        }
+    }
+    assert_eq!(rows(&mut c, "SELECT COUNT(*), MIN(id) FROM d.numbers"), [["18", "1"]]);
     assert_eq!(count(&nodes.all[1]), Ok(500));
     eventually("the first aggregator knows the table", Duration::from_secs(5), || count(&nodes.all[0]) == Ok(500));
     let leaves = rows(&mut c, "SHOW LEAVES");

@@ -149,6 +149,7 @@ impl Leaf {
             tracing::info!(partitions = pending.len(), "partitions are TRANSITIONING");
         }
         pending.iter().for_each(|h| h.live.change(|s| s.phase = Phase::Transitioning));
+        self.number(&view.topology);
         for d in view.catalog.databases.values() {
             self.publish(d, &view.topology);
         }
@@ -179,6 +180,12 @@ impl Leaf {
     }
     pub fn recovering(&self) -> String {
         format!("the node is recovering, {}% done; wait for it, information_schema.MV_RECOVERY_STATUS shows how far it is", self.recovery().percent)
+    }
+
+    /// Tells the engine which AUTO_INCREMENT values are this node's to give out: all of them where it is a cluster of one.
+    fn number(&self, topology: &Topology) {
+        let me = self.me.get().and_then(|me| topology.nodes.get(me)).filter(|_| topology.cluster.is_some());
+        self.engine.set_auto_increment_number(me.map_or(0, |me| me.auto_increment));
     }
 
     /// Tells the engine where a database's partitions are.
@@ -212,6 +219,9 @@ impl Leaf {
     pub fn follow(&self, old: &ClusterView, new: &ClusterView) -> Result<(), Fault> {
         let moved = old.topology != new.topology;
         let topology = &new.topology;
+        if moved {
+            self.number(topology);
+        }
         let (old, new) = (&*old.catalog, &*new.catalog);
         let now = self.engine.node.clock.now(self.engine.node.wall());
         for (name, d) in &new.databases {
