@@ -20,6 +20,8 @@ pub struct Node {
     pub http: u16,
     pub dir: PathBuf,
     secret: String,
+    /// Further arguments of `weald node`, at every start.
+    arguments: Vec<String>,
     pub child: Option<Child>,
 }
 
@@ -27,6 +29,7 @@ pub struct Node {
 pub struct Nodes {
     pub all: Vec<Node>,
     pub home: TempDir,
+    arguments: Vec<String>,
 }
 
 /// A port whose cluster port is free as well.
@@ -68,6 +71,7 @@ impl Node {
             .args(["node", "--data-dir"])
             .arg(&self.dir)
             .args(["--mysql-port", &self.port.to_string(), "--http-port", &self.http.to_string()])
+            .args(&self.arguments)
             .env("WEALD_CLUSTER_SECRET", &self.secret)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -103,7 +107,11 @@ impl Node {
 
 impl Nodes {
     pub fn start(n: usize) -> Self {
-        let mut nodes = Self { all: Vec::new(), home: tempfile::Builder::new().prefix("weald-nodes-").tempdir().unwrap() };
+        Self::start_with(n, &[])
+    }
+    pub fn start_with(n: usize, arguments: &[&str]) -> Self {
+        let home = tempfile::Builder::new().prefix("weald-nodes-").tempdir().unwrap();
+        let mut nodes = Self { all: Vec::new(), home, arguments: arguments.iter().map(|a| a.to_string()).collect() };
         for _ in 0..n {
             nodes.one_more(SECRET);
         }
@@ -112,14 +120,17 @@ impl Nodes {
     pub fn one_more(&mut self, secret: &str) -> usize {
         let (port, http) = ports();
         let dir = self.home.path().join(format!("node{}", self.all.len()));
-        let mut node = Node { port, http, dir, secret: secret.into(), child: None };
+        let mut node = Node { port, http, dir, secret: secret.into(), arguments: self.arguments.clone(), child: None };
         node.start();
         self.all.push(node);
         self.all.len() - 1
     }
     /// The first is the master, `aggregators` are aggregators, the others leaves.
     pub fn cluster(aggregators: usize, leaves: usize) -> Self {
-        let nodes = Self::start(aggregators + leaves);
+        Self::cluster_with(aggregators, leaves, &[])
+    }
+    pub fn cluster_with(aggregators: usize, leaves: usize, arguments: &[&str]) -> Self {
+        let nodes = Self::start_with(aggregators + leaves, arguments);
         let mut c = nodes.all[0].client();
         c.query("BOOTSTRAP AGGREGATOR '127.0.0.1'").unwrap();
         for (n, node) in nodes.all.iter().enumerate().skip(1) {

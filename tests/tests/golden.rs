@@ -9,9 +9,47 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use weald_tests::golden::{Target, diff, parse, print, run};
+use weald_tests::nodes::Nodes;
 use weald_tests::server::Server;
+
+/// The same scripts through an aggregator whose tables are on two leaves. What they say of the cluster itself is another matter.
+#[test]
+fn scripts_answer_the_same_when_the_tables_are_on_other_nodes() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let exchange = tempfile::Builder::new().prefix("weald-files-").tempdir().unwrap();
+    let nodes = Nodes::cluster_with(1, 2, &["--secure-file-priv", &exchange.path().to_string_lossy()]);
+    let target = Target { host: "127.0.0.1", port: nodes.all[0].port, files: exchange.path() };
+    let differs = fs::read_to_string(dir.join("differs_in_a_cluster.txt")).unwrap();
+    let differs: BTreeSet<&str> = differs.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty()).collect();
+    let mut failures = Vec::new();
+    for file in scripts(&dir) {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let script = parse(&name, &fs::read_to_string(&file).unwrap()).unwrap();
+        let answers = match run(&script, &target) {
+            Ok(answers) => answers,
+            Err(e) => {
+                failures.push(format!("{name}: {e}\n"));
+                continue;
+            }
+        };
+        for (block, got) in script.blocks.iter().zip(answers) {
+            let first = block.statements.first().map(|s| s.source.replace('\n', " ")).unwrap_or_default();
+            if block.expected != got && !differs.contains(&*format!("{name}: {first}")) {
+                failures.push(format!("{name}.test:{}\n    {first}\n{}", block.line, diff(&block.expected, &got)));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} blocks differ (- expected, + got):\n\n{}", failures.len(), failures.join("\n"));
+}
+
+fn scripts(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(dir).unwrap().flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "test")).collect();
+    files.sort();
+    assert!(!files.is_empty(), "no scripts in {}", dir.display());
+    files
+}
 
 #[test]
 fn every_script_answers_as_mysql_does() {
@@ -25,9 +63,7 @@ fn every_script_answers_as_mysql_does() {
         .filter(|l| !l.starts_with('#') && !l.trim().is_empty())
         .map(Into::into)
         .collect();
-    let mut files: Vec<_> = fs::read_dir(&dir).unwrap().flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "test")).collect();
-    files.sort();
-    assert!(!files.is_empty(), "no scripts in {}", dir.display());
+    let files = scripts(&dir);
 
     let exchange = tempfile::Builder::new().prefix("weald-files-").tempdir().unwrap();
     let server = if mariadb.is_none() { Some(Server::start_with(&["--secure-file-priv", &exchange.path().to_string_lossy()])) } else { None };
