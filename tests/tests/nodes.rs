@@ -248,3 +248,40 @@ fn a_node_that_comes_back_at_another_address_is_found_there() {
         }
     }
 }
+
+#[test]
+fn transactions_that_wait_for_each_other_on_two_leaves_are_told_apart() {
+    let nodes = Nodes::cluster(2, 2);
+    let mut a = nodes.client(0);
+    a.query("CREATE DATABASE d PARTITIONS 4").unwrap();
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY, n INT NOT NULL)").unwrap();
+    fill(&mut a, 0, 20);
+    let mut b = nodes.client(1);
+    eventually("the other aggregator knows the table", Duration::from_secs(5), || count(&nodes.all[1]) == Ok(20));
+    for c in [&mut a, &mut b] {
+        c.query("SET lock_wait_timeout = 40").unwrap();
+        c.query("BEGIN").unwrap();
+    }
+    // All pairs of rows, so that some are on different leaves; each client has its half, then wants the other's.
+    let update = |c: &mut Client, rows: std::ops::Range<u32>| {
+        let ids: Vec<String> = rows.map(|id| id.to_string()).collect();
+        c.query(&format!("UPDATE d.t SET n = n + 3 WHERE id IN ({})", ids.join(","))).map(drop)
+    };
+    update(&mut a, 0..10).unwrap();
+    update(&mut b, 10..20).unwrap();
+    let begun = SystemTime::now();
+    let (first, second) = std::thread::scope(|s| {
+        let one = s.spawn(|| {
+            let done = update(&mut a, 10..20);
+            if done.is_ok() { a.query("COMMIT").map(drop).and(done) } else { done }
+        });
+        let other = s.spawn(|| {
+            let done = update(&mut b, 0..10);
+            if done.is_ok() { b.query("COMMIT").map(drop).and(done) } else { done }
+        });
+        (one.join().unwrap(), other.join().unwrap())
+    });
+    assert!(begun.elapsed().unwrap() < Duration::from_secs(20));
+    let numbers: Vec<u16> = [&first, &second].into_iter().map(|r| r.as_ref().err().map_or(0, |e| e.code())).collect();
+    assert!(numbers.contains(&1213) && numbers.contains(&0), "{first:?} {second:?}");
+}

@@ -293,6 +293,10 @@ impl Engine {
     pub(crate) fn definition_of(&self, table: TableId, version: SchemaVersion) -> Option<TableRef> {
         self.all_here().iter().find_map(|p| p.table(table, version).ok()).map(|t| t.schema().def().clone())
     }
+    /// Whether a transaction began on this node.
+    pub(crate) fn is_mine(&self, txn: TxnId) -> bool {
+        txn.raw() % TXN_STEP == self.next_transaction.load(Ordering::Relaxed) % TXN_STEP
+    }
     /// Tells runs of this process apart.
     pub(crate) fn run(&self) -> u64 {
         self.run

@@ -56,14 +56,20 @@ impl LockWait {
         };
         counts.total.fetch_add(1, Relaxed);
         let begun = self.node.env.clock.now();
+        let chosen = self.node.victims.wait(self.waiter.id());
         let done = tokio::select! {
             () = self.holder.ended() => Ok(()),
+            Ok(()) = chosen => {
+                counts.deadlocks.fetch_add(1, Relaxed);
+                Err(Fault::Deadlock)
+            }
             fault = stop => Err(fault),
             () = tokio::time::sleep(timeout) => {
                 counts.timeouts.fetch_add(1, Relaxed);
                 Err(Fault::LockWaitTimeout)
             }
         };
+        self.node.victims.forget(self.waiter.id());
         let took = self.node.env.clock.now() - begun;
         counts.micros.fetch_add(took.as_micros() as u64, Relaxed);
         (took, done)

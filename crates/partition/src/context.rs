@@ -6,12 +6,45 @@
 
 use crate::commit_log::CommitLog;
 use crate::read::Snapshot;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use tokio::sync::oneshot;
 use weald_env::Env;
 use weald_rowstore::NodeMemory;
 use weald_txn::{HybridClock, Snapshots, WaitGraph};
-use weald_types::Timestamp;
+use weald_types::{Timestamp, TxnId};
+
+/// Waits that end when their transaction is chosen as the victim of a circle that goes over several nodes.
+#[derive(Debug, Default)]
+pub struct Victims(Mutex<HashMap<TxnId, Vec<oneshot::Sender<()>>>>);
+
+impl Victims {
+    /// Resolves once the transaction is chosen; never if nobody is left to do so.
+    pub(crate) fn wait(&self, txn: TxnId) -> oneshot::Receiver<()> {
+        let (tell, chosen) = oneshot::channel();
+        let mut all = self.0.lock();
+        let waits = all.entry(txn).or_default();
+        waits.retain(|w| !w.is_closed());
+        waits.push(tell);
+        chosen
+    }
+    /// Its waits are over.
+    pub(crate) fn forget(&self, txn: TxnId) {
+        let mut all = self.0.lock();
+        if let Some(waits) = all.get_mut(&txn) {
+            waits.retain(|w| !w.is_closed());
+            if waits.is_empty() {
+                all.remove(&txn);
+            }
+        }
+    }
+    pub fn choose(&self, txn: TxnId) {
+        let waits = self.0.lock().remove(&txn);
+        waits.into_iter().flatten().for_each(|tell| _ = tell.send(()));
+    }
+}
 
 /// How often transactions waited for each other since the node started, and what came of it.
 #[derive(Debug, Default)]
@@ -27,6 +60,7 @@ pub struct NodeContext {
     pub clock: HybridClock,
     pub snapshots: Arc<Snapshots>,
     pub waits: WaitGraph,
+    pub victims: Victims,
     pub lock_waits: LockWaits,
     pub memory: Arc<NodeMemory>,
     pub log: Arc<dyn CommitLog>,
@@ -43,6 +77,7 @@ impl NodeContext {
             clock: HybridClock::new(),
             snapshots: Snapshots::new(),
             waits: WaitGraph::new(),
+            victims: Victims::default(),
             lock_waits: LockWaits::default(),
             memory,
             log,

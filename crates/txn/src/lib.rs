@@ -14,4 +14,4 @@ pub use clock::{ClockError, HybridClock};
 pub use snapshots::{Lease, Snapshots};
 pub use transaction::{Ended, Isolation, Txn, TxnState};
 pub use visibility::{Verdict, judge};
-pub use wait_graph::{WaitGraph, Waiting};
+pub use wait_graph::{WaitGraph, Waiting, victims};

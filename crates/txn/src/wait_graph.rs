@@ -46,6 +46,10 @@ impl WaitGraph {
         edges.entry(waiter).or_default().push(holder);
         Ok(Waiting { graph: self, waiter, holder })
     }
+    /// (waiter, holder) of every wait there is now.
+    pub fn edges(&self) -> Vec<(TxnId, TxnId)> {
+        self.edges.lock().iter().flat_map(|(waiter, holders)| holders.iter().map(|holder| (*waiter, *holder))).collect()
+    }
     /// How many waits there are now.
     pub fn len(&self) -> usize {
         self.edges.lock().values().map(Vec::len).sum()
@@ -53,6 +57,23 @@ impl WaitGraph {
     pub fn is_empty(&self) -> bool {
         self.edges.lock().is_empty()
     }
+}
+
+/// One transaction of each circle in these edges, which may be of several nodes: always the one with the greatest id, whoever looks.
+pub fn victims(edges: &BTreeSet<(TxnId, TxnId)>) -> BTreeSet<TxnId> {
+    let mut graph: BTreeMap<TxnId, Vec<TxnId>> = BTreeMap::new();
+    edges.iter().for_each(|(waiter, holder)| graph.entry(*waiter).or_default().push(*holder));
+    let in_circle = |t: &TxnId, graph: &BTreeMap<TxnId, Vec<TxnId>>| graph.get(t).into_iter().flatten().any(|holder| reaches(graph, *holder, *t));
+    let mut victims = BTreeSet::new();
+    // Without its victim a circle is none any more.
+    let greatest_first: Vec<TxnId> = graph.keys().rev().copied().collect();
+    for t in greatest_first {
+        if in_circle(&t, &graph) {
+            victims.insert(t);
+            graph.remove(&t);
+        }
+    }
+    victims
 }
 
 fn reaches(edges: &BTreeMap<TxnId, Vec<TxnId>>, from: TxnId, to: TxnId) -> bool {
@@ -116,6 +137,16 @@ mod tests {
         assert_eq!(g.len(), 2);
         drop((_a, c));
         assert!(g.is_empty());
+    }
+
+    #[test]
+    fn a_circle_over_nodes_has_one_victim_and_what_is_no_circle_has_none() {
+        let victims_of = |edges: &[(u64, u64)]| victims(&edges.iter().map(|(a, b)| (t(*a), t(*b))).collect());
+        assert!(victims_of(&[(1, 2), (2, 3), (1, 3)]).is_empty());
+        assert_eq!(victims_of(&[(1, 2), (2, 3), (3, 1), (9, 1)]), [t(3)].into());
+        assert_eq!(victims_of(&[(1, 2), (2, 1), (5, 6), (6, 7), (7, 5)]), [t(2), t(7)].into());
+        // One victim ends both.
+        assert_eq!(victims_of(&[(1, 9), (9, 1), (2, 9), (9, 2)]), [t(9)].into());
     }
 
     #[test]

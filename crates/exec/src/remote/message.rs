@@ -206,6 +206,8 @@ pub(crate) enum End {
     Abort,
     /// All participants know of the decision.
     Forget,
+    /// It waits in a circle, and is the one whose waiting ends.
+    Victim,
     /// How did it end? An undecided one ends now.
     Outcome,
 }
@@ -244,6 +246,8 @@ pub(crate) struct Pulse {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Figures {
     pub tables: Vec<TableFigures>,
+    /// Who waits for whom there.
+    pub waits: Vec<(TxnId, TxnId)>,
 }
 
 /// Of one table in one partition.

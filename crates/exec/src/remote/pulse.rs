@@ -5,16 +5,17 @@
 //!           it left undecided is settled.
 //! Never:    takes silence for death before it has lasted for a while.
 
-use super::ask::{CONTROL, internal};
-use super::message::{Figures, Pulse, TableFigures};
+use super::ask::{CONTROL, CallFault, internal};
+use super::message::{End, Figures, Pulse, TableFigures};
 use super::method;
+use super::two_phase::Participant;
 use crate::engine::Engine;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use weald_rpc::Ask;
-use weald_types::{NodeIdentity, Timestamp};
+use weald_types::{NodeIdentity, Timestamp, TxnId};
 
 /// How often.
 pub const EVERY: Duration = Duration::from_millis(500);
@@ -28,6 +29,8 @@ pub struct Readers {
     heard: Mutex<HashMap<NodeIdentity, Reader>>,
     /// Aggregators that have done something here and were not heard of yet: since when that is known.
     met: Mutex<HashMap<NodeIdentity, Duration>>,
+    /// Who waited for whom at the last pulse, on any node.
+    waits: Mutex<BTreeSet<(TxnId, TxnId)>>,
 }
 
 struct Reader {
@@ -66,7 +69,8 @@ impl Engine {
     /// Tells every node what this one may still read, and learns how large its tables are; then ends and settles what others have left. Call it every
     /// [`EVERY`].
     pub async fn pulse(self: &Arc<Self>) {
-        self.ask_figures().await;
+        let waits = self.ask_figures().await;
+        self.end_circles(waits).await;
         let now = self.node.env.clock.now();
         let is_gone = |node| node != self.leaves.me() && self.readers.is_gone(node, now);
         self.branches.end_of(is_gone).await;
@@ -74,8 +78,29 @@ impl Engine {
         self.settle().await;
     }
 
-    /// What [`Engine::size`] says of tables on other nodes is as of now.
-    pub async fn ask_figures(&self) {
+    /// Transactions that wait for each other on several nodes, and did so at the pulse before: the one of each circle that is this node's is told.
+    async fn end_circles(&self, mut waits: Vec<(Participant, TxnId, TxnId)>) {
+        waits.extend(self.node.waits.edges().into_iter().map(|(waiter, holder)| (None, waiter, holder)));
+        let now: BTreeSet<(TxnId, TxnId)> = waits.iter().map(|(_, waiter, holder)| (*waiter, *holder)).collect();
+        let lasting = std::mem::replace(&mut *self.readers.waits.lock(), now.clone()).intersection(&now).copied().collect();
+        for victim in weald_txn::victims(&lasting).into_iter().filter(|v| self.is_mine(*v)) {
+            tracing::info!(txn = %victim, "a deadlock over several nodes: this transaction is rolled back");
+            let places: BTreeSet<Participant> = waits.iter().filter(|(_, waiter, _)| *waiter == victim).map(|(node, ..)| *node).collect();
+            for node in places {
+                let told = match node {
+                    Some(node) => self.end_at(node, victim, &End::Victim).await.map(drop).map_err(CallFault::fault),
+                    None => self.end_branch(victim, &End::Victim).await.map(drop),
+                };
+                if let Err(error) = told {
+                    tracing::debug!(txn = %victim, %error, "the victim of a deadlock was not told");
+                }
+            }
+        }
+    }
+
+    /// What [`Engine::size`] says of tables on other nodes is as of now. Gives who waits for whom there.
+    pub async fn ask_figures(&self) -> Vec<(Participant, TxnId, TxnId)> {
+        let mut waits = Vec::new();
         let reads_from = self.node.snapshots.advance(self.horizon());
         let pulse = Pulse { reads_from, run: self.run(), gates: self.gates_closed() };
         if let Ok(body) = weald_rpc::message::encode(&pulse) {
@@ -83,13 +108,20 @@ impl Engine {
                 let ask = Ask { method: method::PULSE, body: body.clone(), within: Some(GRACE) };
                 async move {
                     match peer.call(CONTROL, ask).await.map_err(internal).and_then(|b| weald_rpc::message::decode::<Figures>(&b).map_err(internal)) {
-                        Ok(figures) => self.leaves.take_figures(node, figures.tables),
-                        Err(error) => tracing::debug!(%node, %error, "no pulse"),
+                        Ok(figures) => {
+                            self.leaves.take_figures(node, figures.tables);
+                            figures.waits.into_iter().map(|(waiter, holder)| (Some(node), waiter, holder)).collect()
+                        }
+                        Err(error) => {
+                            tracing::debug!(%node, %error, "no pulse");
+                            Vec::new()
+                        }
                     }
                 }
             });
-            futures::future::join_all(told).await;
+            waits = futures::future::join_all(told).await.concat();
         }
+        waits
     }
 
     /// Garbage below this is nobody's any more.
@@ -120,6 +152,6 @@ impl Engine {
                 });
             }
         }
-        Figures { tables }
+        Figures { tables, waits: self.node.waits.edges() }
     }
 }

@@ -27,7 +27,7 @@ use weald_types::{Fault, NodeId, PartitionId, Timestamp, TxnId};
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A node with a part in a transaction; `None`: this one.
-type Participant = Option<NodeId>;
+pub type Participant = Option<NodeId>;
 
 impl Engine {
     pub(crate) async fn commit_everywhere(
@@ -164,6 +164,10 @@ impl Engine {
             }
             End::Forget => {
                 branches.forget(txn);
+                Ok(Ended::Nothing)
+            }
+            End::Victim => {
+                self.node.victims.choose(txn);
                 Ok(Ended::Nothing)
             }
             End::Outcome => Ok(branches.outcome(txn).await),
