@@ -218,9 +218,11 @@ fn a_leaf_that_is_gone_is_offline_and_comes_back_by_itself() {
     assert_eq!(refused(&mut c, &format!("ATTACH LEAF {leaf}")), 1803);
     c.query(&format!("DETACH LEAF {leaf}")).unwrap();
     assert_eq!(state(&mut c), "detached online");
+    assert_eq!(refused(&mut c, "SELECT COUNT(*) FROM d.t"), 1777, "half of the rows are nobody's to give");
     assert_eq!(refused(&mut c, &format!("DETACH LEAF {leaf}")), 1804);
     c.query(&format!("ATTACH LEAF {leaf}")).unwrap();
     assert_eq!(state(&mut c), "online online");
+    eventually("its rows are there again", Duration::from_secs(5), || count(&nodes.all[0]) == Ok(100));
     assert_eq!(refused(&mut c, &format!("REMOVE LEAF {leaf}")), 1772);
     c.query(&format!("REMOVE LEAF {leaf} FORCE")).unwrap();
     assert_eq!(state(&mut c), "online");

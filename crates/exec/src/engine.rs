@@ -93,7 +93,7 @@ impl<'t> Places<'t> {
         match self.homes().get(at) {
             Some(Home::Here(partition)) => Ok((partition, partition.table(self.table.id, self.table.version)?)),
             Some(Home::There(node)) => Err(unavailable(self.id(at), format!("it is on node {node}"))),
-            Some(Home::Nowhere) => Err(unavailable(self.id(at), "no node has it".into())),
+            Some(Home::Nowhere) => Err(unavailable(self.id(at), "no attached leaf has it; see SHOW LEAVES".into())),
             None => Err(Fault::SchemaChanged),
         }
     }
@@ -319,7 +319,7 @@ impl Engine {
         let here = |(at, home): (usize, &Home)| match home {
             Home::Here(partition) => Ok(partition.clone()),
             Home::There(_) => Err(Fault::not_supported("this statement on a table that other nodes hold partitions of")),
-            Home::Nowhere => Err(unavailable(places.id(at), "no node has it".into())),
+            Home::Nowhere => Err(unavailable(places.id(at), "no attached leaf has it; see SHOW LEAVES".into())),
         };
         places.homes().iter().enumerate().map(here).collect()
     }

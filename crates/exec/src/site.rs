@@ -19,7 +19,7 @@ use weald_types::{Fault, NodeId, PartitionId, SchemaVersion, Value};
 pub enum Home {
     Here(Arc<Partition>),
     There(NodeId),
-    /// No copy of it is left, or its node is not known.
+    /// No copy of it is left, its leaf is detached, or is not known.
     Nowhere,
 }
 

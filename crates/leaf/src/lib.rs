@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use weald_catalog::{ClusterView, DatabaseDef, Topology};
+use weald_catalog::{ClusterView, DatabaseDef, NodeState, Topology};
 use weald_env::Env;
 use weald_exec::{Engine, Home};
 use weald_log::{DataDir, Log, Options, PartitionLog, SnapshotStore};
@@ -191,10 +191,13 @@ impl Leaf {
     /// Tells the engine where a database's partitions are.
     fn publish(&self, d: &DatabaseDef, topology: &Topology) {
         let held = self.held.lock();
+        let detached = |node: NodeId| topology.nodes.get(&node).is_none_or(|n| n.state == NodeState::Detached);
         let home = |id: PartitionId| match (held.get(&id), topology.places.get(&id).and_then(|p| p.primary)) {
             (Some(held), _) => Home::Here(held.partition.clone()),
             // It is to be here, and could not be recovered.
             (None, Some(node)) if Some(&node) == self.me.get() => Home::Nowhere,
+            // An operator has taken its leaf out.
+            (None, Some(node)) if detached(node) => Home::Nowhere,
             (None, Some(node)) => Home::There(node),
             (None, None) => Home::Nowhere,
         };
