@@ -28,22 +28,36 @@ class Server:
     def __init__(self, name, work):
         self.name, self.dir, self.port, self.process = name, os.path.join(work, name), free_port(), None
 
-    def start(self, probe="SELECT 1"):
-        """Seconds until the server answers `probe`."""
-        began = time.monotonic()
-        self.log = open(self.dir + ".log", "ab")
+    def pids(self):
+        """Of everything that serves queries: their processor time is the server's."""
+        return [self.process.pid]
+
+    def cpu(self):
+        return sum(cpu_seconds(pid) for pid in self.pids())
+
+    def start(self, probe="SELECT 1", expect=None):
+        """Seconds until the server answers."""
+        self.launch()
+        return self.answers(probe, expect)
+
+    def launch(self):
+        self.log, self.launched = open(self.dir + ".log", "ab"), time.monotonic()
         self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        deadline = began + 300
+
+    def answers(self, probe, expect=None):
+        """Seconds from the launch until the server answers `probe`; until it answers it with `expect`, if that is given."""
         while True:
             if self.process.poll() is not None:
                 sys.exit(f"{self.name} ended at once, see {self.dir}.log:\n{open(self.dir + '.log', errors='replace').read()[-2000:]}")
             try:
-                self.sql(probe)
-                return time.monotonic() - began
-            except RuntimeError:
-                if time.monotonic() > deadline:
-                    sys.exit(f"{self.name} does not answer")
-                time.sleep(0.02)
+                answer = self.sql(probe)
+                if expect is None or answer == expect:
+                    return time.monotonic() - self.launched
+            except RuntimeError as e:
+                answer = e
+            if time.monotonic() > self.launched + 300:
+                sys.exit(f"{self.name} does not answer as it should: {answer}")
+            time.sleep(0.02)
 
     def stop(self, sig=signal.SIGTERM):
         if self.process and self.process.poll() is None:
@@ -65,14 +79,18 @@ class Server:
 
 
 class Weald(Server):
+    def __init__(self, name, work, binary=None):
+        super().__init__(name, work)
+        self.binary = binary or os.environ["WEALD_BIN"]
+
     def command(self):
-        return [os.environ["WEALD_BIN"], "dev", "--data-dir", self.dir, "--mysql-port", str(self.port), "--http-port", str(free_port())]
+        return [self.binary, "dev", "--data-dir", self.dir, "--mysql-port", str(self.port), "--http-port", str(free_port())]
 
 
 class MariaDb(Server):
-    def __init__(self, name, work, pool):
+    def __init__(self, name, work, pool, log="1G"):
         super().__init__(name, work)
-        self.pool = pool
+        self.pool, self.log_size = pool, log
         subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.dir}", "--auth-root-authentication-method=normal", *self.user()], check=True, capture_output=True)
 
     def user(self):
@@ -81,12 +99,16 @@ class MariaDb(Server):
     def command(self):
         daemon = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
         return [daemon, "--no-defaults", f"--datadir={self.dir}", f"--port={self.port}", "--bind-address=127.0.0.1", f"--socket={self.dir}.sock", f"--innodb-buffer-pool-size={self.pool}",
-                "--innodb-flush-log-at-trx-commit=1", "--innodb-log-file-size=1G", "--max-connections=300", "--local-infile=1", "--skip-log-bin", "--character-set-server=utf8mb4", *self.user()]
+                "--innodb-flush-log-at-trx-commit=1", f"--innodb-log-file-size={self.log_size}", "--max-connections=300", "--local-infile=1", "--skip-log-bin", "--character-set-server=utf8mb4", *self.user()]
 
 
 def sysbench(server, test, options, threads, seconds, mode, command):
-    args = ["sysbench", test, "--db-driver=mysql", "--mysql-host=127.0.0.1", f"--mysql-port={server.port}", "--mysql-user=root", "--mysql-db=sbtest", f"--tables={options.tables}",
-            f"--table-size={options.rows}", f"--threads={threads}", f"--time={seconds}", "--report-interval=0", "--percentile=95", f"--db-ps-mode={mode}", "--rand-type=uniform", "--mysql-ignore-errors=1213,1020,1205,1062", command]
+    return sysbench_raw(server, test, "sbtest", threads, seconds, [f"--tables={options.tables}", f"--table-size={options.rows}", f"--db-ps-mode={mode}"], command)
+
+
+def sysbench_raw(server, test, database, threads, seconds, args, command="run", percentile=95):
+    args = ["sysbench", test, "--db-driver=mysql", "--mysql-host=127.0.0.1", f"--mysql-port={server.port}", "--mysql-user=root", f"--mysql-db={database}", f"--threads={threads}", f"--time={seconds}",
+            "--report-interval=0", f"--percentile={percentile}", "--rand-type=uniform", "--mysql-ignore-errors=1213,1020,1205,1062", *args, command]
     r = subprocess.run(args, capture_output=True, text=True, timeout=seconds + 900)
     if r.returncode:
         raise RuntimeError((r.stdout + r.stderr)[-1500:])
@@ -94,16 +116,29 @@ def sysbench(server, test, options, threads, seconds, mode, command):
 
 
 def oltp_once(server, test, options, threads, mode):
-    before = cpu_seconds(server.process.pid)
+    before = server.cpu()
     text = sysbench(server, test, options, threads, options.seconds, mode, "run")
-    cpu = cpu_seconds(server.process.pid) - before
+    cpu = server.cpu() - before
     queries = int(re.search(r"queries:\s+(\d+)", text).group(1))
-    return {"qps": float(re.search(r"queries:\s+\d+\s+\(([\d.]+)", text).group(1)), "p95_ms": float(re.search(r"95th percentile:\s+([\d.]+)", text).group(1)),
-            "cpu_us": cpu / max(queries, 1) * 1e6, "queries": queries, "errors": int(re.search(r"ignored errors:\s+(\d+)", text).group(1))}
+    return {"qps": float(re.search(r"queries:\s+\d+\s+\(([\d.]+)", text).group(1)), "tps": float(re.search(r"transactions:\s+\d+\s+\(([\d.]+)", text).group(1)),
+            "p95_ms": float(re.search(r"95th percentile:\s+([\d.]+)", text).group(1)), "cpu_us": cpu / max(queries, 1) * 1e6, "queries": queries, "errors": int(re.search(r"ignored errors:\s+(\d+)", text).group(1))}
 
 
 def median(runs, key):
     return statistics.median(r[key] for r in runs)
+
+
+def interleaved(servers, repeat, once, what):
+    """`repeat` runs of each server: what `once` gives, by name. In turn first: drift of the machine meets all."""
+    runs = {s.name: [] for s in servers}
+    for n in range(repeat):
+        at = n % len(servers)
+        for s in servers[at:] + servers[:at]:
+            try:
+                runs[s.name].append(once(s))
+            except (RuntimeError, subprocess.TimeoutExpired) as e:
+                print(f"<!-- {s.name} {what}: {e} -->", flush=True)
+    return runs
 
 
 def oltp(servers, options, results):
@@ -116,14 +151,7 @@ def oltp(servers, options, results):
     for test in options.tests:
         for mode, protocol in (("auto", "prepared"), ("disable", "text")):
             for threads in options.threads:
-                runs = {s.name: [] for s in servers}
-                for n in range(options.repeat):
-                    # Interleaved, and in turn first: drift of the machine meets both.
-                    for s in servers if n % 2 == 0 else servers[::-1]:
-                        try:
-                            runs[s.name].append(oltp_once(s, test, options, threads, mode))
-                        except (RuntimeError, subprocess.TimeoutExpired) as e:
-                            print(f"<!-- {s.name} {test} {threads}: {e} -->")
+                runs = interleaved(servers, options.repeat, lambda s: oltp_once(s, test, options, threads, mode), f"{test} {threads}")
                 results["oltp"].append({"test": test, "protocol": protocol, "threads": threads, "runs": runs})
                 if all(runs.values()):
                     m, w = runs["mariadb"], runs["weald"]
@@ -162,12 +190,33 @@ def tpch_data(work, scale):
     return out
 
 
+def tpch_queries():
+    return [q.strip() for q in (HERE / "tpch" / "queries.sql").read_text().split(";\n") if q.strip()]
+
+
+def tpch_load(s, data):
+    """Seconds for lineitem."""
+    s.sql("DROP DATABASE IF EXISTS tpch; CREATE DATABASE tpch")
+    s.sql((HERE / "tpch" / "schema.sql").read_text(), "tpch")
+    for table in ("region", "nation", "supplier", "customer", "part", "partsupp", "orders", "lineitem"):
+        files = glob.glob(os.path.join(data, f"{table}.tbl")) + glob.glob(os.path.join(data, table, "*.tbl"))
+        began = time.monotonic()
+        for f in files:
+            s.sql(f"LOAD DATA LOCAL INFILE '{f}' INTO TABLE {table} FIELDS TERMINATED BY '|' LINES TERMINATED BY '\\n'", "tpch", timeout=1800, extra=["--local-infile=1"])
+        took = time.monotonic() - began
+    s.lines = int(s.sql("SELECT COUNT(*) FROM lineitem", "tpch").split()[0])
+    try:
+        s.sql("ANALYZE TABLE lineitem, orders, customer, part, partsupp, supplier, nation, region", "tpch")
+    except RuntimeError as e:
+        print(f"<!-- {s.name}: {e} -->")
+    return took
+
+
 def tpch(servers, options, results, work):
     if not options.scale:
         return
     data = tpch_data(work, options.scale)
-    queries = [q.strip() for q in (HERE / "tpch" / "queries.sql").read_text().split(";\n") if q.strip()]
-    schema = (HERE / "tpch" / "schema.sql").read_text()
+    queries = tpch_queries()
     times = {s.name: [] for s in servers}
     answers = {s.name: [] for s in servers}
     print(f"\n## TPC-H, scale factor {options.scale}\n\n| | MariaDB s | Weald s | ratio |\n|---|---|---|---|")
@@ -177,21 +226,7 @@ def tpch(servers, options, results, work):
         ratio = f"{b / a:.2f}" if isinstance(a, float) and isinstance(b, float) and a > 0 else ""
         print(f"| {name} | {f(a)} | {f(b)} | {ratio} |", flush=True)
 
-    loads = {}
-    for s in servers:
-        s.sql("DROP DATABASE IF EXISTS tpch; CREATE DATABASE tpch")
-        s.sql(schema, "tpch")
-        for table in ("region", "nation", "supplier", "customer", "part", "partsupp", "orders", "lineitem"):
-            files = glob.glob(os.path.join(data, f"{table}.tbl")) + glob.glob(os.path.join(data, table, "*.tbl"))
-            began = time.monotonic()
-            for f in files:
-                s.sql(f"LOAD DATA LOCAL INFILE '{f}' INTO TABLE {table} FIELDS TERMINATED BY '|' LINES TERMINATED BY '\\n'", "tpch", timeout=1800, extra=["--local-infile=1"])
-            loads[s.name] = time.monotonic() - began
-        s.lines = int(s.sql("SELECT COUNT(*) FROM lineitem", "tpch").split()[0])
-        try:
-            s.sql("ANALYZE TABLE lineitem, orders, customer, part, partsupp, supplier, nation, region", "tpch")
-        except RuntimeError as e:
-            print(f"<!-- {s.name}: {e} -->")
+    loads = {s.name: tpch_load(s, data) for s in servers}
     row(f"LOAD DATA lineitem ({servers[0].lines:,} rows; Weald {servers[1].lines:,})", loads["mariadb"], loads["weald"])
     for n, q in enumerate(queries, 1):
         took = {}
@@ -224,6 +259,20 @@ def tpch(servers, options, results, work):
     results["tpch"] = {"scale": options.scale, "load_s": loads, "query_s": times, "answers": answers}
 
 
+def machine_now():
+    cpu = re.search(r"model name\s*:\s*(.*)", open("/proc/cpuinfo").read())
+    machine = {"cpus": os.cpu_count(), "model": cpu.group(1) if cpu else "?", "load_before": os.getloadavg()[0], "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    print(f"{machine['cpus']} CPUs ({machine['model']}), load {machine['load_before']:.2f} before; client and server share them: compare columns, not absolutes.")
+    return machine
+
+
+def keep(results, suffix=""):
+    (HERE / "results").mkdir(exist_ok=True)
+    out = HERE / "results" / f"{results['machine']['at'].replace(':', '')}{suffix}.json"
+    out.write_text(json.dumps(results, indent=1))
+    print(f"\nraw: {out}")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--seconds", type=int, default=10, help="of each sysbench run")
@@ -242,10 +291,8 @@ def main():
         options.seconds, options.repeat, options.rows, options.scale = 2, 1, 10_000, min(options.scale, 0.01)
     work = tempfile.mkdtemp(prefix="weald-bench-")
     servers = [MariaDb("mariadb", work, options.pool), Weald("weald", work)]
-    cpu = re.search(r"model name\s*:\s*(.*)", open("/proc/cpuinfo").read())
-    machine = {"cpus": os.cpu_count(), "model": cpu.group(1) if cpu else "?", "load_before": os.getloadavg()[0], "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    machine = machine_now()
     results = {"machine": machine, "options": vars(options), "oltp": []}
-    print(f"{machine['cpus']} CPUs ({machine['model']}), load {machine['load_before']:.2f} before; client and server share them: compare columns, not absolutes.")
     try:
         for s in servers:
             s.empty_start = s.start()
@@ -257,10 +304,7 @@ def main():
     finally:
         for s in servers:
             s.stop()
-        (HERE / "results").mkdir(exist_ok=True)
-        out = HERE / "results" / f"{machine['at'].replace(':', '')}.json"
-        out.write_text(json.dumps(results, indent=1))
-        print(f"\nraw: {out}")
+        keep(results)
         shutil.rmtree(work, ignore_errors=True)
 
 
