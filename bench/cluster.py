@@ -169,7 +169,7 @@ class Report:
         self.results["goals"] = self.goals
         self.table("The goals", "measure", "floor", "aim", "measured", "reached")
         for g in self.goals:
-            n = lambda x: "" if x is None else f"{x:,.2f}".rstrip("0").rstrip(".") + g["unit"]
+            n = lambda x: "" if x is None else f"{x:,.3f}".rstrip("0").rstrip(".") + g["unit"]
             self.row(g["measure"], n(g["floor"]), n(g["aim"]), n(g["value"]), g["verdict"])
 
 
@@ -191,7 +191,7 @@ def oltp(options, report, work):
     servers += [Spider("spider", work, options, shards)] if "spider" in beside else []
     servers += [Spider("spider-kept", work, options, shards, ["--spider-conn-recycle-mode=1"])] if "spider-kept" in beside else []
     servers += [Weald("before", work, options.before)] if options.before else []
-    servers += [Weald("weald", work)] if "weald" in beside else []
+    servers += [Weald("weald", work)] if "weald" in beside or options.before else []
     servers += [Cluster("cluster", work, *options.layout)]
     others = [s.name for s in servers[:-1]]
     a, l = options.layout
