@@ -182,10 +182,12 @@ impl Leaf {
         format!("the node is recovering, {}% done; wait for it, information_schema.MV_RECOVERY_STATUS shows how far it is", self.recovery().percent)
     }
 
-    /// Tells the engine which AUTO_INCREMENT values are this node's to give out: all of them where it is a cluster of one.
+    /// Tells the engine which AUTO_INCREMENT values are this node's to give out, all of them where it is a cluster of one; and whether others meet the same
+    /// deadlocks.
     fn number(&self, topology: &Topology) {
         let me = self.me.get().and_then(|me| topology.nodes.get(me)).filter(|_| topology.cluster.is_some());
         self.engine.set_auto_increment_number(me.map_or(0, |me| me.auto_increment));
+        self.engine.node.victims.together.store(me.is_some(), Relaxed);
     }
 
     /// Tells the engine where a database's partitions are.

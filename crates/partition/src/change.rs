@@ -50,13 +50,23 @@ impl LockWait {
     /// `stop` resolves, with what it says. Tells how long it took.
     pub async fn wait(self, timeout: Duration, stop: impl Future<Output = Fault>) -> (Duration, Result<(), Fault>) {
         let counts = &self.node.lock_waits;
-        let Ok(_edge) = self.node.waits.wait(self.waiter.id(), self.holder.id()) else {
-            counts.deadlocks.fetch_add(1, Relaxed);
-            return (Duration::ZERO, Err(Fault::Deadlock));
+        // Before it is seen to wait: from then on it may be chosen.
+        let chosen = self.node.victims.wait(self.waiter.id());
+        let _edge = match self.node.waits.wait(self.waiter.id(), self.holder.id()) {
+            Ok(edge) => edge,
+            Err(circle) if circle.greatest != self.waiter.id() && self.node.victims.together.load(Relaxed) => {
+                self.node.victims.choose(circle.greatest);
+                self.node.waits.wait_in_circle(self.waiter.id(), self.holder.id())
+            }
+            Err(_) => {
+                drop(chosen);
+                self.node.victims.forget(self.waiter.id());
+                counts.deadlocks.fetch_add(1, Relaxed);
+                return (Duration::ZERO, Err(Fault::Deadlock));
+            }
         };
         counts.total.fetch_add(1, Relaxed);
         let begun = self.node.env.clock.now();
-        let chosen = self.node.victims.wait(self.waiter.id());
         let done = tokio::select! {
             () = self.holder.ended() => Ok(()),
             Ok(()) = chosen => {

@@ -9,7 +9,7 @@ use crate::read::Snapshot;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use tokio::sync::oneshot;
 use weald_env::Env;
 use weald_rowstore::NodeMemory;
@@ -18,13 +18,17 @@ use weald_types::{Timestamp, TxnId};
 
 /// Waits that end when their transaction is chosen as the victim of a circle that goes over several nodes.
 #[derive(Debug, Default)]
-pub struct Victims(Mutex<HashMap<TxnId, Vec<oneshot::Sender<()>>>>);
+pub struct Victims {
+    waits: Mutex<HashMap<TxnId, Vec<oneshot::Sender<()>>>>,
+    /// This node is one of several, which may meet the same circle: all of them choose the same victim.
+    pub together: AtomicBool,
+}
 
 impl Victims {
     /// Resolves once the transaction is chosen; never if nobody is left to do so.
     pub(crate) fn wait(&self, txn: TxnId) -> oneshot::Receiver<()> {
         let (tell, chosen) = oneshot::channel();
-        let mut all = self.0.lock();
+        let mut all = self.waits.lock();
         let waits = all.entry(txn).or_default();
         waits.retain(|w| !w.is_closed());
         waits.push(tell);
@@ -32,7 +36,7 @@ impl Victims {
     }
     /// Its waits are over.
     pub(crate) fn forget(&self, txn: TxnId) {
-        let mut all = self.0.lock();
+        let mut all = self.waits.lock();
         if let Some(waits) = all.get_mut(&txn) {
             waits.retain(|w| !w.is_closed());
             if waits.is_empty() {
@@ -41,7 +45,7 @@ impl Victims {
         }
     }
     pub fn choose(&self, txn: TxnId) {
-        let waits = self.0.lock().remove(&txn);
+        let waits = self.waits.lock().remove(&txn);
         waits.into_iter().flatten().for_each(|tell| _ = tell.send(()));
     }
 }

@@ -1,7 +1,8 @@
 //! Who waits for whom, and the end of waiting in circles.
 //!
 //! Owns:     the edges "this transaction waits for that one" of one node.
-//! Promises: no cycle ever stands in the graph: the wait that would close one is refused, and its transaction is the victim.
+//! Promises: no cycle stands in the graph: the wait that would close one is refused, and its transaction is the victim. On a node of several the victim is the
+//!           transaction with the greatest id: the same circle may be met on other nodes at that moment, and they must come to the same end.
 //! Never:    waits itself, wakes anyone, looks at the clock.
 //!
 //! A transaction that is refused a row waits for one holder at a time, so most have a single edge; one whose statement runs in several partitions at once
@@ -31,6 +32,8 @@ pub struct Waiting<'a> {
 pub struct Cycle {
     pub waiter: TxnId,
     pub holder: TxnId,
+    /// Of all in the circle the one with the greatest id.
+    pub greatest: TxnId,
 }
 
 impl WaitGraph {
@@ -41,10 +44,17 @@ impl WaitGraph {
     pub fn wait(&self, waiter: TxnId, holder: TxnId) -> Result<Waiting<'_>, Cycle> {
         let mut edges = self.edges.lock();
         if reaches(&edges, holder, waiter) {
-            return Err(Cycle { waiter, holder });
+            let members = edges.keys().filter(|t| reaches(&edges, holder, **t) && reaches(&edges, **t, waiter)).copied();
+            let greatest = members.chain([waiter]).max().unwrap_or(waiter);
+            return Err(Cycle { waiter, holder, greatest });
         }
         edges.entry(waiter).or_default().push(holder);
         Ok(Waiting { graph: self, waiter, holder })
+    }
+    /// The same where another one in the circle has been told to end its wait.
+    pub fn wait_in_circle(&self, waiter: TxnId, holder: TxnId) -> Waiting<'_> {
+        self.edges.lock().entry(waiter).or_default().push(holder);
+        Waiting { graph: self, waiter, holder }
     }
     /// (waiter, holder) of every wait there is now.
     pub fn edges(&self) -> Vec<(TxnId, TxnId)> {

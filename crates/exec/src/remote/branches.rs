@@ -5,6 +5,9 @@
 //!           it is told how.
 //! Never:    decides for a prepared transaction, unless it is the first of its participants.
 
+#[cfg(test)]
+mod tests;
+
 use super::message::{BranchHead, Ended};
 use crate::transaction::Transaction;
 use parking_lot::Mutex;

@@ -63,6 +63,8 @@ impl Cluster {
         group.settled().await;
         metadata.adopt(me, group).await;
         tracing::info!(%cluster, node = %me, "this node is the master aggregator of a new cluster");
+        // Its own start may not be over yet; the next statement is to find a node that works.
+        metadata.serves().await;
         Ok(())
     }
 
