@@ -43,6 +43,11 @@ pub fn asks_by_itself(n: usize) {
     LANE.with(|lane| lane.set(Lane(FIRST_OF_THREADS.saturating_add(u8::try_from(n).unwrap_or(u8::MAX)))));
 }
 
+/// A branch that cannot be told of its end is told so often and so many times: for ten minutes. A leaf that is away for longer has been restarted, or
+/// has long ended what it had of this aggregator.
+const ABORT_EVERY: Duration = Duration::from_millis(500);
+const ABORT_TRIES: u32 = 1200;
+
 /// The nodes that hold partitions.
 #[derive(Default)]
 pub struct Leaves {
@@ -252,15 +257,20 @@ impl Leaves {
         done
     }
 
-    /// Tells branches that their transaction is over. Those that do not hear it find out by themselves, as their aggregator's pulse does not name it.
+    /// Tells branches that their transaction is over; again and again where that does not arrive, as a leaf that lives keeps them, and what they have locked, for as
+    /// long as it hears from this aggregator.
     pub(crate) fn abort(&self, txn: TxnId, nodes: impl Iterator<Item = NodeId>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         for node in nodes {
             let Ok(peer) = self.peer(node) else { continue };
             let Ok(body) = weald_rpc::message::encode(&(txn, super::message::End::Abort)) else { continue };
             runtime.spawn(async move {
-                if let Err(error) = peer.call(CONTROL, Ask { method: method::END, body, within: None }).await {
-                    tracing::debug!(%node, %txn, %error, "a branch was not told of its end");
+                for _ in 0..ABORT_TRIES {
+                    match peer.call(CONTROL, Ask { method: method::END, body: body.clone(), within: None }).await {
+                        Ok(_) => return,
+                        Err(error) => tracing::debug!(%node, %txn, %error, "a branch was not told of its end"),
+                    }
+                    tokio::time::sleep(ABORT_EVERY).await;
                 }
             });
         }
